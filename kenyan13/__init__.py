@@ -1,0 +1,1 @@
+"""kenyan13: fine-tune ImageNet models on a small, unbalanced set of photographs, with one machine."""

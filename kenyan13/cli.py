@@ -1,0 +1,138 @@
+"""The `kenyan13` command: what is done with finished runs. Training is `python train.py`. Imports no torch at start."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kenyan13.configuration import explain
+from kenyan13.errors import UserError, one_screen
+
+if TYPE_CHECKING:
+    from kenyan13.training.inference import Run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+console = Console(highlight=False, soft_wrap=True)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo.")]
+
+
+@app.callback()
+def describe() -> None:
+    """Use runs that `python train.py` has trained. Each command tells more with --help."""
+
+
+@app.command(epilog="Example:  kenyan13 evaluate runs/demo")
+def evaluate(
+    run: RunFolder,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings to change, as in data.root=DIR where the pictures were moved.")
+    ] = None,
+) -> None:
+    """Compute a run's validation figures again from its best checkpoint, and compare them with result.json."""
+    from kenyan13.training import directory, inference
+
+    opened = inference.open_run(run, overrides or [])
+    figures = inference.evaluate(opened)
+    result = directory.read_result(run)
+    recorded = {} if result is None else {
+        "loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1
+    }  # fmt: skip
+    table = Table("", "now", "result.json", box=None, padding=(0, 2, 0, 0))
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.6f}", f"{recorded[name]:.6f}" if recorded else "-")
+    console.print(table)
+    if not recorded:
+        console.print("The run has not finished: there is no result.json to compare with.")
+        return
+    # Another device or number of threads adds in another order; the same machine gives the same bits.
+    agrees = all(abs(figures[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
+    console.print("Both agree." if agrees else "They differ: other pictures, another device, or changed files.")
+    if not agrees:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Examples:  kenyan13 predict runs/demo photo.jpg holiday/      kenyan13 predict runs/demo --test")
+def predict(
+    run: RunFolder,
+    places: Annotated[
+        list[str] | None, typer.Argument(metavar="[PICTURE|FOLDER]...", help="Photos, and folders of photos.")
+    ] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Predict the data set's test pictures and write submission.csv.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where --test writes; by default RUN/submission.csv.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each picture.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting to change, as in --set data.root=DIR. May be repeated.")
+    ] = None,
+) -> None:
+    """Print the most probable classes of photos, or with --test write a submission for the test pictures."""
+    if bool(places) == test:
+        raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
+    from kenyan13.training import inference
+
+    opened = inference.open_run(run, change or [])
+    if test:
+        write_submission(opened, output or run / "submission.csv")
+    else:
+        print_predictions(opened, [Path(place) for place in places or []], top, as_json)
+
+
+def write_submission(run: "Run", file: Path) -> None:
+    """Write `id,class` in the order of the test pictures, and their class probabilities beside the run's results."""
+    import numpy as np
+    import pandas as pd
+
+    from kenyan13.training import inference
+    from kenyan13.training.directory import replacing, write_test_predictions
+
+    test = inference.test_pictures(run)
+    probabilities, bad = inference.predict(run, test.paths)
+    rows = [row for row in range(len(test)) if row not in bad]
+    names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
+    ids = [test.ids[row] for row in rows]
+    with replacing(file) as temporary:
+        pd.DataFrame({"id": ids, "class": names}).to_csv(temporary, index=False)
+    write_test_predictions(run.folder, ids, run.classes, probabilities[rows])
+    console.print(f"{len(rows):,} test pictures predicted: {file}")
+    if bad:
+        console.print(f"{len(bad):,} pictures could not be read and are left out: a competition may refuse the file.")
+
+
+def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -> None:
+    """Print the top classes of each picture, as a table or as JSON."""
+    from kenyan13.training import inference
+
+    paths = inference.find_pictures(places)
+    probabilities, bad = inference.predict(run, paths)
+    best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
+    if as_json:
+        answer = [
+            {"picture": str(path), "error": bad[row]}
+            if row in bad
+            else {
+                "picture": str(path),
+                "classes": [{"class": run.classes[k], "probability": float(probabilities[row, k])} for k in best[row]],
+            }
+            for row, path in enumerate(paths)
+        ]
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    width = max(len(str(path)) for path in paths)
+    widest = max(len(name) for name in run.classes)
+    for row, path in enumerate(paths):
+        cells = [f"{run.classes[k]:<{widest}} {probabilities[row, k]:6.1%}" for k in best[row]]
+        print(f"{path!s:<{width}}  " + (bad[row] if row in bad else "   ".join(cells)))
+
+
+def main() -> None:
+    """Run the command, with a user's mistakes on one screen and exit code 2."""
+    with one_screen(explain):
+        app()

@@ -1,0 +1,132 @@
+"""From conf/ and the command line to checked Settings; what is wrong on the way is said in the user's words.
+
+Imports no torch, so that `python train.py --help` and `--cfg job` answer at once.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kenyan13.errors import UserError, did_you_mean
+from kenyan13.limits import check, leaves
+from kenyan13.settings import Settings
+
+CONF = Path(__file__).parent.parent / "conf"
+
+ConfigStore.instance().store(name="schema", node=Settings)
+
+
+def to_settings(config: DictConfig) -> Settings:
+    """Return composed configuration as checked Settings.
+
+    Raises UserError for an unknown key or an impossible value, OmegaConf's own errors for a missing or mistyped one
+    (`explain` turns those into UserErrors).
+    """
+    refuse_unknown(config)
+    settings = cast(Settings, OmegaConf.to_object(config))
+    check(settings)
+    return settings
+
+
+def refuse_unknown(node: Any, known: Any = Settings, prefix: str = "") -> None:
+    """Raise UserError for a key that is no setting, as one added with `+key=value` may be."""
+    types = {item.name: item.type for item in fields(known)}
+    for key, value in node.items():
+        if key not in types:
+            raise unknown_setting(f"{prefix}{key}")
+        if is_dataclass(types[key]):
+            refuse_unknown(value, types[key], f"{prefix}{key}.")
+
+
+def compose_settings(overrides: Sequence[str] = ()) -> Settings:
+    """Compose conf/train.yaml with Hydra overrides, as `python train.py OVERRIDES` does."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return to_settings(compose("train", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise (explain(error) or error) from error
+
+
+def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a run's config.yaml, with `key=value` overrides on top. Raises UserError for an unknown key."""
+    saved = OmegaConf.load(file)
+    try:
+        merged = OmegaConf.merge(
+            OmegaConf.structured(Settings), saved.settings, OmegaConf.from_dotlist(list(overrides))
+        )
+        return to_settings(cast(DictConfig, merged))
+    except OmegaConfBaseException as error:
+        raise (explain(error) or error) from error
+
+
+def explain(error: Exception) -> UserError | None:
+    """Turn what Hydra or OmegaConf raise for a user's mistake into a UserError; None for anything else."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MissingConfigException):
+        return explain_choice(str(error.missing_cfg_file or ""), error.options or [])
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"'{error.override}' is not an override that Hydra can read.",
+            "write key=value, as in optim.lr=1e-4; quote values with spaces or brackets: 'augment.scale=[0.9, 1.1]'",
+        )
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    if isinstance(cause, OmegaConfBaseException):
+        return explain_value(cause)
+    if isinstance(error, HydraException):
+        return explain_hydra(str(error))
+    return None
+
+
+def explain_choice(missing: str, options: Sequence[str]) -> UserError:
+    """Say which choice of a config group does not exist, and which do."""
+    group, _, choice = missing.rpartition("/")
+    if not group:
+        return UserError(f"There is no configuration '{choice}'.", "see python train.py --help")
+    steps = [f"choices: {', '.join(sorted(options))}"]
+    if group == "model":
+        steps.append(f"any other timm architecture: model.backbone={choice}")
+    return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
+
+
+def explain_value(error: OmegaConfBaseException) -> UserError:
+    """Say which key is unknown, or which value has the wrong type."""
+    key = str(getattr(error, "full_key", None) or getattr(error, "key", None) or "")
+    first = str(error).splitlines()[0]
+    if isinstance(error, MissingMandatoryValue):
+        return UserError(f"The setting {key} has no value.", f"give it on the command line: {key}=...")
+    if re.match(r"Key '([^']+)' (?:is )?not in", first):
+        return unknown_setting(key)
+    return UserError(f"{key}: {first}", "all settings and their present values: python train.py --cfg job")
+
+
+def unknown_setting(key: str) -> UserError:
+    """Say that there is no such setting or group, and which one was probably meant."""
+    groups = [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+    settings = [name for name, _ in leaves(Settings)]
+    parent, _, last = key.rpartition(".")
+    same_name = [name for name in settings if name.rpartition(".")[2] == last]
+    siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
+    close = (
+        f" Did you mean '{same_name[0]}'?"
+        if same_name
+        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups, settings))), "")
+    )
+    return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
+
+
+def explain_hydra(text: str) -> UserError:
+    """Say what Hydra objects to in an override of a config group or an unknown key."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
+    if group:
+        return unknown_setting(group.group(1))
+    return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")

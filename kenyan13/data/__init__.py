@@ -1,0 +1,1 @@
+"""Pictures and labels: catalogue -> split -> store -> sampling -> augmentation -> datamodule."""

@@ -1,0 +1,203 @@
+"""What pictures there are, and of what class: reads the competition layout and one folder a class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kenyan13.data.synthetic import draw_dataset
+from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.settings import DataSettings, Layout
+
+PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+GET_DATA = (
+    "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
+    "data.root=DIR if it lies elsewhere, data=folder data.root=DIR for one folder a class",
+    "data=demo trains on synthetic drawings, without any download",
+)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Pictures in file order.
+
+    ids: n texts; paths: n files; targets: int64 [n], positions in `classes`, or None without labels.
+    """
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    targets: NDArray[np.int64] | None
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Catalogue":
+        """Return the given rows, in the given order."""
+        return Catalogue(
+            tuple(self.ids[row] for row in rows),
+            tuple(self.paths[row] for row in rows),
+            None if self.targets is None else self.targets[np.asarray(rows, dtype=np.int64)],
+            self.classes,
+        )
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return the targets; raises UserError where the pictures have none."""
+        if self.targets is None:
+            raise UserError("These pictures have no labels.", "kenyan13 predict gives them some")
+        return self.targets
+
+
+@dataclass(frozen=True)
+class Source:
+    """All pictures of a data set: labelled ones, and validation and test ones where they are given apart."""
+
+    labelled: Catalogue
+    validation: Catalogue | None = None
+    test: Catalogue | None = None
+
+
+def read(settings: DataSettings) -> Source:
+    """Read the data set that the settings name.
+
+    Raises UserError naming the folder, file, column, row or class that is missing or wrong.
+    """
+    root = Path(settings.root).expanduser()
+    if settings.layout is Layout.demo and not root.exists():
+        draw_dataset(root)
+    if not root.is_dir():
+        raise UserError(f"There is no data folder {root}.", *GET_DATA)
+    return read_folders(root) if settings.layout is Layout.folder else read_competition(root)
+
+
+def read_competition(root: Path) -> Source:
+    """Read train.csv (id,class), test.csv (id, optional) and the pictures images/images/<id>.jpg.
+
+    Ids have 20 digits, more than int64 and float can hold: they stay texts.
+    """
+    if not (root / "train.csv").is_file():
+        raise UserError(f"There is no train.csv in {root}.", *GET_DATA)
+    train = read_table(root / "train.csv", ["id", "class"])
+    classes = tuple(sorted(train["class"].unique()))
+    targets = train["class"].map({name: k for k, name in enumerate(classes)}).to_numpy(np.int64)
+    labelled = Catalogue(tuple(train["id"]), picture_paths(root, train["id"], "train.csv"), targets, classes)
+    if not (root / "test.csv").is_file():
+        return Source(labelled)
+    ids = read_table(root / "test.csv", ["id"])["id"]
+    return Source(labelled, test=Catalogue(tuple(ids), picture_paths(root, ids, "test.csv"), None, classes))
+
+
+def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV's columns as texts. Raises UserError for missing columns, empty cells and repeated ids."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as CSV: {error}".strip(), "it needs a header row and commas") from None
+    table.columns = table.columns.str.strip()
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(
+            f"{file} has no column {' and no column '.join(missing)}; it has {shorten(list(table.columns))}.",
+            f"its first line should be: {','.join(columns)}",
+        )
+    if table.empty:
+        raise UserError(f"{file} has no rows below its header.", f"it needs a row per picture: {','.join(columns)}")
+    empty = np.flatnonzero((table[list(columns)] == "").any(axis=1))
+    if len(empty):
+        raise UserError(f"{file}: empty cells in line {shorten(list(empty + 2))}.", "fill them in or delete the lines")
+    repeated = table["id"][table["id"].duplicated()]
+    if len(repeated):
+        raise UserError(f"{file}: repeated id {shorten(list(repeated), 4)}.", "keep one line an id")
+    return table[list(columns)]
+
+
+def picture_paths(root: Path, ids: Sequence[str] | pd.Series, table: str) -> tuple[Path, ...]:
+    """Return the picture of each id. Raises UserError for ids without a picture and for ids that are no file name."""
+    folder = root / "images" / "images"
+    if not folder.is_dir():
+        raise UserError(f"There is no picture folder {folder}.", *GET_DATA)
+    present = {file.name for file in folder.iterdir()}
+    absent = [(line, id_) for line, id_ in enumerate(ids, start=2) if f"{id_}.jpg" not in present]
+    if absent:
+        rows = shorten([f"line {line}: {id_}" for line, id_ in absent], 5)
+        raise UserError(
+            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no picture in {folder} ({rows}).",
+            f"each id needs {folder}/<id>.jpg: complete the pictures, or delete these lines",
+        )
+    return tuple(folder / f"{id_}.jpg" for id_ in ids)
+
+
+def read_folders(root: Path) -> Source:
+    """Read one folder a class, below root or below root/train, root/val and root/test.
+
+    Ids are paths relative to root. Pictures straight in test/ have no labels; in class folders they have.
+    """
+    parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
+    if "train" not in parts:
+        return Source(read_classes(root, root, class_names(root)))
+    classes = class_names(parts["train"])
+    validation = read_classes(root, parts["val"], classes) if "val" in parts else None
+    return Source(
+        read_classes(root, parts["train"], classes),
+        validation,
+        read_test_folder(root, parts["test"], classes) if "test" in parts else None,
+    )
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the class folders below `folder`, sorted. Raises UserError when there are fewer than two."""
+    names = tuple(sorted(child.name for child in visible(folder) if child.is_dir()))
+    if len(names) < 2:
+        raise UserError(
+            f"{folder} has {len(names)} class folders; two or more are needed.",
+            "put the pictures of each class into a folder named as the class",
+            "for train.csv and images/ (the competition's layout): data=kenyan13 data.root=DIR",
+        )
+    return names
+
+
+def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
+    """Read the pictures in the class folders below `folder`; folders of other names are refused with UserError."""
+    found = sorted(child.name for child in visible(folder) if child.is_dir())
+    unknown = [name for name in found if name not in classes]
+    if unknown:
+        raise UserError(
+            f"{folder} has folders of no class of the training pictures: {shorten(unknown)}.",
+            f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}",
+        )
+    ids, paths, targets = [], [], []
+    for target, name in enumerate(classes):
+        pictures = pictures_below(folder / name) if name in found else []
+        if not pictures and folder.name != "test":
+            raise UserError(f"The class folder {folder / name} has no pictures.", "add some or remove the folder")
+        ids += [path.relative_to(root).as_posix() for path in pictures]
+        paths += pictures
+        targets += [target] * len(pictures)
+    return Catalogue(tuple(ids), tuple(paths), np.array(targets, dtype=np.int64), classes)
+
+
+def read_test_folder(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
+    """Read test pictures: labelled where they lie in class folders, without labels otherwise."""
+    if any(child.is_dir() for child in visible(folder)):
+        return read_classes(root, folder, classes)
+    paths = tuple(pictures_below(folder))
+    return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), paths, None, classes)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return the picture files anywhere below `folder`, sorted; other files and hidden ones are passed over."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in PICTURE_ENDINGS
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what is in `folder`, hidden entries left out."""
+    return [child for child in folder.iterdir() if not child.name.startswith(".")]

@@ -1,0 +1,91 @@
+"""Which pictures an epoch draws, in which order: pure functions of (seed, epoch), so that resuming needs no state."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from kenyan13.settings import Sampling
+
+# First number of a generator's key, so that no two uses share random numbers.
+SAMPLING, AUGMENTATION, ROUNDS = 0, 1, 2
+
+Order = Callable[[int], NDArray[np.int64]]  # epoch (from 0) -> rows in the order of their draws
+
+
+class Draw(NamedTuple):
+    """One draw of a picture: its row, and where in training it is drawn, which decides its augmentation."""
+
+    row: int
+    epoch: int
+    position: int
+
+
+def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[np.int64], seed: int) -> Order:
+    """Return the order function of a sampling method, over the rows of `targets` (int64 [n]).
+
+    counts: int64 [classes], the class counts that weights are made from (study: training plus validation rows).
+    """
+    match sampling:
+        case Sampling.shuffled:
+            return lambda epoch: generator(SAMPLING, seed, epoch).permutation(len(targets))
+        case Sampling.weighted:
+            weights = 1 / counts[targets]
+            probabilities = weights / weights.sum()
+            length = len(targets)
+            return lambda epoch: generator(SAMPLING, seed, epoch).choice(length, size=length, p=probabilities)
+        case Sampling.balanced:
+            return lambda epoch: balanced_order(targets, seed, epoch)
+
+
+def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the rows that the balanced sampler draws in an epoch, int64 [n].
+
+    Draws are numbered through all epochs. Each round of draws has every class once, shuffled, so a class's r-th draw
+    is in round r; it takes the picture at r % n_c of the class's (r // n_c)-th shuffle. So at any moment the draws
+    of two classes differ by at most one, and so do those of two pictures of a class. (Study: balanced sampler.)
+    """
+    present = np.unique(targets)
+    members = [np.flatnonzero(targets == target) for target in present]
+    first = epoch * len(targets)
+    rows = np.empty(len(targets), dtype=np.int64)
+    shuffles: dict[tuple[int, int], NDArray[np.int64]] = {}
+    for number in range(first // len(present), (first + len(targets) - 1) // len(present) + 1):
+        for place, k in enumerate(generator(ROUNDS, seed, number).permutation(len(present))):
+            at = number * len(present) + place - first
+            if 0 <= at < len(targets):
+                turn, offset = divmod(number, len(members[k]))
+                if (k, turn) not in shuffles:
+                    shuffles[k, turn] = generator(ROUNDS + 1 + int(k), seed, turn).permutation(members[k])
+                rows[at] = shuffles[k, turn][offset]
+    return rows
+
+
+def generator(*key: int) -> np.random.Generator:
+    """Return a random generator that is a pure function of whole numbers >= 0."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+class EpochSampler(Sampler[Draw]):
+    """Yields an epoch's draws; of several processes, each takes every `world`-th, all equally many.
+
+    Lightning calls `set_epoch` before each epoch.
+    """
+
+    def __init__(self, order: Order, length: int, rank: int = 0, world: int = 1) -> None:
+        self.order, self.length, self.rank, self.world = order, length, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.length // self.world)
+
+    def __iter__(self) -> Iterator[Draw]:
+        rows = self.order(self.epoch)
+        for place in range(self.rank, len(self) * self.world, self.world):
+            yield Draw(int(rows[place % self.length]), self.epoch, place)

@@ -1,0 +1,158 @@
+"""Pictures decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
+
+A store is a folder <cache>/<length>px-<digest of the paths>/ with pictures.bin (uint8 pixels, one picture after the
+other) and index.npz. It is built beside its place and renamed, so it is there whole or not at all.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import track
+
+from kenyan13.data.pictures import UNREADABLE, Pixels, load
+from kenyan13.errors import UserError
+from kenyan13.machine import available_cores
+
+ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
+
+
+class Store:
+    """The pixels of many pictures: `store[row]` is uint8 [height, width, 3], a view into the mapped file.
+
+    bad: row -> reason, for the files that could not be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with np.load(folder / "index.npz", allow_pickle=False) as index:
+            self.shapes, self.offsets, self.stats, self.digests = (
+                index[name] for name in ("shapes", "offsets", "stats", "digests")
+            )
+            self.bad = {int(row): str(reason) for row, reason in zip(index["bad"], index["reasons"], strict=True)}
+        if (folder / "pictures.bin").stat().st_size != self.offsets[-1]:
+            raise OSError(f"{folder / 'pictures.bin'} has been cut short")
+        self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, row: int) -> Pixels:
+        if self.pixels is None:
+            self.pixels = np.memmap(self.folder / "pictures.bin", np.uint8, mode="r")
+        height, width = self.shapes[row]
+        return self.pixels[self.offsets[row] : self.offsets[row + 1]].reshape(height, width, 3)
+
+    def __getstate__(self) -> dict[str, object]:
+        # A pickled memmap would carry all pixels to every worker; each maps the file itself instead.
+        return {**self.__dict__, "pixels": None}
+
+    def is_current(self, paths: Sequence[Path]) -> bool:
+        """Return whether the files still have the contents that were decoded; unchanged size and time are trusted."""
+        stats = file_stats(paths)
+        changed = np.flatnonzero((stats != self.stats).any(axis=1)).tolist()
+        return all(content_digest(paths[row]) == self.digests[row] for row in changed)
+
+
+def open_store(paths: Sequence[Path], length: int, cache: Path) -> Store:
+    """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
+
+    Two processes may ask at once: one builds, the other waits. Raises UserError where the disk is too small.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    names = "\n".join(str(path.absolute()) for path in paths)
+    folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}"
+    with FileLock(f"{folder}.lock"):
+        try:
+            store = Store(folder)
+            if store.is_current(paths):
+                return store
+        except (OSError, KeyError, ValueError):
+            pass  # not there yet, or torn: built anew
+        build(paths, length, folder)
+        return Store(folder)
+
+
+def build(paths: Sequence[Path], length: int, folder: Path) -> None:
+    """Decode all files into a new store and put it at `folder`, in place of an older one."""
+    expected = int(len(paths) * length * length * ASPECT * 3)
+    free = shutil.disk_usage(folder.parent).free
+    if expected > free:
+        raise UserError(
+            f"Decoded pictures need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
+            "point data.cache= at a larger disk, or choose a smaller model.crop",
+        )
+    Console(stderr=True).print(
+        f"Decoding {len(paths):,} pictures once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
+    )
+    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        write(paths, length, fresh)
+        if folder.exists():
+            shutil.rmtree(folder)  # a run that has it mapped keeps its view
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write(paths: Sequence[Path], length: int, folder: Path) -> None:
+    """Write pictures.bin and index.npz; unreadable files get an empty shape and a reason."""
+    stats = file_stats(paths)
+    shapes = np.zeros((len(paths), 2), dtype=np.int64)
+    digests = np.zeros(len(paths), dtype="U32")
+    reasons: dict[int, str] = {}
+    with (folder / "pictures.bin").open("wb") as file:
+        decoded = track(decode_all(paths, length), "Decoding", total=len(paths), transient=True)
+        for row, (pixels, digest) in enumerate(decoded):
+            digests[row] = digest
+            if isinstance(pixels, str):
+                reasons[row] = pixels
+            else:
+                shapes[row] = pixels.shape[:2]
+                file.write(pixels.tobytes())
+    offsets = np.concatenate([[0], np.cumsum(shapes.prod(axis=1) * 3)])
+    np.savez(
+        folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests,
+        bad=np.array(list(reasons), dtype=np.int64), reasons=np.array(list(reasons.values()), dtype=np.str_),
+    )  # fmt: skip
+
+
+def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | str, str]]:
+    """Yield (pixels, or the reason why there are none; content digest) of each file in turn, decoded on all cores."""
+
+    def one(path: Path) -> tuple[Pixels | str, str]:
+        try:
+            return load(path, length), content_digest(path)
+        except UNREADABLE as error:
+            return f"{error or type(error).__name__}".replace(str(path), path.name), content_digest(path)
+
+    # Threads, for Pillow decodes and resizes without holding the interpreter; in pieces, to bound the memory.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for start in range(0, len(paths), 256):
+            yield from pool.map(one, paths[start : start + 256])
+
+
+def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return size in bytes and time of change in nanoseconds of each file, int64 [n, 2]; -1 for a missing file."""
+    rows = []
+    for path in paths:
+        try:
+            status = path.stat()
+            rows.append((status.st_size, status.st_mtime_ns))
+        except OSError:
+            rows.append((-1, -1))
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of a file's bytes, 32 hex digits; empty for a file that cannot be opened."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,53 @@
+"""Mistakes that a user can mend: said on one screen, with the next step, exit code 2 and no traceback."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from rich.console import Console
+from rich.text import Text
+
+# Hydra's own switch for full tracebacks, read here before anything changes it.
+FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+
+class UserError(Exception):
+    """What is wrong (naming the file, row or key), then one or more things to do about it."""
+
+    def __init__(self, problem: str, *next_steps: str) -> None:
+        super().__init__(problem, *next_steps)
+        self.problem = problem
+        self.next_steps = next_steps
+
+    def __str__(self) -> str:
+        return "\n".join([self.problem, *(f"  -> {step}" for step in self.next_steps)])
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest known word, or an empty string when none is close."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def shorten(items: Sequence[object], most: int = 8) -> str:
+    """Join items for a message; beyond `most` only their number is said, so that a message fits on one screen."""
+    shown = ", ".join(str(item) for item in items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
+
+
+@contextmanager
+def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: None) -> Iterator[None]:
+    """Print a UserError (or an exception that `explain` turns into one) and leave with exit code 2.
+
+    With HYDRA_FULL_ERROR=1 in the environment every exception keeps its traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        mistake = error if isinstance(error, UserError) else explain(error)
+        if FULL_ERROR or mistake is None:
+            raise
+        console = Console(stderr=True, highlight=False)
+        console.print(Text.assemble(("Error: ", "bold red"), str(mistake)), soft_wrap=True)
+        raise SystemExit(2) from None

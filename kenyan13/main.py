@@ -1,0 +1,26 @@
+"""What train.py runs: Hydra composes conf/train.yaml and the command line, then training starts."""
+
+import os
+
+import hydra
+from omegaconf import DictConfig
+
+from kenyan13.configuration import CONF, explain, to_settings
+from kenyan13.errors import one_screen
+
+
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+def job(config: DictConfig) -> float | None:
+    """Train one run; returns its lowest validation loss, for sweepers that search."""
+    settings = to_settings(config)
+    from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
+
+    return train(settings).min_val_loss
+
+
+def main() -> None:
+    """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
+    # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with one_screen(explain):
+        job()

@@ -1,0 +1,1 @@
+"""Networks: backbones, freezing, optimisation, and the classifier that trains."""

@@ -1,0 +1,122 @@
+"""The LightningModule: a network, its loss, its optimiser, and validation figures over every picture exactly once."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+
+from kenyan13.data.datamodule import Batch
+from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule
+from kenyan13.settings import OptimSettings, ScheduleSettings
+
+
+class Predictions(NamedTuple):
+    """Predictions in catalogue order; rows: int64 [n]; targets: int64 [n]; probabilities: float32 [n, classes]."""
+
+    rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+class Classifier(LightningModule):
+    """Trains `network` (pictures -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
+
+    Logs train_loss (mean over the epoch's pictures), val_loss (plain cross entropy whatever the weights, so that runs
+    compare), val_accuracy (micro) and val_macro_f1. After validation, `predictions` holds what they were computed from.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: tuple[str, ...],
+        optim: OptimSettings,
+        schedule: ScheduleSettings,
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.classes = classes
+        self.optim, self.schedule_settings = optim, schedule
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.predictions: Predictions | None = None
+        self.schedule: LRScheduler | None = None
+        self.saved_schedule: dict[str, Any] | None = None
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return logits, float [n, classes]."""
+        logits: Tensor = self.network(pictures)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's loss."""
+        loss = F.cross_entropy(self(batch.pictures), batch.targets, self.class_weights)  # type: ignore[arg-type]
+        self.log("loss", loss, prog_bar=True, logger=False)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the batch's logits for the epoch's end."""
+        self.outputs.append((batch.rows, batch.targets, self(batch.pictures).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the logits of all processes, each picture once, and log the figures."""
+        rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
+        self.outputs.clear()
+        if self.trainer.world_size > 1:
+            gathered = (torch.as_tensor(self.all_gather(part)) for part in (rows, targets, logits))
+            rows, targets, logits = (part.flatten(0, 1) for part in gathered)
+        # Processes get equally many pictures, some of them twice; in catalogue order the sums do not depend on that.
+        unique, first = np.unique(rows.cpu().numpy(), return_index=True)
+        targets, logits = targets[first], logits[first]
+        figures = {
+            "val_loss": F.cross_entropy(logits, targets),
+            "val_accuracy": multiclass_accuracy(logits, targets, len(self.classes), average="micro"),
+            "val_macro_f1": multiclass_f1_score(logits, targets, len(self.classes), average="macro"),
+        }
+        self.log_dict(figures)
+        self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimiser; the schedule is stepped in on_train_epoch_end.
+
+        Lightning would step a plateau schedule after the last checkpoint of an epoch is written, which a resumed run
+        would then lack.
+        """
+        optimizer = create_optimizer(self.optim, self.network.parameters())
+        self.schedule = create_schedule(self.schedule_settings, optimizer, self.trainer.max_epochs or 1)
+        return optimizer
+
+    def on_train_start(self) -> None:
+        """Put a resumed schedule where it was."""
+        if self.saved_schedule is not None and self.schedule is not None:
+            self.schedule.load_state_dict(self.saved_schedule)
+
+    def on_train_epoch_end(self) -> None:
+        """Step the schedule."""
+        if self.schedule is not None:
+            step_schedule(self.schedule, float(self.trainer.callback_metrics["train_loss"]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the classes and the schedule's state: plain values only."""
+        checkpoint["classes"] = list(self.classes)
+        if self.schedule is not None:
+            checkpoint["schedule"] = self.schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Keep the schedule's state until there is an optimiser."""
+        self.saved_schedule = checkpoint.get("schedule")
+
+
+def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
+    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance)."""
+    weights = 1 / counts
+    return torch.tensor(weights / weights.sum(), dtype=torch.float32)

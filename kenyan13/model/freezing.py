@@ -1,0 +1,140 @@
+"""Which layers train: levels 0 to 5 of a network, and the callback that freezes what lies deeper.
+
+Level 0 is the head, level 5 the stem; freezing at level k trains all parameters of levels <= k (study, PT0 to PT5).
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from pytorch_lightning import Callback, LightningModule, Trainer
+from timm.models import group_parameters
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kenyan13.errors import UserError
+from kenyan13.model.backbones import head_prefixes
+from kenyan13.settings import FreezeSettings, FrozenBatchNorm
+
+LEVELS = 6
+Patterns = tuple[str, ...]  # one regular expression a level, 0 to 5; the first that matches a name decides
+
+
+def resnet(network: nn.Module) -> Patterns:
+    """Head, then stages from last to first, then the stem."""
+    return (r"fc\.", r"layer4\.", r"layer3\.", r"layer2\.", r"layer1\.", "")
+
+
+def densenet(network: nn.Module) -> Patterns:
+    """Head, dense blocks from last to first each with the transition after it, then the stem."""
+    blocks = (rf"features\.(denseblock{k}|transition{k})\." for k in (3, 2, 1))
+    return (r"classifier\.", r"features\.(denseblock4|norm5)\.", *blocks, "")
+
+
+def vgg(network: nn.Module) -> Patterns:
+    """The linear layers, then convolution stages from last to first; a max pool ends each stage."""
+    stages: list[list[str]] = [[]]
+    for name, layer in network.features.named_children():  # type: ignore[union-attr]
+        stages[-1].append(name)
+        if isinstance(layer, nn.MaxPool2d):
+            stages.append([])
+    return (r"(pre_logits|head)\.", *(rf"features\.({'|'.join(stage)})\." for stage in reversed(stages[:5])))
+
+
+def efficientnet(network: nn.Module) -> Patterns:
+    """Head, fifths of the blocks from last to first, the last with the head convolution, the first with the stem."""
+    stages = network.blocks.named_children()  # type: ignore[union-attr]
+    blocks = [f"{stage}\\.{block}" for stage, layers in stages for block, _ in layers.named_children()]
+    fifths = [f"blocks\\.({'|'.join(fifth)})\\." for fifth in np.array_split(np.array(blocks), 5)]
+    return (r"classifier\.", rf"(conv_head|bn2)\.|{fifths[4]}", fifths[3], fifths[2], fifths[1], "")
+
+
+# Families of the study's table, by the timm module that defines them.
+FAMILIES: dict[str, Callable[[nn.Module], Patterns]] = {
+    "resnet": resnet,
+    "densenet": densenet,
+    "vgg": vgg,
+    "efficientnet": efficientnet,
+}
+
+
+def parameter_levels(network: nn.Module) -> dict[str, int]:
+    """Return the level, 0 to 5, of each parameter by name.
+
+    Families outside the study's table are cut into five parts of equally many layer groups, as timm orders these.
+    Raises UserError for networks that timm gives no layer groups of.
+    """
+    family = FAMILIES.get(type(network).__module__.rpartition(".")[2])
+    if family is None:
+        return depth_levels(network)
+    patterns = [re.compile(pattern) for pattern in family(network)]
+    return {
+        name: next(level for level, pattern in enumerate(patterns) if pattern.match(name))
+        for name, _ in network.named_parameters()
+    }
+
+
+def depth_levels(network: nn.Module) -> dict[str, int]:
+    """Return levels by depth: the head, then five parts of timm's layer groups, from the last to the first."""
+    try:
+        groups = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
+    except (AttributeError, AssertionError) as error:
+        raise UserError(
+            f"timm gives no layer groups of {type(network).__name__}, so that it cannot be frozen in part.",
+            "choose another model.backbone",
+        ) from error
+    head = head_prefixes(network)
+    bodies = [[name for name in groups[depth] if not name.startswith(head)] for depth in sorted(groups)]
+    bodies = [body for body in bodies if body]
+    parts = np.array_split(np.arange(len(bodies)), LEVELS - 1)
+    levels = {name: 0 for name, _ in network.named_parameters()}
+    for part, members in enumerate(parts):
+        levels |= {name: LEVELS - 1 - part for member in members for name in bodies[member]}
+    return levels
+
+
+def parameter_counts(network: nn.Module) -> list[int]:
+    """Return the number of parameters of each level, 0 to 5."""
+    counts = [0] * LEVELS
+    levels = parameter_levels(network)
+    for name, parameter in network.named_parameters():
+        counts[levels[name]] += parameter.numel()
+    return counts
+
+
+class Freeze(Callback):
+    """Trains the levels that the settings name; with `unfreeze`, deeper ones from given epochs on.
+
+    What is frozen is a function of the epoch alone, so that a resumed run needs no state of this callback. Optimisers
+    pass over parameters without gradient, so that all parameters can be given to them from the start.
+    """
+
+    def __init__(self, settings: FreezeSettings) -> None:
+        self.settings = settings
+
+    def level_at(self, epoch: int) -> int:
+        """Return the level of an epoch, counted from 0."""
+        return max([self.settings.level, *(level for start, level in self.settings.unfreeze if epoch >= start)])
+
+    def apply(self, network: nn.Module, level: int) -> None:
+        """Set requires_grad, and the mode of frozen batch norms, for a level."""
+        levels = parameter_levels(network)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(levels[name] <= level)
+        if self.settings.frozen_bn is FrozenBatchNorm.eval:
+            for layer in network.modules():
+                if isinstance(layer, _BatchNorm):
+                    own = list(layer.parameters(recurse=False))
+                    if own and not any(parameter.requires_grad for parameter in own):
+                        layer.eval()
+                    else:
+                        layer.train()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Before a data-parallel wrapper looks: everything that will ever train requires gradients."""
+        if stage == "fit":
+            self.apply(pl_module.network, self.level_at(trainer.max_epochs or 0))  # type: ignore[arg-type]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze for this epoch."""
+        self.apply(pl_module.network, self.level_at(trainer.current_epoch))  # type: ignore[arg-type]

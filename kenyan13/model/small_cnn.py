@@ -1,0 +1,62 @@
+"""The study's small CNN for training from scratch, registered with timm so that it is made like any other network."""
+
+from typing import Any
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
+
+STAGES = ((16, 7), (24, 5), (36, 5), (54, 5), (81, 5))  # channels, kernel size (study, Models)
+
+default_cfgs = generate_default_cfgs(
+    {
+        "small_cnn.untrained": {
+            "num_classes": 1000, "input_size": (3, 224, 224), "fixed_input_size": True,
+            "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
+            "first_conv": "stages.0.0", "classifier": "head",
+        }
+    }
+)  # fmt: skip
+
+
+class SmallCNN(nn.Module):
+    """Five convolution-norm-ReLU-maxpool stages, then linear layers of 1024, 256 and `num_classes` (study, group F).
+
+    Convolutions keep the size and every pool halves it: pictures need at least 32 pixels a side.
+    """
+
+    def __init__(self, num_classes: int = 1000, in_chans: int = 3, img_size: int = 224) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.stages = nn.Sequential()
+        channels = in_chans
+        for width, kernel in STAGES:
+            convolution = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
+            norm = nn.BatchNorm2d(width)
+            self.stages.append(nn.Sequential(convolution, norm, nn.ReLU(inplace=True), nn.MaxPool2d(2)))
+            channels = width
+        side = img_size // 2 ** len(STAGES)
+        self.hidden = nn.Sequential(
+            nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * side * side, 1024), nn.ReLU(inplace=True),
+            nn.Dropout(0.5), nn.Linear(1024, 256), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.head = nn.Linear(256, num_classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return logits, float [n, num_classes], of pictures, float [n, 3, img_size, img_size]."""
+        logits: Tensor = self.head(self.hidden(self.stages(pictures)))
+        return logits
+
+    def get_classifier(self) -> nn.Module:
+        """Return the last linear layer (timm's interface)."""
+        return self.head
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Return the patterns of the layer groups in order of depth (timm's interface)."""
+        return {"stem": r"^stages\.0", "blocks": r"^stages\.(\d+)|^hidden\.(\d+)"}
+
+
+@register_model
+def small_cnn(pretrained: bool = False, **kwargs: Any) -> SmallCNN:
+    """Make the small CNN; there are no pretrained weights."""
+    network: SmallCNN = build_model_with_cfg(SmallCNN, "small_cnn", pretrained, **kwargs)
+    return network

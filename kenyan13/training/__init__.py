@@ -1,0 +1,1 @@
+"""A run: compose, fit, record; and what is done with a finished run directory."""

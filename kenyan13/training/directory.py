@@ -1,0 +1,148 @@
+"""The run directory: the files that training writes and everything later reads. All paths in it are relative.
+
+config.yaml        settings, classes, data, versions and commit
+metrics.csv        one row an epoch
+checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all that resuming needs)
+predictions.csv    validation ids, targets and class probabilities at the best epoch
+result.json        summary, written when training has finished
+events.out...      TensorBoard
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from kenyan13.data.catalogue import Catalogue
+from kenyan13.errors import UserError, shorten
+from kenyan13.machine import git_commit, versions
+from kenyan13.model.classifier import Predictions
+from kenyan13.settings import Settings, decisive, plain
+
+CONFIG, METRICS, PREDICTIONS, RESULT = "config.yaml", "metrics.csv", "predictions.csv", "result.json"
+TEST_PREDICTIONS = "predictions_test.csv"
+BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of a run. Accuracies and F1 are 0..1, at the epoch (from 1) of the lowest validation loss."""
+
+    status: str
+    min_val_loss: float
+    accuracy: float
+    macro_f1: float
+    best_epoch: int
+    epochs: int
+    auc_loss: float
+    overfitting: float | None
+    seconds: float
+    train_pictures: int
+    validation_pictures: int
+    parameters: int
+    trainable_parameters: int
+    device: str
+    stopped: str
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new."""
+    temporary = file.with_name(f".{file.name}.partial")
+    yield temporary
+    temporary.replace(file)
+
+
+def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
+    """Write config.yaml: the settings, what they were used on, and with what versions."""
+    written = {
+        "settings": plain(settings),
+        "data": data,
+        "versions": versions(),
+        "commit": git_commit(),
+    }
+    with replacing(folder / CONFIG) as file:
+        OmegaConf.save(OmegaConf.create(written), file)
+
+
+def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
+    """Raise UserError when the folder holds a run with other settings, other classes or other pictures."""
+    saved = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+    assert isinstance(saved, dict)
+    here = dict(flatten(decisive(settings)))
+    there = dict(flatten(saved["settings"]))
+    different = [f"{key}={there.get(key)} there, {value} now" for key, value in here.items() if there.get(key) != value]
+    ways = ("choose another name=, or remove the folder to train anew",)
+    if different:
+        raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
+    if saved["data"]["classes"] != data["classes"]:
+        before = shorten(saved["data"]["classes"], 13)
+        raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
+    if saved["data"] != data:
+        raise UserError(f"{folder} was trained on other pictures: the data in {settings.data.root} has changed.", *ways)
+
+
+def flatten(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of nested dicts."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write metrics.csv: epoch (from 1), losses, accuracies, learning rate, seconds."""
+    with replacing(folder / METRICS) as file:
+        pd.DataFrame(rows).to_csv(file, index=False)
+
+
+def write_predictions(folder: Path, catalogue: Catalogue, predictions: Predictions) -> None:
+    """Write predictions.csv: one row a validation picture, its class by name, what was predicted, the probabilities."""
+    names = np.array(catalogue.classes)
+    ids = [catalogue.ids[row] for row in predictions.rows]
+    table = probability_table(ids, catalogue.classes, predictions.probabilities)
+    table.insert(1, "target", names[predictions.targets])
+    write_table(folder / PREDICTIONS, table)
+
+
+def write_test_predictions(
+    folder: Path, ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]
+) -> None:
+    """Write predictions_test.csv: as predictions.csv, without targets."""
+    write_table(folder / TEST_PREDICTIONS, probability_table(ids, classes, probabilities))
+
+
+def probability_table(ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]) -> pd.DataFrame:
+    """Return id, predicted class by name, and a column of probabilities a class."""
+    table = pd.DataFrame(probabilities, columns=list(classes))
+    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
+    table.insert(0, "id", ids)
+    return table
+
+
+def write_table(file: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV; nine digits give each float32 back exactly."""
+    with replacing(file) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Write result.json."""
+    with replacing(folder / RESULT) as file:
+        file.write_text(json.dumps(asdict(result), indent=2) + "\n")
+
+
+def read_result(folder: Path) -> Result | None:
+    """Read result.json; None while the run has not finished."""
+    try:
+        return Result(**json.loads((folder / RESULT).read_text()))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,97 @@
+"""What a person sees in the terminal while a run trains and when it ends."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from kenyan13.data.datamodule import PictureData
+from kenyan13.measures import standard_error
+from kenyan13.model.freezing import parameter_counts
+from kenyan13.settings import Settings
+from kenyan13.training.directory import Result
+
+console = Console(highlight=False, soft_wrap=True)
+LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
+
+
+def print_start(settings: Settings, folder: Path, data: PictureData, network: nn.Module, resumed: bool) -> None:
+    """Say what is going to be trained on what, and how many parameters of each layer group train."""
+    model, freeze = settings.model, settings.freeze
+    weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
+    console.print(f"\n[bold]{model.backbone}[/bold]  {model.crop} px, batch {model.batch_size}, weights: {weights}")
+    train, validation = len(data.train.catalogue), len(data.validation.catalogue)
+    console.print(f"{train:,} training and {validation:,} validation pictures of {len(data.classes)} classes")
+    table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
+    table.add_column("parameters", justify="right")
+    table.add_column("train", justify="left")
+    starts = {level: epoch for epoch, level in reversed(freeze.unfreeze)}
+    for level, count in enumerate(parameter_counts(network)):
+        later = [epoch for reached, epoch in starts.items() if reached >= level]
+        trains = "yes" if level <= freeze.level else f"from epoch {min(later) + 1}" if later else "no"
+        table.add_row(LEVEL_NAMES[level], f"pt{level}", f"{count:,}", trains)
+    console.print(table)
+    total, trainable = count_parameters(network, freeze.level)
+    console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
+    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
+
+
+def count_parameters(network: nn.Module, level: int) -> tuple[int, int]:
+    """Return the number of all parameters, and of those that train at a level."""
+    counts = parameter_counts(network)
+    return sum(counts), sum(counts[: level + 1])
+
+
+def print_epoch(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> None:
+    """Print the newest epoch's figures as one aligned line, with the time that is left."""
+    row = rows[-1]
+    left = (epochs - len(rows)) * sum(r["seconds"] for r in rows) / len(rows)
+    console.print(
+        f"epoch {row['epoch']:>3}/{epochs}  train loss {row['train_loss']:.4f}  val loss {row['val_loss']:.4f}"
+        f"{' *' if best else '  '} accuracy {row['val_accuracy']:>6.2%}  macro F1 {row['val_macro_f1']:.3f}"
+        f"  lr {row['lr']:.2e}  {duration(row['seconds'])}" + (f", {duration(left)} left" if left else "")
+    )
+
+
+def print_end(folder: Path, result: Result, before: bool = False) -> None:
+    """Print the summary of a finished run and what can be done with it."""
+    error = standard_error(result.accuracy, result.validation_pictures)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lines = (
+        ("lowest validation loss", f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}"),
+        (
+            "accuracy there",
+            f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_pictures:,} pictures)",
+        ),
+        ("macro F1 there", f"{result.macro_f1:.3f}"),
+        (
+            "overfitting",
+            "-" if result.overfitting is None else f"{result.overfitting:.4f}  (rise of val/train loss an epoch)",
+        ),
+        ("training time", f"{duration(result.seconds)} on {result.device}"),
+        ("ended by", result.stopped),
+        ("run directory", str(folder)),
+    )
+    for line in lines:
+        table.add_row(*line)
+    console.print("\n[bold]" + ("This run has finished before" if before else "Finished") + "[/bold]")
+    console.print(table)
+    console.print(f"\nNext:  kenyan13 evaluate {folder}    kenyan13 predict {folder} PICTURE...")
+    console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 12.3 s, 4 min 05 s, 2 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def is_terminal() -> bool:
+    """Return whether a person watches: progress bars in log files are noise."""
+    return sys.stdout.isatty()

@@ -1,0 +1,161 @@
+"""What a finished run is used for: its validation figures again from the checkpoint, and new predictions."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from rich.progress import track
+
+from kenyan13.configuration import load_settings
+from kenyan13.data.augmentation import centre_crop, normalise
+from kenyan13.data.catalogue import Catalogue, pictures_below, read
+from kenyan13.data.datamodule import PictureData
+from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
+from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.machine import available_cores
+from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
+from kenyan13.model.classifier import Classifier
+from kenyan13.settings import OnBad, Settings
+from kenyan13.training import directory
+from kenyan13.training.run import precision, quiet_libraries
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its folder, settings and classes, and the network with the best epoch's weights."""
+
+    folder: Path
+    settings: Settings
+    classes: tuple[str, ...]
+    network: torch.nn.Module
+
+
+def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
+    """Load a run from its directory, wherever that has been moved to.
+
+    Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
+    """
+    if not (folder / directory.CONFIG).is_file():
+        others = [child.name for child in folder.parent.glob("*") if (child / directory.CONFIG).is_file()]
+        raise UserError(
+            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
+            f"runs in {folder.parent}: {shorten(sorted(others)) or 'none'}",
+        )
+    settings = load_settings(folder / directory.CONFIG, overrides)
+    checkpoint = folder / directory.BEST
+    if not checkpoint.is_file():
+        raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.checkpoints=true")
+    _, classes = read_weights(checkpoint)
+    assert classes is not None
+    network = build(settings.model, len(classes), pretrained=False)
+    load_weights(network, checkpoint, classes)
+    return Run(folder, settings, classes, network)
+
+
+def evaluate(run: Run) -> dict[str, float]:
+    """Return loss, accuracy and macro F1 on the run's validation pictures, computed as in training.
+
+    Raises UserError when the data now has other classes than the run.
+    """
+    quiet_libraries()
+    colours = normalisation(run.settings.model)
+    data = PictureData(run.settings, colours.mean, colours.std)
+    if data.classes != run.classes:
+        raise UserError(
+            f"{run.folder} was trained on other classes ({shorten(run.classes, 13)}) than the data in "
+            f"{run.settings.data.root} has ({shorten(data.classes, 13)}).",
+            "give the data of the run: data.root=DIR",
+        )
+    network = run.network
+    if run.settings.trainer.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    classifier = Classifier(network, run.classes, run.settings.optim, run.settings.schedule)
+    trainer = Trainer(
+        accelerator=run.settings.trainer.accelerator, devices=1, precision=precision(run.settings), logger=False,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, deterministic="warn",
+    )  # fmt: skip
+    figures = trainer.validate(classifier, datamodule=data, verbose=False)[0]
+    return {name.removeprefix("val_"): float(value) for name, value in figures.items()}
+
+
+def find_pictures(places: Sequence[Path]) -> list[Path]:
+    """Return the pictures named, and those anywhere below the folders named. Raises UserError for what is not there."""
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += pictures_below(place)
+        elif place.is_file():
+            found.append(place)
+        else:
+            raise UserError(f"There is no picture or folder {place}.", "give the path of a photo or a folder of photos")
+    if not found:
+        raise UserError(
+            f"There are no pictures in {shorten(places)}.", "pictures end in .jpg, .png, .webp and the like"
+        )
+    return found
+
+
+def test_pictures(run: Run) -> Catalogue:
+    """Return the test pictures of the run's data set. Raises UserError when it has none."""
+    test = read(run.settings.data).test
+    if test is None or not len(test):
+        raise UserError(
+            f"The data in {run.settings.data.root} has no test pictures.",
+            "the competition's layout lists them in test.csv, the folder layout has them in test/",
+        )
+    return test
+
+
+def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Return class probabilities, float32 [n, classes], of picture files, and row -> reason for those left out.
+
+    Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
+    are not a number).
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = run.network.to(memory_format=torch.channels_last).to(device).eval()
+    colours = normalisation(run.settings.model)
+    mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)
+    low = precision(run.settings) == "bf16-mixed"
+    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
+    bad: dict[int, str] = {}
+    size = run.settings.model.batch_size
+    batches = track(range(0, len(paths), size), "Predicting", transient=True, disable=len(paths) <= size)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
+        for start in batches:
+            rows, crops = [], []
+            for row, crop in zip(range(start, len(paths)), crops_of(paths[start : start + size], run), strict=False):
+                if isinstance(crop, str):
+                    bad[row] = crop
+                else:
+                    rows.append(row)
+                    crops.append(crop)
+            if crops:
+                logits = network(normalise(torch.from_numpy(np.stack(crops)).to(device), mean, std))
+                probabilities[rows] = logits.float().softmax(dim=1).cpu().numpy()
+    if bad and run.settings.data.on_bad is OnBad.stop:
+        listed = "\n    ".join(f"{paths[row]}: {reason}" for row, reason in list(bad.items())[:15])
+        raise UserError(
+            f"{len(bad):,} of {len(paths):,} pictures cannot be read:\n    {listed}",
+            "repair or remove these files, or leave them out: data.on_bad=skip",
+        )
+    return probabilities, bad
+
+
+def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
+    """Yield each picture's centre crop, uint8 [crop, crop, 3], or the reason why it cannot be read."""
+    crop = run.settings.model.crop
+
+    def one(path: Path) -> Pixels | str:
+        try:
+            return centre_crop(load(path, resize_length(crop)), crop)
+        except UNREADABLE as error:
+            return str(error) or type(error).__name__
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        yield from pool.map(one, paths)

@@ -1,0 +1,157 @@
+"""The synthetic data set: the competition's layout, the same bytes every time, and nothing half."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from kenyan13.data import synthetic
+from kenyan13.data.plates import LAYERS, SIDES
+from kenyan13.data.synthetic import TRAIN_ROWS, class_counts, draw_dataset
+from kenyan13.errors import UserError
+
+CLASSES = (
+    "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"
+)
+LABELLED, TEST = 65, 26
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic") / "new" / "demo"
+    draw_dataset(root, LABELLED, TEST)
+    return root
+
+
+def rows(path: Path) -> list[list[str]]:
+    return [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_layout_is_the_competition_s(drawn: Path) -> None:
+    assert sorted(path.name for path in drawn.iterdir()) == [
+        "README.txt",
+        "images",
+        "sample_submission.csv",
+        "test.csv",
+        "train.csv",
+    ]
+    train, test, sample = (rows(drawn / name) for name in ("train.csv", "test.csv", "sample_submission.csv"))
+    assert (train[0], test[0], sample[0]) == (["id", "class"], ["id"], ["id", "class"])
+    assert (len(train), len(test), len(sample)) == (LABELLED + 1, TEST + 1, TEST + 1)
+    assert [row[0] for row in sample] == [row[0] for row in test]
+    assert {row[1] for row in sample[1:]} <= set(CLASSES.split())
+    named = {f"{row[0]}.jpg" for row in train[1:] + test[1:]}
+    assert {path.name for path in (drawn / "images" / "images").iterdir()} == named
+    assert "NOT photographs" in (drawn / "README.txt").read_text(encoding="utf-8")
+
+
+def test_ids_are_distinct_and_too_large_for_a_signed_integer(drawn: Path) -> None:
+    ids = [row[0] for name in ("train.csv", "test.csv") for row in rows(drawn / name)[1:]]
+    assert len(set(ids)) == LABELLED + TEST
+    assert all(len(name) == 20 and name.isdecimal() and 2**63 < int(name) < 2**64 for name in ids)
+
+
+def test_train_has_every_class_in_proportion_and_shuffled(drawn: Path) -> None:
+    classes = [row[1] for row in rows(drawn / "train.csv")[1:]]
+    assert sorted(set(classes)) == CLASSES.split() == list(TRAIN_ROWS)
+    assert {name: classes.count(name) for name in TRAIN_ROWS} == class_counts(LABELLED)
+    assert classes != sorted(classes)
+
+
+def test_class_counts_at_the_default_size() -> None:
+    # 780 * 632 / 6536 = 75.4 bhaji, 780 * 862 / 6536 = 102.9 chapati, and so on, rounded.
+    assert list(class_counts(780).values()) == [75, 103, 57, 59, 21, 74, 52, 58, 25, 94, 39, 48, 75]
+    assert list(class_counts(6536).values()) == list(TRAIN_ROWS.values())
+    assert set(class_counts(13).values()) == {1}
+
+
+def test_every_picture_opens_and_some_are_stored_oddly(drawn: Path) -> None:
+    kinds, shapes = set(), set()
+    for path in (drawn / "images" / "images").iterdir():
+        with Image.open(path) as picture:
+            picture.load()
+            kinds.add((picture.format, picture.mode, picture.getexif().get(0x0112, 1)))
+            shapes.add((picture.width > picture.height) - (picture.width < picture.height))
+            assert 160 <= min(picture.size) <= 200
+            assert np.ptp(np.asarray(picture.convert("RGB"))) > 60
+    assert kinds == {("JPEG", "RGB", 1), ("PNG", "RGBA", 1), ("JPEG", "L", 1), ("JPEG", "RGB", 6)}
+    assert shapes == {-1, 0, 1}  # portrait, square and landscape
+
+
+def test_same_arguments_same_bytes_and_another_seed_other_bytes(tmp_path: Path) -> None:
+    for name, seed in (("first", 1), ("second", 1), ("other", 2)):
+        draw_dataset(tmp_path / name, 13, 3, seed)
+    first, second, other = (digests(tmp_path / name) for name in ("first", "second", "other"))
+    assert len(first) == 16 + 4
+    assert first == second
+    assert not set(first.values()) & set(other.values()) - {first["README.txt"]}
+
+
+def test_pictures_do_not_depend_on_order_or_threads() -> None:
+    def pixels(index: int) -> bytes:
+        return synthetic.draw(CLASSES.split()[index], np.random.default_rng([5, index])).tobytes()
+
+    in_order = [pixels(index) for index in range(13)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(pixels, range(12, -1, -1))) == in_order[::-1]
+
+
+@pytest.mark.parametrize("index", [0, 7, 87])
+def test_what_is_stored_oddly_shows_the_same_picture(index: int) -> None:
+    photo = synthetic.draw("githeri", np.random.default_rng(5))
+    before = np.asarray(photo, dtype=np.float64)
+    with Image.open(BytesIO(synthetic.stored(photo, index))) as picture:
+        after = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), dtype=np.float64)
+    assert np.abs(after - before).mean() < 10
+
+
+@pytest.mark.parametrize("dish", CLASSES.split())
+def test_recipes_are_numbered_and_sides_are_other_classes(dish: str) -> None:
+    recipes = [layer.recipe for layer in LAYERS if layer.dish == dish]
+    assert recipes == sorted(recipes)
+    assert set(recipes) == set(range(1, recipes[-1] + 1))
+    assert set(SIDES[dish].split()) <= set(CLASSES.split()) - {dish}
+
+
+def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match="not an empty folder"):
+        draw_dataset(tmp_path, 13, 1)
+    assert digests(tmp_path).keys() == {"mine.txt"}
+    with pytest.raises(UserError, match="not an empty folder"):
+        draw_dataset(tmp_path / "mine.txt", 13, 1)
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "demo", 13, 1)
+    (tmp_path / "empty").mkdir()
+    draw_dataset(tmp_path / "empty", 13, 1)
+    assert digests(tmp_path / "empty") == digests(tmp_path / "demo")
+
+
+@pytest.mark.parametrize(("labelled", "test"), [(12, 5), (13, 0)])
+def test_too_few_pictures_are_refused(tmp_path: Path, labelled: int, test: int) -> None:
+    with pytest.raises(UserError, match="too few"):
+        draw_dataset(tmp_path / "demo", labelled, test)
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(photo: Image.Image, index: int) -> bytes:
+        if index == 3:
+            raise KeyboardInterrupt
+        return b"picture"
+
+    monkeypatch.setattr(synthetic, "stored", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        draw_dataset(tmp_path / "demo", 13, 1)
+    assert not any(tmp_path.iterdir())
