@@ -51,7 +51,7 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return to_settings(compose("train", overrides=list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
 
 
@@ -78,6 +78,8 @@ def explain(error: Exception) -> UserError | None:
             f"'{error.override}' is not an override that Hydra can read.",
             "write key=value, as in optim.lr=1e-4; quote values with spaces or brackets: 'augment.scale=[0.9, 1.1]'",
         )
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
+        return UserError("A config group is given something that is no name.", "write it as in model=resnet18")
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, OmegaConfBaseException):
         return explain_value(cause)

@@ -7,56 +7,40 @@ Example: python scripts/download.py url https://example.org/images.zip --to data
 Beside the target folder, data/kenyan13, lies data/kenyan13.download with the archive and what a broken download left.
 """
 
-import errno
-import filecmp
-import lzma
 import os
 import re
-import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import time
 import zipfile
-import zlib
-from collections import Counter
 from collections.abc import Callable
 from http.client import HTTPException
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from kenyan13.errors import UserError, one_screen, shorten
+from kenyan13.data.archive import ROOT, lacks, progress_bar, report, unpack
+from kenyan13.errors import UserError, one_screen
 
-ROOT = Path("data/kenyan13")  # the default of data.root in conf/ too
 SLUG = "opencv-pytorch-project-2-classification-round-3"
-TRAIN = "python train.py model=efficientnet_b4 freeze=pt5"
 AGAIN = "run the same command again to go on"
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 TRIES, PAUSE = 4, 1.0  # connections in one call of fetch; seconds before the second one, growing by as much each time
 DROPPED = (URLError, HTTPException, ConnectionError, TimeoutError)
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)  # what zipfile raises
-
-
-def progress_bar() -> Progress:
-    """Return a bar with size, speed and time left; on stderr, so that stdout holds the report only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
 
 
 def receive(url: str, part: Path, note: Path, show: Callable[[int, int | None], None]) -> bool:
     """Do one request, adding to `part`; return True when `part` is the whole file, False to ask once more."""
     start = part.stat().st_size if part.exists() else 0
     kept = note.read_text("utf-8").partition("\n")[2] if note.exists() else ""
-    headers = ({"Range": f"bytes={start}-"} if start else {}) | ({"If-Range": kept} if start and kept else {})
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and kept:
+        headers["If-Range"] = kept
     try:
         answer = urlopen(Request(url, headers=headers), timeout=60)
     except HTTPError as error:
@@ -89,19 +73,21 @@ def receive(url: str, part: Path, note: Path, show: Callable[[int, int | None], 
         return total is None or done == total
 
 
-def fetch(url: str, target: Path) -> Path:
-    """Download the http(s) address `url` to `target`, going on from `target`.part where an earlier call stopped.
+def fetch(url: str, folder: Path) -> Path:
+    """Download the http(s) address `url` into `folder` under the last name in its path; return the archive.
 
-    A finished `target` is not downloaded again, unless it came from another address. Raises UserError for a bad
-    address, when there is no connection or it was lost TRIES times, and when the server refuses.
+    Goes on where an earlier call stopped; a finished archive is not downloaded again, unless it came from another
+    address. Raises UserError for a bad address, when there is no connection or it was lost TRIES times, and when the
+    server refuses.
     """
     url = quote(url.strip(), safe=":/?#[]@!$&'()*+,;=%")
-    part, note = Path(f"{target}.part"), Path(f"{target}.note")
+    name = re.split(r"[?#]", url)[0].rstrip("/").rpartition("/")[2].removesuffix(".zip")
+    target, part, note = (folder / f"{name}.zip{ending}" for ending in ("", ".part", ".note"))
     if not re.match(r"https?://([\w.-]+|\[[\da-f:]+\])(:\d{1,5})?([/?#]|$)", url, re.IGNORECASE):
         raise UserError(f"'{url}' is no http or https address.", "give the whole address of a zip file")
     if note.exists() and note.read_text("utf-8").partition("\n")[0] != url:
         part.unlink(missing_ok=True)
-    elif target.exists():
+    elif target.exists() and not part.exists():  # with a part, `target` is of another address
         return target
     trouble: object = "the connection was closed before the end"
     with progress_bar() as bar:
@@ -122,12 +108,6 @@ def fetch(url: str, target: Path) -> Path:
     kept = decimal(part.stat().st_size) if part.exists() else "nothing"
     problem = f"{url}: attempt {attempt + 1} failed ({trouble}); kept so far: {kept}."
     raise UserError(problem, f"check the network, then {AGAIN}")
-
-
-def from_web(url: str, folder: Path) -> Path:
-    """Download `url` into `folder` under the last name in its path; return the archive."""
-    name = re.split(r"[?#]", url.strip())[0].rstrip("/").rpartition("/")[2]
-    return fetch(url, folder / f"{name.removesuffix('.zip')}.zip")
 
 
 def from_kaggle(slug: str, folder: Path) -> Path:
@@ -170,125 +150,6 @@ def explain_kaggle(said: str, page: str, by_hand: str) -> UserError:
     return UserError(f"`kaggle` brought no archive. It said: {said[-500:] or 'nothing'}", AGAIN, by_hand)
 
 
-def safe_path(member: zipfile.ZipInfo, root: Path) -> Path:
-    """Return where a member belongs below `root`. Raises UserError for a link and for a path that leads elsewhere."""
-    path = PureWindowsPath(member.filename)  # knows both slashes, and drive letters
-    plain = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-    inside = path.parts and not path.anchor and ".." not in path.parts
-    if not (plain and inside and root.joinpath(*path.parts).resolve().is_relative_to(root.resolve())):
-        problem = f"Unsafe archive: its member '{member.filename}' is a link or leads out of {root}."
-        raise UserError(problem, "nothing was unpacked; get the archive from a source that you trust")
-    return Path(*path.parts)
-
-
-def extract(archive: zipfile.ZipFile, folder: Path, root: Path) -> None:
-    """Write an archive meant for `root` into `folder`, after checking all its members and the room on the disk."""
-    paths = {member: safe_path(member, root) for member in archive.infolist()}
-    size, free = sum(member.file_size for member in paths), shutil.disk_usage(root.parent).free
-    if size > free:
-        problem = f"The data take {decimal(size)} unpacked, and {root.parent} has {decimal(free)} free."
-        raise UserError(problem, "make room, or give a folder on another disk with --to")
-    folder.mkdir()
-    with progress_bar() as bar:
-        task = bar.add_task("unpacking", total=size)
-        for member, path in paths.items():
-            if member.filename.endswith(("/", "\\")) or path.parts[0] == "__MACOSX":
-                continue
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, (folder / path).open("wb") as copy:
-                shutil.copyfileobj(source, copy)
-            bar.advance(task, member.file_size)
-
-
-def move_in(source: Path, root: Path) -> None:
-    """Move `source` to `root`, or its files among those there. Raises UserError when one there has other content."""
-    if not root.exists():
-        source.replace(root)
-        return
-    files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    old = [name for name in files if (root / name).exists()]
-    if other := [name for name in old if not filecmp.cmp(source / name, root / name, shallow=False)]:
-        problem = f"{root} holds other content than the archive in {shorten(other)}; nothing was changed."
-        raise UserError(problem, "move these files away, or give another folder with --to")
-    for name in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).replace(root / name)
-
-
-def unpack(archive: Path, root: Path) -> None:
-    """Unpack a zip file into `root` without the one folder that may wrap everything; on errors `root` stays as it was.
-
-    Other files in `root` stay. Raises UserError for an unsafe, damaged or empty archive, too little room on the disk,
-    and a file in `root` with other content than the archive's.
-    """
-    folder = Path(f"{root}.unpacking")  # beside root, thus on the same disk, where moving is renaming
-    root.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            extract(opened, folder, root)
-        if not (entries := list(folder.iterdir())):
-            raise zipfile.BadZipFile("it holds no files")
-        top = entries[0]
-        wraps = (top / "train.csv").is_file() or (top.name != "images" and (top / "images").is_dir())
-        move_in(top if wraps and len(entries) == 1 else folder, root)
-    except (*DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # these two come from damage too
-            raise
-        delete = f"rm {shlex.quote(str(archive))}"
-        raise UserError(
-            f"{archive} is damaged or no zip file: {error}.", delete, "run the same command again"
-        ) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def ids(table: Path) -> list[str]:
-    """Return the first column of a CSV file without its header; nothing when there is no file."""
-    lines = table.read_text("utf-8-sig", errors="replace").split("\n")[1:] if table.is_file() else []
-    return [line.split(",")[0].strip('" \r') for line in lines if line.strip()]
-
-
-def lacks(root: Path) -> list[str]:
-    """Return the tables, and the ids without a picture, that the competition's layout lacks in `root`."""
-    pictures = {path.stem for path in root.glob("images/images/*")}
-    tables = [root / "train.csv", root / "test.csv"]
-    absent = [table.name for table in tables if not table.is_file()]
-    return absent + [name for table in tables for name in ids(table) if name not in pictures]
-
-
-def report(root: Path) -> None:
-    """Print what lies below `root` and the training command that fits. Raises UserError when none does."""
-    pictures = [path for path in root.rglob("*") if path.suffix.lower() in PICTURES]
-    found = root
-    if tables := sorted(root.rglob("train.csv"), key=lambda path: len(path.parts)):
-        found, command = tables[0].parent, TRAIN
-        rows = [f"{name} {len(ids(found / name)):,} rows" for name in ("train.csv", "test.csv")]
-        typer.echo(
-            f"{found}: {', '.join(rows)}, {len(list(found.glob('images/images/*'))):,} pictures in images/images"
-        )
-        if lacking := lacks(found):
-            typer.echo(f"Missing: {shorten(lacking)}")
-    else:
-        # the folder with the most pictures two levels below it; with train/ and val/ that is train/
-        above = Counter(path.parent.parent for path in pictures if path.parent != root)
-        found = max(above, key=above.__getitem__, default=root)
-        classes = {path.parent for path in pictures if path.parent.parent == found}
-        if len(classes) < 2:
-            there = shorten(sorted(path.name for path in root.iterdir()))
-            needed = "train.csv, test.csv and images/images/ID.jpg, or (data=folder) one folder of pictures per class"
-            raise UserError(
-                f"{root} has no layout that training can read. It holds: {there}", f"arrange it as {needed}"
-            )
-        command = f"{TRAIN} data=folder"
-        typer.echo(f"{found}: no train.csv, but {len(classes)} folders of pictures: one folder per class")
-    setting = f"data.root={found}"
-    if re.search(r"[^\w./=-]", setting):
-        setting = shlex.quote(f'data.root="{found}"')  # the inner quotes are for Hydra, the outer for the shell
-    usual = tables and found.resolve() == ROOT.resolve()
-    typer.echo(f"Next: {command}" if usual else f"Next: {command} {setting}")
-
-
 def obtain(to: Path, download: Callable[[Path], Path]) -> None:
     """Download into the folder beside `to` and unpack, unless all is there; print what was found and the next step."""
     root = to.expanduser()
@@ -326,7 +187,7 @@ def url(address: Address, to: To = ROOT) -> None:
 
     Example: python scripts/download.py url https://example.org/images.zip --to data/birds
     """
-    obtain(to, lambda folder: from_web(address, folder))
+    obtain(to, lambda folder: fetch(address, folder))
 
 
 if __name__ == "__main__":

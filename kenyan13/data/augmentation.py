@@ -1,4 +1,4 @@
-"""Random views of a picture: flips, rotation, translation, scale, shear and crop in one warp, colours in one matrix.
+"""Random views of a picture: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
 
 The distributions are those of torchvision's ColorJitter, RandomAffine and RandomErasing (study, Input transforms).
 Random numbers are drawn apart from their use, so that a view can be repeated and checked.
@@ -36,6 +36,12 @@ class View:
     shear: float = 0.0  # degrees
     erased: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, height, width in pixels of the crop
     noise: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether flips or the affine map move any pixel."""
+        geometry = (self.vertical_flip, self.horizontal_flip, self.rotation, self.translation, self.scale, self.shear)
+        return geometry != (False, False, 0.0, (0.0, 0.0), 1.0, 0.0)
 
 
 def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
@@ -92,17 +98,15 @@ def centre_crop(picture: Pixels, crop: int) -> Pixels:
 
 
 def recolour(picture: Pixels, view: View) -> Pixels:
-    """Apply brightness, contrast and saturation as one 3x4 matrix, then hue.
-
-    The three commute but for the clipping to 0..255 between them: with grey weights g and the picture's mean grey m,
-    x -> b (c (s x + (1 - s) g.x) + (1 - c) m).
-    """
-    b, c, s = view.brightness, view.contrast, view.saturation
-    if (b, c, s) != (1.0, 1.0, 1.0):
+    """Apply brightness, contrast, saturation and hue in turn, each clipped to 0..255, as torchvision's functions do."""
+    if view.brightness != 1.0:
+        picture = cv2.convertScaleAbs(picture, alpha=view.brightness)  # type: ignore[assignment]
+    if view.contrast != 1.0:
         mean_grey = float(GREY @ np.array(cv2.mean(picture)[:3]))
-        matrix = np.empty((3, 4))
-        matrix[:, :3] = b * c * (s * np.eye(3) + (1 - s) * GREY)
-        matrix[:, 3] = b * (1 - c) * mean_grey
+        shift = (1 - view.contrast) * mean_grey
+        picture = cv2.addWeighted(picture, view.contrast, picture, 0.0, shift)  # type: ignore[assignment]
+    if view.saturation != 1.0:
+        matrix = view.saturation * np.eye(3) + (1 - view.saturation) * GREY
         picture = cv2.transform(picture, matrix)  # type: ignore[assignment]
     if view.hue:
         coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
@@ -113,9 +117,9 @@ def recolour(picture: Pixels, view: View) -> Pixels:
 
 def warp(picture: Pixels, view: View, crop: int) -> Pixels:
     """Apply flips, affine map and centre crop in one bilinear warp; what lies outside the picture is black."""
-    matrix = source_matrix(view, picture.shape[0], picture.shape[1], crop)
-    if np.array_equal(matrix[:, :2], np.eye(2)):
+    if not view.moves:
         return centre_crop(picture, crop)
+    matrix = source_matrix(view, picture.shape[0], picture.shape[1], crop)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(picture, matrix, (crop, crop), flags=flags)  # type: ignore[return-value]
 
@@ -163,7 +167,7 @@ def erase_and_add_noise(
         if settings.erasing.fill is Fill.random:
             pictures = torch.where(inside, standard_normal_like(pictures, random), pictures)
         else:
-            pictures = pictures.masked_fill(inside, 0.0)
+            pictures = torch.where(inside, 0.0, pictures)  # masked_fill would lose the channels-last layout
     if noise is not None:
         strength = settings.noise.std * noise.to(pictures.dtype).view(-1, 1, 1, 1)
         pictures = pictures + strength * standard_normal_like(pictures, random)

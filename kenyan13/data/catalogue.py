@@ -1,5 +1,6 @@
 """What pictures there are, and of what class: reads the competition layout and one folder a class."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +92,24 @@ def read_competition(root: Path) -> Source:
 
 
 def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV's columns as texts. Raises UserError for missing columns, empty cells and repeated ids."""
+    """Read a CSV's columns as texts without blanks around them, under their line numbers; empty lines are left out.
+
+    Raises UserError for missing columns, empty cells and repeated ids.
+    """
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as CSV: {error}".strip(), "it needs a header row and commas") from None
-    table.columns = table.columns.str.strip()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
+            table: pd.DataFrame = pd.read_csv(
+                file, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False, skip_blank_lines=False
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{file} cannot be read as CSV: {error}".strip(),
+            "it needs a header row, commas, and in each row as many cells as in the header",
+        ) from None
+    table = table.set_axis(table.columns.str.strip(), axis=1).set_axis(table.index + 2)
+    table = table.apply(lambda column: column.str.strip())
+    table = table[(table != "").any(axis=1)]
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UserError(
@@ -105,22 +118,25 @@ def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
         )
     if table.empty:
         raise UserError(f"{file} has no rows below its header.", f"it needs a row per picture: {','.join(columns)}")
-    empty = np.flatnonzero((table[list(columns)] == "").any(axis=1))
+    empty = table.index[(table[list(columns)] == "").any(axis=1)]
     if len(empty):
-        raise UserError(f"{file}: empty cells in line {shorten(list(empty + 2))}.", "fill them in or delete the lines")
+        raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
     repeated = table["id"][table["id"].duplicated()]
     if len(repeated):
         raise UserError(f"{file}: repeated id {shorten(list(repeated), 4)}.", "keep one line an id")
     return table[list(columns)]
 
 
-def picture_paths(root: Path, ids: Sequence[str] | pd.Series, table: str) -> tuple[Path, ...]:
-    """Return the picture of each id. Raises UserError for ids without a picture and for ids that are no file name."""
+def picture_paths(root: Path, ids: pd.Series, table: str) -> tuple[Path, ...]:
+    """Return the picture of each id. Raises UserError for ids without a picture and for ids that are no file name.
+
+    ids: texts under their line numbers in `table`.
+    """
     folder = root / "images" / "images"
     if not folder.is_dir():
         raise UserError(f"There is no picture folder {folder}.", *GET_DATA)
     present = {file.name for file in folder.iterdir()}
-    absent = [(line, id_) for line, id_ in enumerate(ids, start=2) if f"{id_}.jpg" not in present]
+    absent = [(line, id_) for line, id_ in ids.items() if f"{id_}.jpg" not in present]
     if absent:
         rows = shorten([f"line {line}: {id_}" for line, id_ in absent], 5)
         raise UserError(
@@ -172,7 +188,10 @@ def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogu
     for target, name in enumerate(classes):
         pictures = pictures_below(folder / name) if name in found else []
         if not pictures and folder.name != "test":
-            raise UserError(f"The class folder {folder / name} has no pictures.", "add some or remove the folder")
+            raise UserError(
+                f"There are no pictures of the class {name} in {folder}.",
+                f"add pictures to {folder / name}, or take the class out",
+            )
         ids += [path.relative_to(root).as_posix() for path in pictures]
         paths += pictures
         targets += [target] * len(pictures)

@@ -20,7 +20,7 @@ from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, Order, epoch_order, generator
 from kenyan13.data.split import split
 from kenyan13.data.store import Store, open_store
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.settings import AugmentSettings, OnBad, Settings
 
@@ -116,9 +116,12 @@ class PictureData(LightningDataModule):
         self.source: Source = read(settings.data)
         train, validation = split(self.source, settings.data)
         self.classes = train.classes
-        labels = np.concatenate([train.labels(), validation.labels()])
-        self.class_counts = np.bincount(labels, minlength=len(self.classes))
         self.train, self.validation = self.open([train, validation])
+        labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
+        self.class_counts = np.bincount(labels, minlength=len(self.classes))
+        empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]
+        if empty:
+            raise UserError(f"No picture is left of {shorten(empty)}.", "repair them, or take these classes out")
         if len(self.train.catalogue) < 2:
             raise UserError("There are fewer than two training pictures.", "add pictures to the data")
 
@@ -189,6 +192,7 @@ class PictureData(LightningDataModule):
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=use_one_thread,
+            generator=torch.Generator(),  # or each start would take a number from the one that dropout draws with
             collate_fn=collate,
         )
 

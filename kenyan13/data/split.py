@@ -70,7 +70,8 @@ def require_pictures(labelled: Catalogue, least: int, purpose: str) -> None:
 def take_subset(train: Catalogue, validation: Catalogue, size: int, seed: int) -> tuple[Catalogue, Catalogue]:
     """Return a stratified sample of `size` training pictures, and the same share of validation pictures, rounded up.
 
-    Source: study, subset mode. Raises UserError when the sample is smaller than the number of classes.
+    Source: study, subset mode. Raises UserError when a sample is smaller than the number of classes, or a class
+    too small to be divided.
     """
     if size >= len(train):
         return train, validation
@@ -80,13 +81,14 @@ def take_subset(train: Catalogue, validation: Catalogue, size: int, seed: int) -
             f"data.subset={size} leaves {share} validation pictures for {len(train.classes)} classes.",
             f"choose at least data.subset={ceil(len(train.classes) * len(train) / len(validation)):d}",
         )
-    return sample(train, size, seed), sample(validation, share, seed)
+    return sample(train, size, seed, "training"), sample(validation, share, seed, "validation")
 
 
-def sample(pictures: Catalogue, size: int, seed: int) -> Catalogue:
-    """Return a stratified sample of `size` pictures."""
+def sample(pictures: Catalogue, size: int, seed: int, part: str) -> Catalogue:
+    """Return a stratified sample of `size` pictures of a part of the data."""
     if len(pictures) - size < len(pictures.classes):  # scikit-learn wants a class's worth left over
         return pictures
+    require_pictures(pictures, 2, f"a stratified subset of the {part} pictures")
     rows, _ = train_test_split(
         np.arange(len(pictures)), train_size=size, stratify=pictures.labels(), shuffle=True, random_state=seed
     )

@@ -10,15 +10,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
 from rich.console import Console
-from rich.progress import track
 
 from kenyan13.data.pictures import UNREADABLE, Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
+from kenyan13.terminal import progress
 
 ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
 
@@ -73,7 +74,7 @@ def open_store(paths: Sequence[Path], length: int, cache: Path) -> Store:
             store = Store(folder)
             if store.is_current(paths):
                 return store
-        except (OSError, KeyError, ValueError):
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             pass  # not there yet, or torn: built anew
         build(paths, length, folder)
         return Store(folder)
@@ -108,7 +109,7 @@ def write(paths: Sequence[Path], length: int, folder: Path) -> None:
     digests = np.zeros(len(paths), dtype="U32")
     reasons: dict[int, str] = {}
     with (folder / "pictures.bin").open("wb") as file:
-        decoded = track(decode_all(paths, length), "Decoding", total=len(paths), transient=True)
+        decoded = progress(decode_all(paths, length), "Decoding", len(paths))
         for row, (pixels, digest) in enumerate(decoded):
             digests[row] = digest
             if isinstance(pixels, str):

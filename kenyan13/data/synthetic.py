@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 from PIL import Image
-from rich.progress import track
 
 from kenyan13.data.plates import SIDES, Scene
 from kenyan13.errors import UserError
+from kenyan13.terminal import progress
 
 # Rows of the competition's train.csv per class: the drawings are as unbalanced as the photographs.
 TRAIN_ROWS = {
@@ -102,7 +102,7 @@ def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 1
     with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as unfinished:
         half = Path(unfinished) / root.name
         (half / "images" / "images").mkdir(parents=True)
-        for index in track(range(total), description="Drawing synthetic plates", transient=True):
+        for index in progress(range(total), "Drawing synthetic plates"):
             photo = draw(classes[index], np.random.default_rng([seed, index]))
             (half / "images" / "images" / f"{ids[index]}.jpg").write_bytes(stored(photo, index))
         texts = {

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,17 +52,22 @@ def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
     if download and not configuration(settings.backbone).has_weights:
         raise UserError(f"There are no ImageNet weights of {settings.backbone}.", *WAYS_TO_WEIGHTS[1:])
     try:
-        with offline_unless_reachable():
+        with offline_unless_reachable() if download else nullcontext():
             network = build(settings, len(classes), pretrained=download)
     except Exception as error:  # whatever the download raises; building alone has worked in check_crop
         if not download:
             raise
         problem = f"The ImageNet weights of {settings.backbone} cannot be had"
-        raise UserError(f"{problem}: {str(error).splitlines()[0]}", *WAYS_TO_WEIGHTS) from error
+        raise UserError(f"{problem}: {first_line(error)}", *WAYS_TO_WEIGHTS) from error
     reset_head(network)
     if settings.weights is not None:
         load_weights(network, Path(settings.weights).expanduser(), classes)
     return network
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, cut to one line; its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager
@@ -108,17 +113,18 @@ def configuration(backbone: str) -> PretrainedCfg:
 
 def check_name(backbone: str) -> None:
     """Raise UserError when timm has no such architecture, or no such weights tag of it."""
-    architecture, _, tag = backbone.partition(".")
-    if not timm.is_model(architecture):
+    architecture, dot, tag = backbone.partition(".")
+    known = timm.list_models()  # without the names that timm has given up
+    if architecture not in known:
         raise UserError(
-            f"timm has no architecture '{architecture}'.{did_you_mean(architecture, timm.list_models())}",
+            f"timm has no architecture '{architecture}'.{did_you_mean(architecture, known)}",
             f"list them: python -c \"import timm; print(timm.list_models('*{architecture[:5]}*'))\"",
         )
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags and architecture != "small_cnn":
+    if dot and tag not in tags:
         raise UserError(
             f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tag, tags)}",
-            f"tags: {shorten(tags, 12)}" if tags else "model.pretrained=false starts from scratch",
+            f"tags: {shorten(tags, 12)}" if tags else f"model.backbone={architecture} starts from scratch",
         )
 
 
@@ -129,10 +135,9 @@ def check_crop(settings: ModelSettings, num_classes: int) -> None:
             network = build(settings, num_classes, pretrained=False).eval()
             network(torch.empty(2, 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             own = configuration(settings.backbone).input_size[-1]
             raise UserError(
-                f"{settings.backbone} cannot take pictures of model.crop={settings.crop}: {reason}",
+                f"{settings.backbone} cannot take pictures of model.crop={settings.crop}: {first_line(error)}",
                 f"its own size is model.crop={own}",
             ) from error
 
@@ -148,9 +153,7 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     try:
         weights, of_classes = read_weights(file)
     except Exception as error:  # safetensors, pickle and zip each raise their own
-        raise UserError(
-            f"{file} cannot be read as weights: {str(error).splitlines()[0]}", *WAYS_TO_WEIGHTS[1:]
-        ) from error
+        raise UserError(f"{file} cannot be read as weights: {first_line(error)}", *WAYS_TO_WEIGHTS[1:]) from error
     own = network.state_dict()
     head = {name for name in own if name.startswith(head_prefixes(network))}
     same_head = all(name in weights and weights[name].shape == own[name].shape for name in head)

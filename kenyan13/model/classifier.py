@@ -117,6 +117,9 @@ class Classifier(LightningModule):
 
 
 def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance)."""
-    weights = 1 / counts
+    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
+
+    A class without pictures, as a small subset may leave it, gets 0.
+    """
+    weights = np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)

@@ -24,7 +24,7 @@ class SmallCNN(nn.Module):
     Convolutions keep the size and every pool halves it: pictures need at least 32 pixels a side.
     """
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, img_size: int = 224) -> None:
+    def __init__(self, num_classes: int = 1000, in_chans: int = 3, img_size: int | tuple[int, int] = 224) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.stages = nn.Sequential()
@@ -34,9 +34,10 @@ class SmallCNN(nn.Module):
             norm = nn.BatchNorm2d(width)
             self.stages.append(nn.Sequential(convolution, norm, nn.ReLU(inplace=True), nn.MaxPool2d(2)))
             channels = width
-        side = img_size // 2 ** len(STAGES)
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        features = channels * (height // 2 ** len(STAGES)) * (width // 2 ** len(STAGES))
         self.hidden = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * side * side, 1024), nn.ReLU(inplace=True),
+            nn.Flatten(), nn.Dropout(0.5), nn.Linear(features, 1024), nn.ReLU(inplace=True),
             nn.Dropout(0.5), nn.Linear(1024, 256), nn.ReLU(inplace=True),
         )  # fmt: skip
         self.head = nn.Linear(256, num_classes)
@@ -50,9 +51,9 @@ class SmallCNN(nn.Module):
         """Return the last linear layer (timm's interface)."""
         return self.head
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Return the patterns of the layer groups in order of depth (timm's interface)."""
-        return {"stem": r"^stages\.0", "blocks": r"^stages\.(\d+)|^hidden\.(\d+)"}
+        return {"stem": r"^stages\.0", "blocks": [(r"^stages\.(\d+)", None), (r"^hidden|^head", (99999,))]}
 
 
 @register_model

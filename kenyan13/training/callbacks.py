@@ -1,5 +1,6 @@
 """What happens around the epochs of a run: random state, history, stopping, and the files of the run directory."""
 
+from math import inf, isnan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -60,11 +61,11 @@ class History(Callback):
 
     def best(self) -> dict[str, float]:
         """Return the row of the lowest validation loss, the first one of equals."""
-        return min(self.rows, key=lambda row: row["val_loss"])
+        return min(self.rows, key=lambda row: inf if isnan(row["val_loss"]) else row["val_loss"])
 
     def is_best(self) -> bool:
         """Return whether the newest epoch has the lowest validation loss so far."""
-        return self.best() is self.rows[-1]
+        return self.best() is self.rows[-1] and not isnan(self.rows[-1]["val_loss"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

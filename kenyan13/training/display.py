@@ -60,7 +60,7 @@ def print_epoch(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> None
 def print_end(folder: Path, result: Result, before: bool = False) -> None:
     """Print the summary of a finished run and what can be done with it."""
     error = standard_error(result.accuracy, result.validation_pictures)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
     lines = (
         ("lowest validation loss", f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}"),
         (
@@ -68,18 +68,14 @@ def print_end(folder: Path, result: Result, before: bool = False) -> None:
             f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_pictures:,} pictures)",
         ),
         ("macro F1 there", f"{result.macro_f1:.3f}"),
-        (
-            "overfitting",
-            "-" if result.overfitting is None else f"{result.overfitting:.4f}  (rise of val/train loss an epoch)",
-        ),
+        ("overfitting", f"{slope}  (rise of validation / training loss an epoch)"),
         ("training time", f"{duration(result.seconds)} on {result.device}"),
         ("ended by", result.stopped),
         ("run directory", str(folder)),
     )
-    for line in lines:
-        table.add_row(*line)
     console.print("\n[bold]" + ("This run has finished before" if before else "Finished") + "[/bold]")
-    console.print(table)
+    for name, value in lines:
+        console.print(f"{name:<24}{value}")
     console.print(f"\nNext:  kenyan13 evaluate {folder}    kenyan13 predict {folder} PICTURE...")
     console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
-from rich.progress import track
 
 from kenyan13.configuration import load_settings
 from kenyan13.data.augmentation import centre_crop, normalise
@@ -21,6 +20,7 @@ from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
 from kenyan13.model.classifier import Classifier
 from kenyan13.settings import OnBad, Settings
+from kenyan13.terminal import progress
 from kenyan13.training import directory
 from kenyan13.training.run import precision, quiet_libraries
 
@@ -125,7 +125,7 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
     bad: dict[int, str] = {}
     size = run.settings.model.batch_size
-    batches = track(range(0, len(paths), size), "Predicting", transient=True, disable=len(paths) <= size)
+    batches = progress(range(0, len(paths), size), "Predicting")
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
         for start in batches:
             rows, crops = [], []

@@ -4,6 +4,9 @@ import hashlib
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from filelock import FileLock, Timeout
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
 
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.datamodule import PictureData
@@ -31,37 +35,51 @@ from kenyan13.training.display import count_parameters, is_terminal, print_end, 
 def train(settings: Settings) -> Result:
     """Train one run, or go on with it where it was interrupted; a finished one is only reported.
 
-    Raises UserError for settings and data that cannot be used.
+    Nothing is written before data and network are known to be good. Raises UserError for settings and data
+    that cannot be used.
     """
     folder = run_directory(settings)
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
+    described = describe(data)
+    finished = finished_before(folder, settings, described)
+    if finished is None:
+        quiet_libraries()
+        keep_freed_memory()
+        seed_everything(settings.seed, workers=False, verbose=False)
+        network = create(settings.model, data.classes)
+        with only_process(folder):
+            finished = finished_before(folder, settings, described)  # by the process that was waited for
+            if finished is None:
+                return fit(settings, folder, data, described, network)
+    print_end(folder, finished, before=True)
+    return finished
+
+
+def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
+    """Return the result of the same run if it has finished; raises UserError when the folder holds another run."""
+    if not (folder / directory.CONFIG).exists():
+        return None
+    directory.check_same(folder, settings, described)
+    return directory.read_result(folder)
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Make the run directory and hold its lock. Raises UserError while another process trains in it."""
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # the processes of one data-parallel run share the first one's lock
+        yield
+        return
     try:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # other processes of the same run are under the first one's lock
-            lock.acquire(timeout=0)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
     except Timeout:
         raise UserError(f"Another process is training {folder}.", "wait for it, or choose another name=") from None
-    try:
-        return train_locked(settings, folder, data)
-    finally:
-        lock.release()
 
 
-def train_locked(settings: Settings, folder: Path, data: PictureData) -> Result:
-    """Train, as the only one in the folder."""
-    described = describe(data)
-    if (folder / directory.CONFIG).exists():
-        directory.check_same(folder, settings, described)
-        finished = directory.read_result(folder)
-        if finished is not None:
-            print_end(folder, finished, before=True)
-            return finished
-    quiet_libraries()
-    keep_freed_memory()
-    seed_everything(settings.seed, workers=False, verbose=False)
-    network = create(settings.model, data.classes)
+def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str, Any], network: nn.Module) -> Result:
+    """Train from the start or from last.ckpt, and write everything that the run directory holds."""
     if settings.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
@@ -75,10 +93,16 @@ def train_locked(settings: Settings, folder: Path, data: PictureData) -> Result:
         print_start(settings, folder, data, network, resumed=last.exists())
         if settings.trainer.model_graph and not last.exists():
             draw_graph(trainer, network, settings.model.crop)
-    trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.interrupted:
-        raise UserError(f"Interrupted after {len(history.rows)} epochs.", "the same command goes on from there")
-    result = summarise(settings, data, history, classifier, stop.reason() or "max_epochs")
+    try:
+        trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        if not trainer.interrupted:
+            raise
+        done = f"Interrupted after {len(history.rows)} epochs."
+        raise UserError(done, "the same command goes on from there") from None
+    if isnan(history.best()["val_loss"]):
+        raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
+    result = summarise(settings, data, history, classifier, stop.reason() or f"all {len(history.rows)} epochs done")
     if trainer.is_global_zero:
         directory.write_result(folder, result)
         print_end(folder, result)
@@ -88,17 +112,15 @@ def train_locked(settings: Settings, folder: Path, data: PictureData) -> Result:
 def make_trainer(settings: Settings, folder: Path, data: PictureData, history: History, stop: Stop) -> Trainer:
     """Return the Lightning trainer with the run's callbacks and logger."""
     chosen = settings.trainer
-    several = chosen.devices != 1
-    strategy = (
-        "ddp_find_unused_parameters_true" if several and settings.freeze.unfreeze else "ddp" if several else "auto"
-    )
+    # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
+    ddp = "ddp_find_unused_parameters_true" if settings.freeze.unfreeze else "ddp"
     files = RunFiles(folder, history, data.validation.catalogue, chosen.checkpoints)
     callbacks = [EpochSeed(settings.seed), Freeze(settings.freeze), history, stop, files]
     return Trainer(
         max_epochs=chosen.max_epochs,
         accelerator=chosen.accelerator,
         devices=chosen.devices,
-        strategy=strategy,
+        strategy=ddp if chosen.devices != 1 else "auto",
         precision=precision(settings),
         callbacks=[*callbacks, RichProgressBar(leave=False)] if is_terminal() else callbacks,
         logger=TensorBoardLogger(folder, name="", version=""),
@@ -116,11 +138,8 @@ def precision(settings: Settings) -> Any:
     chosen = settings.trainer.precision
     if chosen is Precision.auto:
         on_gpu = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        chosen = (
-            Precision.bfloat16
-            if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-            else Precision.float32
-        )
+        gains = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+        chosen = Precision.bfloat16 if gains else Precision.float32
     return "bf16-mixed" if chosen is Precision.bfloat16 else "32-true"
 
 
@@ -136,7 +155,7 @@ def describe(data: PictureData) -> dict[str, Any]:
     return {"classes": list(data.classes), **described}
 
 
-def draw_graph(trainer: Trainer, network: torch.nn.Module, crop: int) -> None:
+def draw_graph(trainer: Trainer, network: nn.Module, crop: int) -> None:
     """Draw the network in TensorBoard; traced in evaluation mode, so that batch norms keep their statistics."""
     assert isinstance(trainer.logger, TensorBoardLogger)
     with warnings.catch_warnings(), torch.no_grad():
@@ -149,9 +168,8 @@ def draw_graph(trainer: Trainer, network: torch.nn.Module, crop: int) -> None:
 def summarise(settings: Settings, data: PictureData, history: History, classifier: Classifier, stopped: str) -> Result:
     """Return the result of the epochs trained."""
     best = history.best()
-    total, trainable = count_parameters(
-        classifier.network, max([settings.freeze.level, *(p[1] for p in settings.freeze.unfreeze)])
-    )
+    deepest = max([settings.freeze.level, *(level for _, level in settings.freeze.unfreeze)])
+    total, trainable = count_parameters(classifier.network, deepest)
     return Result(
         status="finished",
         min_val_loss=best["val_loss"],

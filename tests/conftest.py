@@ -1,0 +1,55 @@
+"""What all tests share: the real configuration, a small synthetic data set, and the real data where it is at hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from kenyan13.configuration import compose_settings
+from kenyan13.data.synthetic import draw_dataset
+from kenyan13.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+torch.set_num_threads(1)  # the tests run in as many processes as there are cores
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic data set in the competition's layout: 130 labelled and 26 test pictures."""
+    root = tmp_path_factory.mktemp("data") / "demo"
+    draw_dataset(root, labelled=130, test=26)
+    return root
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture cache that tests share, as runs do."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def compose(demo_root: Path, cache: Path, tmp_path: Path) -> Callable[..., Settings]:
+    """Compose the real configuration for a tiny run on the synthetic pictures; takes further overrides."""
+
+    def settings(*overrides: str) -> Settings:
+        return compose_settings(
+            [
+                f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "data.workers=0",
+                "model=small_cnn", "model.crop=32", "model.batch_size=16", "trainer=cpu", "trainer.max_epochs=2",
+                "trainer.model_graph=false", *overrides,
+            ]
+        )  # fmt: skip
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def real_labels() -> Path:
+    """The folder with the real KenyanFood13 labels (no pictures); the test is skipped where it is not at hand."""
+    folder = SHARED / "data" / "kenyan13_labels"
+    if not folder.is_dir():
+        pytest.skip("the real KenyanFood13 labels are not at hand")
+    return folder

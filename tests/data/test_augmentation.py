@@ -1,0 +1,385 @@
+"""Random views: torchvision's distributions and torchvision's pictures, by another road."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from typing import TypeVar, cast
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as T
+import torchvision.transforms.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import stats  # type: ignore[import-untyped]
+from torchvision.transforms import InterpolationMode
+
+from kenyan13.data.augmentation import (
+    View,
+    apply_view,
+    centre_crop,
+    draw_rectangle,
+    draw_view,
+    erase_and_add_noise,
+    normalise,
+    recolour,
+    warp,
+)
+from kenyan13.data.pictures import Pixels, resize_short_side
+from kenyan13.data.synthetic import draw
+from kenyan13.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
+
+# From shared/spec/experiments.md, the table under Input transforms.
+ERASING = ErasingSettings(0.5, [0.02, 0.33], [0.3, 3.3], Fill.zero)
+DEFAULT = AugmentSettings(
+    brightness=[0.85, 1.15], contrast=[0.5, 1.5], saturation=[0.5, 2.0], hue=0.03, vertical_flip=0.5,
+    horizontal_flip=0.5, rotation=45, translation=0.1, scale=[0.9, 1.1], shear=0, erasing=ERASING,
+    noise=NoiseSettings(probability=0.0),
+)  # fmt: skip
+PRESETS = {
+    "none": AugmentSettings(),
+    "default": DEFAULT,
+    "enhanced": replace(DEFAULT, shear=20, erasing=replace(ERASING, fill=Fill.random), noise=NoiseSettings(0.5, 0.1)),
+    "untuned": replace(
+        DEFAULT, brightness=[0.75, 1.25], contrast=[0.75, 1.25], saturation=[0.75, 1.25], hue=0.25, translation=0.2,
+        scale=[0.8, 1.2],
+    ),
+}  # fmt: skip
+ENHANCED = PRESETS["enhanced"]
+HEIGHT, WIDTH, CROP = 256, 341, 224
+DRAWS = 3000
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Pixels]:
+    """Drawn pictures with a short side of 256 pixels: portrait, landscape and square."""
+    names = ("bhaji", "chapati", "githeri", "kachumbari")
+    drawn = [draw(name, np.random.default_rng(k)) for k, name in enumerate(names)]
+    return [np.asarray(resize_short_side(picture, HEIGHT)) for picture in drawn]
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    random = np.random.default_rng(1)
+    return [draw_view(ENHANCED, CROP, random) for _ in range(DRAWS)]
+
+
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.abs(one.astype(np.float64) - other)
+
+
+def same_distribution(ours: list[float], theirs: list[float]) -> bool:
+    return bool(stats.ks_2samp(ours, theirs).pvalue > 1e-3)
+
+
+# Presets and draws
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_the_study_s(compose: Callable[..., Settings], preset: str) -> None:
+    assert compose(f"augment={preset}").augment == PRESETS[preset]
+
+
+def test_the_preset_none_draws_nothing() -> None:
+    assert draw_view(PRESETS["none"], CROP, np.random.default_rng(0)) == View()
+
+
+def test_the_same_generator_state_draws_the_same_view() -> None:
+    one, again, other = (draw_view(ENHANCED, CROP, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("preset", ["default", "untuned"])
+def test_colours_are_distributed_as_in_torchvision(preset: str) -> None:
+    settings, random = PRESETS[preset], np.random.default_rng(2)
+    torch.manual_seed(2)
+    jitter = T.ColorJitter(
+        (settings.brightness[0], settings.brightness[1]), (settings.contrast[0], settings.contrast[1]),
+        (settings.saturation[0], settings.saturation[1]), settings.hue,
+    )  # fmt: skip
+    theirs = [
+        T.ColorJitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)[1:]
+        for _ in range(DRAWS)
+    ]
+    ours = [draw_view(settings, CROP, random) for _ in range(DRAWS)]
+    for place, name in enumerate(("brightness", "contrast", "saturation", "hue")):
+        assert same_distribution([getattr(view, name) for view in ours], [row[place] for row in theirs]), name
+
+
+def test_geometry_is_distributed_as_in_torchvision(views: list[View]) -> None:
+    torch.manual_seed(3)
+    affine = T.RandomAffine(45, (0.1, 0.1), (0.9, 1.1), 20)
+    theirs = [
+        T.RandomAffine.get_params(affine.degrees, affine.translate, affine.scale, affine.shear, [WIDTH, HEIGHT])
+        for _ in range(DRAWS)
+    ]
+    assert same_distribution([view.rotation for view in views], [row[0] for row in theirs])
+    assert same_distribution([round(view.translation[0] * WIDTH) for view in views], [row[1][0] for row in theirs])
+    assert same_distribution([round(view.translation[1] * HEIGHT) for view in views], [row[1][1] for row in theirs])
+    assert same_distribution([view.scale for view in views], [row[2] for row in theirs])
+    assert same_distribution([view.shear for view in views], [row[3][0] for row in theirs])
+
+
+def test_rectangles_are_distributed_as_in_torchvision() -> None:
+    torch.manual_seed(4)
+    picture, random = torch.zeros(3, CROP, CROP), np.random.default_rng(4)
+    always = replace(ERASING, probability=1.0)
+    theirs = [T.RandomErasing.get_params(picture, (0.02, 0.33), (0.3, 3.3), [0.0])[:4] for _ in range(DRAWS)]
+    ours = [draw_rectangle(always, CROP, random) for _ in range(DRAWS)]
+    for place in range(4):
+        assert same_distribution([row[place] for row in ours], [row[place] for row in theirs])
+    measures: list[Callable[[tuple[int, int, int, int]], float]] = [
+        lambda row: row[2] * row[3], lambda row: log(row[2] / row[3]), lambda row: row[0] + row[2],
+    ]  # fmt: skip
+    for measure in measures:
+        assert same_distribution([measure(row) for row in ours], [measure(row) for row in theirs])
+    top, left, height, width = np.array(ours).T
+    assert (top.min(), left.min()) == (0, 0)
+    assert ((top + height).max(), (left + width).max()) == (CROP, CROP)
+    assert min(height.min(), width.min()) > 0
+
+
+def test_a_rectangle_that_cannot_fit_is_left_out() -> None:
+    settings = ErasingSettings(1.0, [1.0, 1.0], [1.0, 1.0])
+    assert draw_rectangle(settings, 32, np.random.default_rng(0)) == (0, 0, 0, 0)
+
+
+def test_yes_or_no_draws_have_their_probabilities(views: list[View]) -> None:
+    erased = [view.erased != (0, 0, 0, 0) for view in views]
+    flags = [[view.vertical_flip, view.horizontal_flip, view.noise] for view in views]
+    for column in (erased, *zip(*flags, strict=True)):
+        assert stats.binomtest(sum(column), DRAWS, 0.5).pvalue > 1e-3
+    pairs = np.array([[*row, out] for row, out in zip(flags, erased, strict=True)], dtype=float)
+    assert np.abs(np.corrcoef(pairs.T) - np.eye(4)).max() < 4 / DRAWS**0.5  # drawn independently
+    never = replace(DEFAULT, vertical_flip=0.0, horizontal_flip=1.0, erasing=replace(ERASING, probability=0.0))
+    drawn = [draw_view(never, CROP, np.random.default_rng(k)) for k in range(50)]
+    assert {(v.vertical_flip, v.horizontal_flip, v.erased, v.noise) for v in drawn} == {
+        (False, True, (0, 0, 0, 0), False)
+    }
+
+
+# Colours
+
+
+Reference = TypeVar("Reference", torch.Tensor, Image.Image)
+
+
+def torchvision_colours(picture: Reference, view: View) -> Reference:
+    picture = F.adjust_brightness(picture, view.brightness)
+    picture = F.adjust_contrast(picture, view.contrast)
+    picture = F.adjust_saturation(picture, view.saturation)
+    return cast(Reference, F.adjust_hue(picture, view.hue))
+
+
+@pytest.mark.parametrize("preset", ["default", "untuned"])
+def test_colours_are_torchvision_s(photos: list[Pixels], preset: str) -> None:
+    random = np.random.default_rng(5)
+    errors = []
+    for k in range(40):
+        photo, view = photos[k % 4], draw_view(PRESETS[preset], CROP, random)
+        expected = torchvision_colours(Image.fromarray(photo), view)
+        errors.append(difference(recolour(photo, view), np.asarray(expected)).mean())
+    assert np.mean(errors) < 1.6
+    assert max(errors) < 2.2  # Pillow cuts off the fraction after each of the four steps: up to 2 levels in all
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(brightness=0.7), View(brightness=1.6), View(contrast=0.4), View(contrast=1.8), View(saturation=0.0),
+        View(saturation=0.5), View(saturation=2.0), View(brightness=1.5, contrast=0.5, saturation=2.0),
+        View(brightness=0.75, contrast=1.5, saturation=0.5), View(brightness=1.15, contrast=0.5, saturation=1.5),
+    ],
+)  # fmt: skip
+def test_colours_without_hue_are_torchvision_s_but_for_rounding(photos: list[Pixels], view: View) -> None:
+    """Torchvision's colours of tensors cut off nothing between the steps: the closer reference."""
+    for photo in photos[:2]:
+        expected = torchvision_colours(F.to_tensor(Image.fromarray(photo)), view)
+        error = np.abs(recolour(photo, view) - 255 * expected.permute(1, 2, 0).numpy())
+        assert error.mean() < 0.7
+        assert error.max() < 3.5
+
+
+@pytest.mark.parametrize("hue", [-0.25, -0.03, 0.003, 0.03, 0.25, 0.5])
+def test_hue_is_pillow_s(photos: list[Pixels], hue: float) -> None:
+    for photo in photos:
+        expected = np.asarray(F.adjust_hue(Image.fromarray(photo), hue))
+        assert difference(recolour(photo, View(hue=hue)), expected).mean() < 1
+
+
+def test_grey_stays_grey_whatever_the_hue_and_saturation() -> None:
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+    assert np.array_equal(recolour(grey, View(saturation=2.0, hue=0.2)), grey)
+
+
+# Geometry
+
+
+def torchvision_geometry(picture: Image.Image, view: View, crop: int) -> NDArray[np.uint8]:
+    if view.vertical_flip:
+        picture = F.vflip(picture)
+    if view.horizontal_flip:
+        picture = F.hflip(picture)
+    shift = [round(share * side) for share, side in zip(view.translation, picture.size, strict=True)]
+    bilinear = InterpolationMode.BILINEAR
+    moved = F.affine(picture, view.rotation, shift, view.scale, [view.shear, 0.0], bilinear, fill=[0, 0, 0])
+    return np.asarray(F.center_crop(moved, [crop, crop]))
+
+
+def check_geometry(photo: Pixels, view: View) -> None:
+    picture = Image.fromarray(photo)
+    ours, theirs = warp(photo, view, CROP), torchvision_geometry(picture, view, CROP)
+    assert ours.shape == (CROP, CROP, 3)
+    white = torchvision_geometry(Image.new("RGB", picture.size, "white"), view, CROP)[..., 0]
+    shown = cv2.erode(white, np.ones((5, 5))) == 255  # two pixels or more away from the border
+    assert shown.mean() > 0.4
+    assert difference(ours, theirs)[shown].mean() < 1
+    outside = cv2.dilate(white, np.ones((5, 5))) == 0
+    assert not ours[outside].any()
+
+
+@pytest.mark.parametrize("preset", ["default", "enhanced", "untuned"])
+def test_geometry_is_torchvision_s(photos: list[Pixels], preset: str) -> None:
+    random = np.random.default_rng(6)
+    for k in range(16):
+        check_geometry(photos[k % 4], draw_view(PRESETS[preset], CROP, random))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(rotation=30), View(rotation=-45), View(rotation=90), View(scale=0.8), View(scale=1.2), View(shear=20),
+        View(shear=-20, rotation=10), View(translation=(0.2, -0.1)), View(translation=(-0.05, 0.1), scale=1.1),
+        View(vertical_flip=True, rotation=20), View(horizontal_flip=True, translation=(0.1, 0.0)),
+    ],
+)  # fmt: skip
+def test_each_part_of_the_geometry_is_torchvision_s(photos: list[Pixels], view: View) -> None:
+    for photo in photos[:2]:
+        check_geometry(photo, view)
+
+
+@pytest.mark.parametrize("size", [(256, 341), (256, 256), (257, 300), (301, 257), (224, 231)])
+@pytest.mark.parametrize("vertical", [False, True])
+@pytest.mark.parametrize("horizontal", [False, True])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.1, -0.05)])
+def test_flips_and_shifts_move_whole_pixels(
+    size: tuple[int, int], vertical: bool, horizontal: bool, shift: tuple[float, float]
+) -> None:
+    picture = np.random.default_rng(7).integers(1, 256, size=(*size, 3), dtype=np.uint8)
+    view = View(vertical_flip=vertical, horizontal_flip=horizontal, translation=shift)
+    expected = torchvision_geometry(Image.fromarray(picture), view, CROP)
+    assert np.array_equal(apply_view(picture, view, CROP), expected)
+
+
+def test_the_identity_view_is_the_centre_crop(photos: list[Pixels]) -> None:
+    for photo in photos:
+        expected = np.asarray(F.center_crop(Image.fromarray(photo), [CROP, CROP]))
+        assert np.array_equal(apply_view(photo, View(), CROP), expected)
+
+
+@pytest.mark.parametrize("crop", [8, 9])
+@pytest.mark.parametrize("size", [(9, 9), (9, 10), (10, 11), (12, 9), (13, 14), (15, 16), (17, 30)])
+def test_the_centre_crop_is_torchvision_s(size: tuple[int, int], crop: int) -> None:
+    picture = np.random.default_rng(8).integers(256, size=(*size, 3), dtype=np.uint8)
+    expected = np.asarray(T.CenterCrop(crop)(Image.fromarray(picture)))
+    assert np.array_equal(centre_crop(picture, crop), expected)
+
+
+def test_pictures_mapped_read_only_can_be_viewed_and_stay_as_they_are(photos: list[Pixels], tmp_path: Path) -> None:
+    photo = photos[0]
+    (tmp_path / "pictures.bin").write_bytes(photo.tobytes())
+    mapped = np.memmap(tmp_path / "pictures.bin", np.uint8, mode="r").reshape(photo.shape)
+    random = np.random.default_rng(9)
+    for view in [*(draw_view(ENHANCED, CROP, random) for _ in range(8)), View(), View(hue=0.1), View(rotation=5)]:
+        assert np.array_equal(apply_view(mapped, view, CROP), apply_view(photo, view, CROP))
+    assert (tmp_path / "pictures.bin").read_bytes() == photo.tobytes()
+
+
+# Batches
+
+
+def batch(count: int = 4, side: int = 40) -> torch.Tensor:
+    random = torch.Generator().manual_seed(10)
+    pictures = torch.randint(256, (count, side, side, 3), dtype=torch.uint8, generator=random)
+    return normalise(pictures, MEAN, STD)
+
+
+def test_normalising_is_torchvision_s() -> None:
+    random = torch.Generator().manual_seed(11)
+    pictures = torch.randint(256, (3, 17, 19, 3), dtype=torch.uint8, generator=random)
+    ours = normalise(pictures, MEAN, STD)
+    assert ours.dtype == torch.float32
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    for one, picture in zip(ours, pictures, strict=True):
+        expected = F.normalize(F.to_tensor(picture.numpy()), MEAN.tolist(), STD.tolist())
+        torch.testing.assert_close(one, expected, rtol=0, atol=1e-5)
+
+
+RECTANGLES = torch.tensor([[3, 5, 20, 30], [0, 0, 0, 0], [0, 0, 39, 39], [39, 38, 1, 2]])
+
+
+def rectangle_mask() -> torch.Tensor:
+    mask = torch.zeros(4, 1, 40, 40, dtype=torch.bool)
+    for k, (top, left, height, width) in enumerate(RECTANGLES.tolist()):
+        mask[k, :, top : top + height, left : left + width] = True
+    return mask.expand(4, 3, 40, 40)
+
+
+def test_erasing_with_zero_is_exact() -> None:
+    pictures = batch()
+    erased = erase_and_add_noise(pictures, RECTANGLES, None, 1, DEFAULT)
+    assert erased[rectangle_mask()].count_nonzero() == 0
+    assert torch.equal(erased[~rectangle_mask()], pictures[~rectangle_mask()])
+    assert torch.equal(pictures, batch())  # not in place
+    assert erased.is_contiguous(memory_format=torch.channels_last)
+    expected = F.erase(pictures[0], 3, 5, 20, 30, torch.zeros(1))
+    assert torch.equal(erased[0], expected)
+
+
+def test_erasing_with_random_values_writes_a_standard_normal() -> None:
+    pictures = batch(side=200)
+    rectangles = torch.tensor([[10, 20, 150, 170], [0, 0, 0, 0], [5, 5, 190, 100], [0, 0, 0, 0]])
+    erased = erase_and_add_noise(pictures, rectangles, None, 1, ENHANCED)
+    values = torch.cat([erased[0, :, 10:160, 20:190].flatten(), erased[2, :, 5:195, 5:105].flatten()]).double()
+    count = len(values)
+    assert abs(values.mean()) < 4 / count**0.5
+    assert abs(values.std() - 1) < 4 / (2 * count) ** 0.5
+    assert stats.kstest(values.numpy(), "norm").pvalue > 1e-3
+    assert torch.equal(erased[[1, 3]], pictures[[1, 3]])
+    assert erased.is_contiguous(memory_format=torch.channels_last)
+    changed = (erased != pictures).any(dim=1)
+    assert changed[0].nonzero().amin(dim=0).tolist() == [10, 20]
+    assert changed[0].nonzero().amax(dim=0).tolist() == [159, 189]
+
+
+def test_noise_is_added_to_the_flagged_pictures_only() -> None:
+    pictures, noise = batch(side=100), torch.tensor([False, True, False, True])
+    noisy = erase_and_add_noise(pictures, None, noise, 2, ENHANCED)
+    assert torch.equal(noisy[[0, 2]], pictures[[0, 2]])
+    added = (noisy - pictures)[[1, 3]].flatten().double()
+    assert abs(added.mean()) < 4 * 0.1 / len(added) ** 0.5
+    assert abs(added.std() - 0.1) < 4 * 0.1 / (2 * len(added)) ** 0.5
+    assert abs(np.corrcoef((noisy - pictures)[1].flatten(), (noisy - pictures)[3].flatten())[0, 1]) < 0.03
+    assert torch.equal(pictures, batch(side=100))
+
+
+def test_noise_comes_after_erasing() -> None:
+    noisy = erase_and_add_noise(
+        batch(), RECTANGLES, torch.ones(4, dtype=torch.bool), 3, replace(ENHANCED, erasing=ERASING)
+    )
+    values = noisy[rectangle_mask()]
+    assert (values != 0).all()
+    assert abs(values.std() - 0.1) < 0.01
+
+
+@pytest.mark.parametrize("settings", [DEFAULT, ENHANCED])
+def test_the_seed_decides_the_random_values(settings: AugmentSettings) -> None:
+    noise = torch.tensor([True, False, True, True])
+    one, again, other = (erase_and_add_noise(batch(), RECTANGLES, noise, seed, settings) for seed in (4, 4, 5))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

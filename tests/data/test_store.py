@@ -1,0 +1,236 @@
+"""Decoded pictures on disk: built once, built anew only when it must be, whole or not at all."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kenyan13.data import store as module
+from kenyan13.data.pictures import Pixels, load
+from kenyan13.data.store import Store, open_store
+from kenyan13.errors import UserError
+
+LENGTH = 16
+
+
+def picture(seed: int) -> Image.Image:
+    """Return noise of a size that differs from picture to picture."""
+    size = (20 + 3 * seed, 30, 3)
+    return Image.fromarray(np.random.default_rng(seed).integers(256, size=size, dtype=np.uint8))
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "pictures" / f"{k}.png" for k in range(5)]
+    files[0].parent.mkdir()
+    for k, file in enumerate(files):
+        picture(k).save(file)
+    return files
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are decoded, as long as the test runs."""
+    names: list[str] = []
+
+    def counted(path: Path, length: int) -> Pixels:
+        names.append(path.name)
+        return load(path, length)
+
+    monkeypatch.setattr(module, "load", counted)
+    return names
+
+
+def check(store: Store, paths: list[Path]) -> None:
+    """Check that the store holds what the files now hold."""
+    assert len(store) == len(paths)
+    for row, path in enumerate(paths):
+        assert np.array_equal(store[row], load(path, LENGTH))
+
+
+def folders(cache: Path) -> list[Path]:
+    return [entry for entry in cache.iterdir() if entry.is_dir()]
+
+
+def test_the_store_holds_what_load_returns(paths: list[Path], tmp_path: Path) -> None:
+    store = open_store(paths, LENGTH, tmp_path / "deep" / "cache")
+    check(store, paths)
+    assert store.bad == {}
+    assert store[0].dtype == np.uint8
+    assert not store[0].flags.writeable
+    assert store.folder.parent == tmp_path / "deep" / "cache"
+    assert store.folder.name.startswith("16px-")
+
+
+def test_pictures_are_decoded_once(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+    cache = tmp_path / "cache"
+    store = open_store(paths, LENGTH, cache)
+    assert sorted(decoded) == [path.name for path in paths]
+    before = (store.folder / "pictures.bin").stat()
+    again = open_store(paths, LENGTH, cache)
+    after = (again.folder / "pictures.bin").stat()
+    assert len(decoded) == 5
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    check(again, paths)
+
+
+def test_the_same_files_by_a_relative_path_are_the_same_store(
+    paths: list[Path], tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(paths, LENGTH, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    open_store([path.relative_to(tmp_path) for path in paths], LENGTH, Path("cache"))
+    assert len(decoded) == 5
+
+
+def test_other_sizes_and_other_files_are_other_stores(paths: list[Path], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    stores = [open_store(paths, LENGTH, cache), open_store(paths, 8, cache), open_store(paths[1:], LENGTH, cache)]
+    assert len({store.folder for store in stores}) == len(folders(cache)) == 3
+    check(stores[0], paths)
+    check(stores[2], paths[1:])
+    assert min(stores[1][4].shape[:2]) == 8
+
+
+def test_changed_files_are_decoded_again(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+    cache = tmp_path / "cache"
+    open_store(paths, LENGTH, cache)
+    os.utime(paths[0], (1, 1))  # one only touched, one really changed
+    picture(9).save(paths[2])
+    check(open_store(paths, LENGTH, cache), paths)
+    assert len(decoded) == 10
+    assert len(folders(cache)) == 1
+
+
+def test_touched_files_are_not_decoded_again(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+    open_store(paths, LENGTH, tmp_path / "cache")
+    for path in paths:
+        os.utime(path, (1, 1))
+    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    assert len(decoded) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [("pictures.bin", 0.5), ("pictures.bin", 0), ("pictures.bin", None), ("index.npz", None), ("index.npz", 0)]
+    + [("index.npz", share) for share in (0.01, 0.5, 0.99)],
+)
+def test_torn_stores_are_built_anew(
+    paths: list[Path], tmp_path: Path, decoded: list[str], name: str, keep: float | None
+) -> None:
+    """Keep that share of the file, as after a loss of power; None: remove it."""
+    file = open_store(paths, LENGTH, tmp_path / "cache").folder / name
+    content = file.read_bytes()
+    if keep is None:
+        file.unlink()
+    else:
+        file.write_bytes(content[: int(keep * len(content))])
+    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    assert len(decoded) == 10
+    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    assert len(decoded) == 10
+
+
+def test_an_open_store_outlives_its_replacement(paths: list[Path], tmp_path: Path) -> None:
+    first = open_store(paths, LENGTH, tmp_path / "cache")
+    old = first[0].copy()
+    picture(9).save(paths[0])
+    second = open_store(paths, LENGTH, tmp_path / "cache")
+    assert np.array_equal(first[0], old)
+    assert not np.array_equal(second[0], old)
+
+
+def test_a_build_that_breaks_off_leaves_nothing(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, length: int) -> Pixels:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(paths, LENGTH, tmp_path / "cache")
+    assert folders(tmp_path / "cache") == []
+    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+
+
+def test_two_processes_at_once_build_one_store(paths: list[Path], tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from kenyan13.data import store\n"
+        "load = store.load\n"
+        "store.load = lambda path, length: (time.sleep(0.2), load(path, length))[1]\n"
+        "opened = store.open_store([Path(name) for name in sys.argv[2:]], 16, Path(sys.argv[1]))\n"
+        "print(sum(int(opened[row].sum()) for row in range(len(opened))))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "cache"), *map(str, paths)]
+    pipe = subprocess.PIPE
+    runs = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    outputs = [run.communicate(timeout=60) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    total = sum(int(load(path, LENGTH).sum()) for path in paths)
+    assert [out.strip() for out, _ in outputs] == [str(total)] * 2
+    assert sum("Decoding 5 pictures once" in messages for _, messages in outputs) == 1
+    assert len(folders(tmp_path / "cache")) == 1
+
+
+def test_unreadable_files_are_named_and_the_others_kept(paths: list[Path], tmp_path: Path) -> None:
+    paths[1].write_text("no picture")
+    paths[3].write_bytes(paths[3].read_bytes()[:200])
+    paths[4].unlink()
+    store = open_store(paths, LENGTH, tmp_path / "cache")
+    assert sorted(store.bad) == [1, 3, 4]
+    assert "cannot identify image file" in store.bad[1]
+    assert "'1.png'" in store.bad[1]
+    assert "truncated" in store.bad[3]
+    assert "No such file" in store.bad[4]
+    assert "'4.png'" in store.bad[4]
+    assert not any(str(tmp_path) in reason for reason in store.bad.values())
+    for row in (0, 2):
+        assert np.array_equal(store[row], load(paths[row], LENGTH))
+    assert store[1].size == 0
+
+
+def test_the_unreadable_stay_known_until_repaired(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+    paths[1].write_text("no picture")
+    reasons = open_store(paths, LENGTH, tmp_path / "cache").bad
+    assert open_store(paths, LENGTH, tmp_path / "cache").bad == reasons
+    assert len(decoded) == 5
+    picture(1).save(paths[1])
+    repaired = open_store(paths, LENGTH, tmp_path / "cache")
+    assert repaired.bad == {}
+    check(repaired, paths)
+
+
+def test_a_pickled_store_carries_no_pixels(paths: list[Path], tmp_path: Path) -> None:
+    Image.effect_noise((600, 600), 50).convert("RGB").save(paths[0])
+    store = open_store(paths, 600, tmp_path / "cache")
+    assert store[0].nbytes == 3 * 600 * 600
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 10_000
+    copy = pickle.loads(pickled)
+    for row in range(5):
+        assert np.array_equal(copy[row], store[row])
+    assert store.pixels is not None  # pickling leaves the original as it was
+
+
+def test_a_full_disk_is_told_before_decoding(
+    paths: list[Path], tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = int(5 * LENGTH * LENGTH * 3 * 1.4)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=expected - 1))
+    with pytest.raises(UserError, match=r"GB in .*cache, where 0\.0 are free") as error:
+        open_store(paths, LENGTH, tmp_path / "cache")
+    assert "data.cache=" in "".join(error.value.next_steps)
+    assert decoded == []
+    assert folders(tmp_path / "cache") == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=expected))
+    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)

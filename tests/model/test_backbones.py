@@ -1,0 +1,250 @@
+"""Networks by name: the study's presets, the small CNN, weights from files, and what is said where there are none."""
+
+import socket
+from collections.abc import Sequence
+from math import log
+from pathlib import Path
+from time import perf_counter
+from typing import NoReturn
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from huggingface_hub import constants as hub
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kenyan13.configuration import CONF, compose_settings
+from kenyan13.errors import UserError
+from kenyan13.model.backbones import WAYS_TO_WEIGHTS, build, create, normalisation
+from kenyan13.settings import ModelSettings
+
+# study, Models: preset, crop, batch size
+STUDY = """
+resnet18 224/96, resnet34 224/96, resnet50 224/96, resnet101 224/74, resnet152 224/52, resnext50_32x4d 224/88,
+resnext101_32x8d 224/35, wide_resnet50_2 224/81, wide_resnet101_2 224/48, vgg11_bn 224/96, vgg13_bn 224/66,
+vgg16_bn 224/58, vgg19_bn 224/54, densenet121 224/76, densenet169 224/61, densenet201 224/47, densenet161 224/39,
+efficientnet_b0 224/94, efficientnet_b1 240/57, efficientnet_b2 260/45, efficientnet_b3 300/26,
+efficientnet_b4 380/12, efficientnet_b5 456/6, efficientnet_b6 528/3, efficientnet_b7 600/2
+"""
+PRESETS = dict(entry.split() for entry in STUDY.split(","))
+CLASSES = tuple("abcdefghijklm")
+WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
+
+
+@pytest.fixture(autouse=True)
+def looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """No name is known, no connection can be made, nothing has been downloaded before; the attempts."""
+    attempts: list[object] = []
+
+    def unreachable(*args: object) -> NoReturn:
+        attempts.append(args)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unreachable)
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return attempts
+
+
+def untrained(backbone: str, crop: int = 64, weights: Path | None = None) -> ModelSettings:
+    return ModelSettings(backbone, False, str(weights) if weights else None, crop, batch_size=2)
+
+
+def pretrained(backbone: str) -> ModelSettings:
+    return ModelSettings(backbone, crop=64, batch_size=2)
+
+
+def size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_is_the_study_s(preset: str) -> None:
+    model = compose_settings([f"model={preset}"]).model
+    assert model.backbone == (f"tf_{preset}.aa_in1k" if "efficient" in preset else f"{preset}.tv_in1k")
+    assert f"{model.crop}/{model.batch_size}" == PRESETS[preset]
+    assert (model.pretrained, model.weights) == (True, None)
+    assert timm.is_model_pretrained(model.backbone)  # with this very tag
+    colours = normalisation(model)
+    assert (colours.mean, colours.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    with torch.device("meta"):
+        ours, for_13 = (build(model, classes, pretrained=False) for classes in (1000, 13))
+        reference = torchvision.models.get_model(preset, weights=None)
+    assert (len(PRESETS), size(ours)) == (25, size(reference))
+    features = for_13.get_classifier().in_features  # type: ignore[operator]
+    assert size(for_13) == size(reference) - (1000 - 13) * (features + 1)
+
+
+@pytest.mark.parametrize("preset", sorted({file.stem for file in CONF.glob("model/*.yaml")} - set(PRESETS)))
+def test_other_presets_build(preset: str) -> None:
+    model = compose_settings([f"model={preset}"]).model
+    with torch.device("meta"):
+        logits = build(model, 13, pretrained=False)(torch.empty(2, 3, model.crop, model.crop))
+    assert logits.shape == (2, 13)
+    assert timm.is_model_pretrained(model.backbone) == model.pretrained == (preset != "small_cnn")
+
+
+def test_small_cnn_layer_by_layer() -> None:
+    network: nn.Module = timm.create_model("small_cnn", num_classes=13).eval()
+    seen: list[tuple[object, ...]] = []
+
+    def note(layer: nn.Module, given: object, made: Tensor) -> None:
+        seen.append((type(layer).__name__, *made.shape[1:]))
+
+    for layer in (layer for layer in network.modules() if not list(layer.children())):
+        layer.register_forward_hook(note)
+    network(torch.zeros(1, 3, 224, 224))
+    stages: list[tuple[object, ...]] = []
+    for width, side in ((16, 224), (24, 112), (36, 56), (54, 28), (81, 14)):
+        stages += [(name, width, side, side) for name in ("Conv2d", "BatchNorm2d", "ReLU")]
+        stages += [("MaxPool2d", width, side // 2, side // 2)]
+    linear = [("Flatten", 3969), ("Dropout", 3969), ("Linear", 1024), ("ReLU", 1024)]
+    assert seen == [*stages, *linear, ("Dropout", 1024), ("Linear", 256), ("ReLU", 256), ("Linear", 13)]
+    assert [stage[0].kernel_size for stage in network.stages] == [(7, 7), *[(5, 5)] * 4]  # type: ignore[union-attr]
+    assert [layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(("crop", "features"), [(32, 81), (64, 4 * 81), (224, 49 * 81)])
+def test_small_cnn_size(crop: int, features: int) -> None:
+    network = create(untrained("small_cnn", crop), CLASSES)
+    convolutions = 16 * 3 * 49 + (24 * 16 + 36 * 24 + 54 * 36 + 81 * 54) * 25
+    assert size(network) == convolutions + 2 * 211 + (features + 1) * 1024 + 1025 * 256 + 257 * 13
+    assert network(torch.zeros(2, 3, crop, crop)).shape == (2, 13)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem", "step"),
+    [
+        (untrained("resnet19"), "timm has no architecture 'resnet19'. Did you mean 'resnet18'?", "'*resne*'"),
+        (untrained("tf_efficientnet_b0_ns"), "timm has no architecture 'tf_efficientnet_b0_ns'.", "'*tf_ef*'"),
+        (untrained("resnet18.tv_2k"), "timm has no weights 'tv_2k' of resnet18. Did you mean 'tv_in1k'?", "tags: a1"),
+        (untrained("resnet18."), "timm has no weights '' of resnet18.", "tags: a1_in1k, "),
+        (untrained("small_cnn.tv_in1k"), "timm has no weights 'tv_in1k' of small_cnn.", "model.backbone=small_cnn"),
+        (untrained("small_cnn", 16), "small_cnn cannot take pictures of model.crop=16: ", "model.crop=224"),
+        (untrained("vit_base_patch16_224", 8), "vit_base_patch16_224 cannot take pictures of ", "model.crop=224"),
+        (untrained("test_resnet", weights=Path("no.pth")), "There is no weights file no.pth.", "model.weights=FILE"),
+        (pretrained("small_cnn"), "There are no ImageNet weights of small_cnn.", "model.weights=FILE"),
+        (pretrained("mobilenetv2_035"), "There are no ImageNet weights of mobilenetv2_035.", "model.weights=FILE"),
+    ],
+)
+def test_impossible_networks_are_refused(settings: ModelSettings, problem: str, step: str) -> None:
+    with pytest.raises(UserError) as caught:
+        create(settings, CLASSES)
+    assert caught.value.problem.startswith(problem)
+    assert step in caught.value.next_steps[0]
+
+
+def test_no_network_and_no_cache_is_said_at_once(looked_up: list[object]) -> None:
+    start = perf_counter()
+    with pytest.raises(UserError, match=r"The ImageNet weights of test_resnet.r160_in1k cannot be had: ") as caught:
+        create(pretrained("test_resnet.r160_in1k"), CLASSES)
+    assert perf_counter() - start < 2
+    ways = [step.split()[0] for step in caught.value.next_steps]
+    assert ways == ["connect", "model.weights=FILE", "model.pretrained=false"]
+    assert (len(looked_up), hub.HF_HUB_OFFLINE) == (1, False)
+
+
+def test_weights_in_the_cache_need_no_network(tmp_path: Path) -> None:
+    weights = random_weights("test_resnet", 1000)
+    kept, commit = tmp_path / "hub" / "models--timm--test_resnet.r160_in1k", "0" * 40
+    for file in (kept / "refs" / "main", kept / "snapshots" / commit / "model.safetensors"):
+        file.parent.mkdir(parents=True)
+        file.write_text(commit)
+    save_file(weights, file)
+    assert_loaded(create(pretrained("test_resnet.r160_in1k"), CLASSES), weights, ("fc.",))
+
+
+def random_weights(backbone: str, classes: int) -> dict[str, Tensor]:
+    """Weights with nothing at its initial value."""
+    state: dict[str, Tensor] = timm.create_model(backbone, num_classes=classes).state_dict()
+    return {name: torch.rand_like(value) if value.is_floating_point() else value + 7 for name, value in state.items()}
+
+
+def save(file: Path, weights: dict[str, Tensor], classes: Sequence[str]) -> Path:
+    state = {f"network.{name}": value for name, value in weights.items()} | {"metric.sum": torch.ones(2)}
+    if file.suffix == ".safetensors":
+        save_file(weights, file)
+    else:
+        torch.save({"state_dict": state, "classes": list(classes)} if file.suffix == ".ckpt" else weights, file)
+    return file
+
+
+def assert_loaded(network: nn.Module, weights: dict[str, Tensor], fresh: tuple[str, ...]) -> None:
+    """Every tensor is the file's, bit by bit, but those of a fresh head."""
+    for name, value in network.state_dict().items():
+        same = value.shape == weights[name].shape and torch.equal(value, weights[name])
+        assert same != name.startswith(fresh), name
+
+
+@pytest.mark.parametrize(("backbone", "head"), [("test_resnet", "fc."), ("test_efficientnet", "classifier.")])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
+@pytest.mark.parametrize("of", [CLASSES, CLASSES[::-1], CLASSES[:5]])
+def test_weights_from_a_file(backbone: str, head: str, suffix: str, of: tuple[str, ...], tmp_path: Path) -> None:
+    head_kept = of == CLASSES or (of == CLASSES[::-1] and suffix != ".ckpt")  # only a checkpoint names its classes
+    weights = random_weights(backbone, len(of))
+    file = save(tmp_path / f"weights{suffix}", weights, of)
+    assert_loaded(create(untrained(backbone, weights=file), CLASSES), weights, () if head_kept else (head,))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
+@pytest.mark.parametrize(
+    ("of", "change", "told"),
+    [
+        ("test_resnet", {"neck.weight": 3}, "(not in the network: neck.weight)"),
+        ("test_resnet", {"bn1.bias": 3}, "(of another shape: bn1.bias)"),
+        ("test_resnet", {"bn1.bias": 0, "neck.weight": 3}, "(missing: bn1.bias; not in the network: neck.weight)"),
+        ("test_efficientnet", {}, "(missing: conv1.0.weight, conv1.1.weight, conv1.1.bias and "),
+    ],
+)
+def test_misfits_are_named(suffix: str, of: str, change: dict[str, int], told: str, tmp_path: Path) -> None:
+    weights = random_weights(of, 13) | {name: torch.ones(width) for name, width in change.items()}
+    weights = {name: value for name, value in weights.items() if value.shape != (0,)}
+    file = save(tmp_path / f"weights{suffix}", weights, CLASSES)
+    with pytest.raises(UserError) as caught:
+        create(untrained("test_resnet", weights=file), CLASSES)
+    assert caught.value.problem.startswith(f"{file} holds weights of another network {told}")
+    assert "model.backbone=" in caught.value.next_steps[0]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
+@pytest.mark.parametrize("damage", ["empty", "random", "cut", "list"])
+def test_corrupt_weights_are_refused(suffix: str, damage: str, tmp_path: Path) -> None:
+    file = save(tmp_path / f"weights{suffix}", random_weights("test_resnet", 13), CLASSES)
+    contents = {"empty": b"", "random": bytes(range(256)) * 9, "cut": file.read_bytes()[:100_000]}
+    torch.save([torch.ones(2)], file)
+    if damage in contents:
+        file.write_bytes(contents[damage])
+    with pytest.raises(UserError) as caught:
+        create(untrained("test_resnet", weights=file), CLASSES)
+    assert caught.value.problem.startswith(f"{file} cannot be read as weights: ")
+    assert caught.value.next_steps == WAYS_TO_WEIGHTS[1:]
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2_100", "mobilenetv2_035"])
+def test_real_weights(backbone: str) -> None:
+    file = WEIGHTS / f"{backbone}.safetensors"
+    if not file.is_file():
+        pytest.skip("real ImageNet weights are not at hand")
+    network = create(untrained(backbone, weights=file), CLASSES).eval()
+    heads = {name: value for name, value in random_weights(backbone, 1000).items() if name.startswith("classifier.")}
+    assert_loaded(network, load_file(file) | heads, ("classifier.",))
+    with torch.inference_mode():
+        features = network.forward_features(torch.randn(4, 3, 64, 64))  # type: ignore[operator]
+    assert features.isfinite().all()
+    assert features.std(0).mean() > 0.05
+
+
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_b0", "mobilenetv2_100", "resnet18"])
+def test_first_logits_are_small_and_nothing_is_looked_up(backbone: str, looked_up: list[object]) -> None:
+    torch.manual_seed(1)
+    network = create(untrained(backbone), CLASSES).train()
+    with torch.inference_mode():
+        loss = F.cross_entropy(network(torch.randn(26, 3, 64, 64)), torch.arange(26) % 13)
+    assert abs(loss.item() - log(13)) < 0.5
+    assert looked_up == []

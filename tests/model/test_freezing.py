@@ -1,0 +1,235 @@
+"""Freezing: the study's levels of its 25 networks, levels by depth of others, and that what is frozen stands still."""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+
+import pytest
+import timm
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from kenyan13.configuration import compose_settings
+from kenyan13.data.datamodule import Batch
+from kenyan13.errors import UserError
+from kenyan13.model.backbones import build
+from kenyan13.model.classifier import Classifier
+from kenyan13.model.freezing import Freeze, parameter_counts, parameter_levels
+from kenyan13.settings import FreezeSettings, FrozenBatchNorm, ModelSettings, Optimizer, OptimSettings, ScheduleSettings
+
+# study, Freezing levels: what each level adds, 0 to 5, as the beginnings of timm's parameter names
+RESNET = ("fc.", "layer4.", "layer3.", "layer2.", "layer1.", "conv1. bn1.")
+DENSENET = (
+    "classifier.",
+    "features.denseblock4. features.norm5.",
+    "features.denseblock3. features.transition3.",
+    "features.denseblock2. features.transition2.",
+    "features.denseblock1. features.transition1.",
+    "features.conv0. features.norm0.",
+)
+# places of convolutions and norms in `features`, first stage to fifth
+VGG = {
+    11: ("0 1", "4 5", "8 9 11 12", "15 16 18 19", "22 23 25 26"),
+    13: ("0 1 3 4", "7 8 10 11", "14 15 17 18", "21 22 24 25", "28 29 31 32"),
+    16: ("0 1 3 4", "7 8 10 11", "14 15 17 18 20 21", "24 25 27 28 30 31", "34 35 37 38 40 41"),
+    19: ("0 1 3 4", "7 8 10 11", "14 15 17 18 20 21 23 24", "27 28 30 31 33 34 36 37", "40 41 43 44 46 47 49 50"),
+}
+BLOCKS = (16, 23, 23, 26, 32, 39, 45, 55)  # of EfficientNet B0 to B7
+RESNETS = "resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d wide_resnet50_2"
+STUDY = [
+    *RESNETS.split(), "wide_resnet101_2", *(f"vgg{depth}_bn" for depth in VGG),
+    *(f"densenet{depth}" for depth in (121, 169, 201, 161)), *(f"tf_efficientnet_b{k}" for k in range(8)),
+]  # fmt: skip
+
+
+@cache
+def on_meta(backbone: str) -> nn.Module:
+    """The network with 13 classes, without memory."""
+    with torch.device("meta"):
+        network: nn.Module = timm.create_model(backbone, num_classes=13)
+    return network
+
+
+def expected(backbone: str) -> Sequence[str]:
+    """The beginnings of the parameter names that each level adds, by the study's table."""
+    if backbone.startswith("vgg"):
+        stages = VGG[int(backbone[3:5])]
+        return ("pre_logits. head.", *(" ".join(f"features.{i}." for i in s.split()) for s in reversed(stages)))
+    if backbone.startswith("densenet"):
+        return DENSENET
+    if not backbone.startswith("tf_efficientnet"):
+        return RESNET
+    names = (name.split(".") for name, _ in on_meta(backbone).named_parameters() if name.startswith("blocks."))
+    blocks = sorted({(int(stage), int(block)) for _, stage, block, *_ in names})
+    assert len(blocks) == BLOCKS[int(backbone[-1])]
+    div, rem = divmod(len(blocks), 5)
+    fifths, start = [], 0
+    for fifth in range(5):
+        end = start + (div + 1 if fifth < rem else div)
+        fifths.append(" ".join(f"blocks.{stage}.{block}." for stage, block in blocks[start:end]))
+        start = end
+    first, second, third, fourth, last = fifths
+    return ("classifier.", f"{last} conv_head. bn2.", fourth, third, second, f"{first} conv_stem. bn1.")
+
+
+def trainable(network: nn.Module) -> set[str]:
+    return {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+
+
+@pytest.mark.parametrize("backbone", STUDY)
+def test_levels_are_the_study_s(backbone: str) -> None:
+    network, levels = on_meta(backbone), expected(backbone)
+    names = {name for name, _ in network.named_parameters()}
+    added = [{name for name in names if name.startswith(tuple(level.split()))} for level in levels]
+    assert (len(STUDY), len(added), all(added)) == (25, 6, True)
+    assert (sum(map(len, added)), set().union(*added)) == (len(names), names)  # disjoint, complete
+    for level in range(6):
+        Freeze(FreezeSettings()).apply(network, level)
+        assert trainable(network) == set().union(*added[: level + 1])
+    assert sum(parameter_counts(network)) == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_level_2_of_b4_is_its_last_12_blocks() -> None:
+    network = on_meta("tf_efficientnet_b4")
+    Freeze(FreezeSettings()).apply(network, 2)
+    blocks = {".".join(name.split(".")[1:3]) for name in trainable(network) if name.startswith("blocks.")}
+    assert blocks == {"4.4", "4.5", *(f"5.{block}" for block in range(8)), "6.0", "6.1"}
+
+
+def test_parameter_counts_of_resnet18() -> None:
+    # by hand: 512 x 13 + 13; stages of four 3x3 convolutions, a 1x1 from the second on, and norms; the 7x7 stem
+    assert parameter_counts(on_meta("resnet18")) == [6669, 8393728, 2099712, 525568, 147968, 9408 + 128]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "head", "stem", "last"),
+    [
+        ("convnext_tiny", "head.fc.", "stem.0.weight", "head.norm.weight"),
+        ("vit_tiny_patch16_224", "head.", "patch_embed.proj.weight", "norm.weight"),
+        ("regnety_002", "head.fc.", "stem.conv.weight", "s4.b7.conv3.conv.weight"),
+        ("mobilenetv3_small_050", "classifier.", "conv_stem.weight", "conv_head.weight"),
+        ("swin_tiny_patch4_window7_224", "head.fc.", "patch_embed.proj.weight", "norm.weight"),
+        ("test_maxvit", "head.fc.", "stem.conv1.weight", "norm.weight"),
+        ("small_cnn", "head.", "stages.0.0.weight", "hidden.5.weight"),
+    ],
+)
+def test_other_families_are_cut_by_depth(backbone: str, head: str, stem: str, last: str) -> None:
+    network = on_meta(backbone)
+    levels = parameter_levels(network)
+    assert levels.keys() == {name for name, _ in network.named_parameters()}
+    assert {name for name, level in levels.items() if level == 0} == {f"{head}weight", f"{head}bias"}
+    assert (levels[stem], levels[last]) == (5, 1)
+    groups = timm.models.group_parameters(network, network.group_matcher(), reverse=True)  # type: ignore[operator]
+    depths = [{groups[name] for name in levels if levels[name] == level} for level in (5, 4, 3, 2, 1)]
+    assert sorted(depth for part in depths for depth in part) == sorted(set().union(*depths))
+    assert all(max(part) < min(deeper) for part, deeper in pairwise(depths))
+    assert max(map(len, depths)) - min(map(len, depths)) <= 1
+
+
+def test_small_cnn_has_a_stage_a_level() -> None:
+    levels = parameter_levels(on_meta("small_cnn"))
+    parts = {name.rpartition(".")[0]: level for name, level in levels.items()}
+    stages = {f"stages.{stage}.{layer}": 5 - stage for stage in range(5) for layer in (0, 1)}
+    assert parts == stages | {"hidden.2": 1, "hidden.5": 1, "head": 0}
+
+
+def test_networks_without_layer_groups_are_refused() -> None:
+    with pytest.raises(UserError, match="timm gives no layer groups of Linear"):
+        parameter_levels(nn.Linear(2, 2))
+
+
+def test_levels_of_epochs() -> None:
+    freeze = Freeze(compose_settings(["freeze=gradual"]).freeze)
+    assert [freeze.level_at(epoch) for epoch in range(7)] == [0, 0, 2, 2, 5, 5, 5]
+    assert [Freeze(FreezeSettings(level=3)).level_at(epoch) for epoch in (0, 9)] == [3, 3]
+
+
+class Recorder(Callback):
+    """Copies the network's state before and after each epoch, and notes which norms are in training mode."""
+
+    def __init__(self) -> None:
+        self.states: list[dict[str, Tensor]] = []
+        self.norms: list[dict[str, bool]] = []
+
+    def copy(self, network: nn.Module) -> None:
+        self.states.append({name: value.clone() for name, value in network.state_dict().items()})
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.copy(pl_module.network)  # type: ignore[arg-type]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        modules = pl_module.network.named_modules()  # type: ignore[union-attr]
+        self.norms.append({name: layer.training for name, layer in modules if isinstance(layer, _BatchNorm)})
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.copy(pl_module.network)  # type: ignore[arg-type]
+
+    def moved(self, epoch: int) -> set[str]:
+        """Names of the tensors that the epoch changed."""
+        before, after = self.states[epoch : epoch + 2]
+        return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def train(backbone: str, freeze: FreezeSettings, optim: OptimSettings, epochs: int) -> tuple[Recorder, nn.Module]:
+    """Train on noise, two batches an epoch, with validation after each."""
+    torch.manual_seed(3)
+    network = build(ModelSettings(backbone, crop=32, batch_size=8), 4, pretrained=False)
+    batches = [Batch(torch.randn(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8)) for _ in range(2)]
+    loader = DataLoader(batches, batch_size=None)  # type: ignore[var-annotated, arg-type]
+    recorder = Recorder()
+    trainer = Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, callbacks=[Freeze(freeze), recorder],
+    )  # fmt: skip
+    trainer.fit(Classifier(network, tuple("abcd"), optim, ScheduleSettings()), loader, loader)
+    return recorder, network
+
+
+def adam() -> OptimSettings:
+    return OptimSettings(Optimizer.adam, lr=0.01, weight_decay=0.1)
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet", "small_cnn"])
+@pytest.mark.parametrize("level", [0, 2, 4])
+@pytest.mark.parametrize("frozen_bn", list(FrozenBatchNorm))
+def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: FrozenBatchNorm) -> None:
+    recorder, network = train(backbone, FreezeSettings(level, frozen_bn=frozen_bn), adam(), epochs=2)
+    levels = parameter_levels(network)
+    trained = {name for name in levels if levels[name] <= level}
+    norms = {name: levels[f"{name}.weight"] <= level for name in recorder.norms[0]}
+    assert set(norms.values()) == ({True, False} if level else {False})
+    moving = {name for name in norms if norms[name] or frozen_bn is FrozenBatchNorm.train}
+    statistics = {f"{n}.{b}" for n in moving for b in ("running_mean", "running_var", "num_batches_tracked")}
+    for epoch in range(2):
+        assert recorder.moved(epoch) == trained | statistics
+    # of the second epoch too, before which validation has put all layers into evaluation mode
+    assert recorder.norms == [{name: name in moving for name in norms}] * 4
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [
+        adam(),
+        OptimSettings(Optimizer.adamw, lr=0.01, weight_decay=0.1),
+        OptimSettings(Optimizer.sgd, lr=0.01, weight_decay=0.1, momentum=0.9),
+    ],
+    ids=["adam", "adamw", "sgd"],
+)
+def test_levels_are_unfrozen_at_their_epochs(optim: OptimSettings) -> None:
+    recorder, network = train("test_resnet", FreezeSettings(0, [[1, 2], [3, 5]]), optim, epochs=4)
+    levels = parameter_levels(network)
+    for epoch, level in enumerate([0, 2, 2, 5]):
+        assert recorder.moved(epoch) & levels.keys() == {name for name in levels if levels[name] <= level}
+        norms = {name.rpartition(".")[0] for name in recorder.moved(epoch) - levels.keys()}
+        assert norms == {name for name in recorder.norms[0] if levels[f"{name}.weight"] <= level}
+
+
+def test_what_will_train_requires_gradients_from_the_start() -> None:
+    network = timm.create_model("test_resnet", num_classes=4)
+    classifier = Classifier(network, tuple("abcd"), adam(), ScheduleSettings())
+    Freeze(FreezeSettings(0, [[1, 2], [3, 4]])).setup(Trainer(max_epochs=4, logger=False), classifier, "fit")
+    levels = parameter_levels(network)
+    assert trainable(network) == {name for name in levels if levels[name] <= 4}

@@ -1,0 +1,268 @@
+"""The commands as a user types them: exit codes, messages, and what they print."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from kenyan13 import cli
+from kenyan13.configuration import compose_settings
+from kenyan13.training import directory
+from kenyan13.training.run import train
+
+ROOT = Path(__file__).parent.parent
+TINY = [
+    "model=small_cnn",
+    "model.crop=32",
+    "model.batch_size=16",
+    "trainer=cpu",
+    "trainer.model_graph=false",
+    "data.workers=0",
+]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: str, cwd: Path = ROOT, **environment: str) -> Done:
+    """Run `python train.py ARGUMENTS` in a process of its own."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environment
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def kenyan13(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run `kenyan13 ARGUMENTS` in this process, which has torch loaded already."""
+
+    def command(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["kenyan13", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def run(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    runs = tmp_path_factory.mktemp("runs")
+    places = [f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "name=first", "trainer.max_epochs=1"]
+    train(compose_settings([*TINY, *places]))
+    return runs / "first"
+
+
+Command = Callable[..., Done]
+
+
+def assert_one_screen(done: Done, *parts: str) -> None:
+    """A user's mistake: exit code 2, one screen, no traceback, and what is expected to be said."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) <= 24, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["model=efficientnetb4"], ["Did you mean 'efficientnet_b4'?"]),
+        (["model.backbone=resnet81"], ["timm has no architecture 'resnet81'", "Did you mean 'resnet18'?"]),
+        (["optim.lrr=1"], ["Did you mean 'optim.lr'?"]),
+        (["data.root=/nowhere/at/all"], ["There is no data folder /nowhere/at/all", "make data", "data=demo"]),
+        (["-m", "freeze=pt0,pt9"], ["There is no freeze=pt9"]),
+        (["just words"], ["is not an override that Hydra can read"]),
+    ],
+)
+def test_mistakes_end_with_code_2_on_one_screen(tmp_path: Path, overrides: list[str], parts: list[str]) -> None:
+    assert_one_screen(call(*overrides, f"runs={tmp_path}/runs", cwd=tmp_path), *parts)
+    assert not list(tmp_path.glob("runs/*/")), "nothing is written half"
+
+
+def test_hydra_full_error_brings_the_traceback(tmp_path: Path) -> None:
+    done = call("data.root=/nowhere", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_cfg_and_help_answer_quickly(tmp_path: Path) -> None:
+    for argument, expected in (
+        ("--cfg=job", "backbone: resnet18.tv_in1k"),
+        ("--help", "python train.py -m freeze=pt0,pt2,pt5"),
+    ):
+        call(*argument.split("="))  # once to warm the disk
+        start = time.perf_counter()
+        done = call(*argument.split("="), cwd=tmp_path)
+        assert (
+            time.perf_counter() - start < 5
+        )  # about one second on a quiet machine; torch alone takes longer than this
+        assert done.returncode == 0
+        assert expected in done.stdout
+
+
+def test_evaluate_agrees_with_result_json(kenyan13: Command, run: Path) -> None:
+    done = kenyan13("evaluate", str(run))
+    assert done.returncode == 0, done.stderr
+    assert "Both agree." in done.stdout
+    result = json.loads((run / directory.RESULT).read_text())
+    assert f"{result['min_val_loss']:.6f}  {result['min_val_loss']:.6f}" in done.stdout
+
+
+def test_evaluate_notices_a_changed_checkpoint(kenyan13: Command, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    file = tmp_path / "run" / directory.BEST
+    checkpoint = torch.load(file, weights_only=True)
+    checkpoint["state_dict"]["network.head.bias"] += torch.arange(13.0)
+    torch.save(checkpoint, file)
+    done = kenyan13("evaluate", str(tmp_path / "run"))
+    assert done.returncode == 1
+    assert "They differ" in done.stdout
+
+
+def test_predict_test_writes_the_submission(kenyan13: Command, run: Path, demo_root: Path, tmp_path: Path) -> None:
+    done = kenyan13("predict", str(run), "--test", "-o", str(tmp_path / "mine.csv"))
+    assert done.returncode == 0, done.stderr
+    submission = pd.read_csv(tmp_path / "mine.csv", dtype=str)
+    test = pd.read_csv(demo_root / "test.csv", dtype=str)
+    assert list(submission.columns) == ["id", "class"]
+    assert submission["id"].tolist() == test["id"].tolist()
+    assert set(submission["class"]) <= set(pd.read_csv(demo_root / "train.csv")["class"])
+    saved = pd.read_csv(run / directory.TEST_PREDICTIONS, dtype={"id": str})
+    assert saved["id"].tolist() == test["id"].tolist()
+    assert saved["predicted"].tolist() == submission["class"].tolist()
+    assert saved[saved.columns[2:]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_pictures_as_json_equals_the_saved_predictions(kenyan13: Command, run: Path, demo_root: Path) -> None:
+    table = pd.read_csv(run / directory.PREDICTIONS, dtype={"id": str}).head(3)
+    paths = [str(demo_root / "images" / "images" / f"{id_}.jpg") for id_ in table["id"]]
+    done = kenyan13("predict", str(run), *paths, "--json", "--top", "13")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [entry["picture"] for entry in answer] == paths
+    for entry, (_, row) in zip(answer, table.iterrows(), strict=True):
+        assert entry["classes"][0]["class"] == row["predicted"]
+        assert {c["class"]: c["probability"] for c in entry["classes"]} == pytest.approx(dict(row[3:]), abs=1e-5)
+
+
+def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_root: Path) -> None:
+    done = kenyan13("predict", str(run), str(demo_root / "images"), "--top", "2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 156
+    assert all(line.count("%") == 2 for line in lines)
+    assert len({len(line) for line in lines}) == 1, "aligned"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["evaluate", "{run}x"], ["is no run directory. Did you mean 'first'?"]),
+        (["predict", "{run}"], ["Give either photos"]),
+        (["predict", "{run}", "/no/such.jpg"], ["There is no picture or folder /no/such.jpg"]),
+        (["predict", "{run}", "{broken}"], ["1 of 1 pictures cannot be read", "broken.jpg", "data.on_bad=skip"]),
+        (["evaluate", "{run}", "data.rot=x"], ["Did you mean 'data.root'?"]),
+        (["evaluate", "{run}", "data.root=/nowhere"], ["There is no data folder /nowhere"]),
+    ],
+)
+def test_mistakes_with_runs_are_said_on_one_screen(
+    kenyan13: Command, run: Path, tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not a picture")
+    filled = [argument.format(run=run, broken=broken) for argument in arguments]
+    assert_one_screen(kenyan13(*filled), *parts)
+
+
+def test_evaluating_on_other_classes_is_refused(kenyan13: Command, run: Path, tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        for k in range(4):
+            file = tmp_path / "pets" / name / f"{k}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (48, 40), (60 * k, 0, 0)).save(file)
+    done = kenyan13("evaluate", str(run), "data.layout=folder", f"data.root={tmp_path}/pets")
+    assert_one_screen(done, "was trained on other classes", "cats, dogs")
+
+
+def test_sweep_trains_one_run_a_job(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=1"]
+    done = call("-m", *common, "freeze=pt0,pt5", "optim.lr=1e-3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    finished = sorted(file.parent.name.split("-")[0] for file in (tmp_path / "runs").glob("*/result.json"))
+    assert finished == ["small_cnn_pt0", "small_cnn_pt5"]
+
+
+def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    """Data-parallel training on the CPU: two processes with batches of 8 do what one does with batches of 16."""
+    network = [
+        "model.backbone=test_convnext",
+        "model.crop=64",
+        "optim=sgd",
+        "optim.lr=0.05",
+    ]  # no batch norm, no dropout
+    common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=2"]
+    common += [*network, "balance=none", "augment=enhanced", "augment.noise.probability=0", "augment.erasing.fill=zero"]
+    train(compose_settings([*common, "name=one"]))
+    two = call(*common, "name=two", "trainer.devices=2", "model.batch_size=8")
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("Finished") == 1, "only the first process talks"
+    metrics, predictions = [], []
+    for name in ("one", "two"):
+        metrics.append(pd.read_csv(tmp_path / "runs" / name / directory.METRICS).drop(columns="seconds"))
+        predictions.append(pd.read_csv(tmp_path / "runs" / name / directory.PREDICTIONS, dtype={"id": str}))
+    pd.testing.assert_frame_equal(metrics[0], metrics[1], rtol=1e-4)
+    pd.testing.assert_frame_equal(predictions[0], predictions[1], rtol=1e-3)
+    assert metrics[0]["train_loss"][1] < metrics[0]["train_loss"][0], "it has learned something"
+    assert "Both agree." in kenyan13("evaluate", str(tmp_path / "runs" / "two")).stdout
+
+
+def test_sigkill_at_any_moment_and_the_same_command_again(
+    demo_root: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=8"]
+    arguments = [sys.executable, str(ROOT / "train.py"), *common, "name=killed"]
+    process = subprocess.Popen(
+        arguments,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch   3/"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    killed = tmp_path / "runs" / "killed"
+    assert not (killed / directory.RESULT).exists()
+    train(compose_settings([*common, "name=killed"]))
+    printed = capsys.readouterr().out
+    assert "going on where it stopped" in printed
+    assert "epoch   1/8" not in printed
+    train(compose_settings([*common, "name=straight"]))
+    runs = [tmp_path / "runs" / name for name in ("killed", "straight")]
+    metrics = [pd.read_csv(folder / directory.METRICS).drop(columns="seconds") for folder in runs]
+    pd.testing.assert_frame_equal(metrics[0], metrics[1], check_exact=True)
+    assert (runs[0] / directory.PREDICTIONS).read_bytes() == (runs[1] / directory.PREDICTIONS).read_bytes()
