@@ -21,7 +21,24 @@ from kenyan13.settings import Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 
+PATHS = ("data.root", "data.cache", "model.weights", "runs")
+
 ConfigStore.instance().store(name="schema", node=Settings)
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Return command-line arguments with paths as Hydra can read them: ~ filled in, and quoted where they need to be.
+
+    Hydra's grammar knows neither ~ nor blanks, brackets or = in a value. Lists (with commas) and quoted values stay.
+    """
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if value and key in PATHS and not re.search(r"[,'\"$]", value):
+            home = str(Path(value).expanduser())
+            argument = f"{key}='{home}'" if re.search(r"[^\w./\\-]", home) else f"{key}={home}"
+        quoted.append(argument)
+    return quoted
 
 
 def to_settings(config: DictConfig) -> Settings:
@@ -50,7 +67,7 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     """Compose conf/train.yaml with Hydra overrides, as `python train.py OVERRIDES` does."""
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return to_settings(compose("train", overrides=list(overrides)))
+            return to_settings(compose("train", overrides=quote_paths(overrides)))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
 

@@ -1,11 +1,12 @@
 """What train.py runs: Hydra composes conf/train.yaml and the command line, then training starts."""
 
 import os
+import sys
 
 import hydra
 from omegaconf import DictConfig
 
-from kenyan13.configuration import CONF, explain, to_settings
+from kenyan13.configuration import CONF, explain, quote_paths, to_settings
 from kenyan13.errors import one_screen
 
 
@@ -22,5 +23,6 @@ def main() -> None:
     """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     with one_screen(explain):
         job()

@@ -109,6 +109,30 @@ def test_run_names_tell_backbone_and_level() -> None:
     assert run_name(compose_settings(["name=mine"])) == "mine"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/birds",
+        "~",
+        "/a b/c",
+        "/a(1)/b",
+        "/x=y/z",
+        "/a,b",
+        "plain/dir",
+        "'/quo ted'",
+        "../up-1_2.3",
+        "/[x]",
+        "C:\\\\x",
+    ],
+)
+def test_paths_need_no_quotes_of_hydras(path: str) -> None:
+    if "," in path:
+        path = f"'{path}'"  # a comma makes a sweep, so that it alone must be quoted
+    plain = path.strip("'")
+    expected = plain.replace("~", str(Path.home())) if plain.startswith("~") else plain
+    assert compose_settings(["data=folder", f"data.root={path}"]).data.root == expected
+
+
 def test_composing_imports_no_torch() -> None:
     code = (
         "import sys; from kenyan13.configuration import compose_settings; compose_settings(['model=efficientnet_b4']);"
