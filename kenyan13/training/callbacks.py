@@ -81,7 +81,8 @@ FIGURES = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
 
 def lacks_new_lowest(losses: list[float], patience: int) -> bool:
     """Return whether the last `patience` epochs brought no new lowest loss (study, stop on loss)."""
-    return len(losses) > patience and min(losses[:-patience]) <= min(losses[-patience:])
+    numbers = [inf if isnan(loss) else loss for loss in losses]
+    return len(numbers) > patience and min(numbers[:-patience]) <= min(numbers[-patience:])
 
 
 def has_levelled_off(accuracies: list[float], patience: int, threshold: float, smoothing: float) -> bool:
