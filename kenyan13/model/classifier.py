@@ -59,7 +59,6 @@ class Classifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""
         loss = F.cross_entropy(self(batch.pictures), batch.targets, self.class_weights)  # type: ignore[arg-type]
-        self.log("loss", loss, prog_bar=True, logger=False)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
         return loss
 

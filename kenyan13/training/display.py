@@ -1,6 +1,5 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,8 +85,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def is_terminal() -> bool:
-    """Return whether a person watches: progress bars in log files are noise."""
-    return sys.stdout.isatty()

@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
@@ -29,7 +28,8 @@ from kenyan13.settings import Precision, Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.directory import Result
-from kenyan13.training.display import count_parameters, is_terminal, print_end, print_start
+from kenyan13.training.display import console, count_parameters, print_end, print_start
+from kenyan13.training.progress import EpochBar
 
 
 def train(settings: Settings) -> Result:
@@ -115,16 +115,18 @@ def make_trainer(settings: Settings, folder: Path, data: PictureData, history: H
     # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
     ddp = "ddp_find_unused_parameters_true" if settings.freeze.unfreeze else "ddp"
     files = RunFiles(folder, history, data.validation.catalogue, chosen.checkpoints)
-    callbacks = [EpochSeed(settings.seed), Freeze(settings.freeze), history, stop, files]
+    callbacks: list[Callback] = [EpochSeed(settings.seed), Freeze(settings.freeze), history, stop, files]
+    if console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0":
+        callbacks.append(EpochBar())
     return Trainer(
         max_epochs=chosen.max_epochs,
         accelerator=chosen.accelerator,
         devices=chosen.devices,
         strategy=ddp if chosen.devices != 1 else "auto",
         precision=precision(settings),
-        callbacks=[*callbacks, RichProgressBar(leave=False)] if is_terminal() else callbacks,
+        callbacks=callbacks,
         logger=TensorBoardLogger(folder, name="", version=""),
-        enable_progress_bar=is_terminal(),
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
