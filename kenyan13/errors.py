@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 
 from rich.console import Console
 from rich.text import Text
@@ -44,10 +45,25 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
     """
     try:
         yield
+    except KeyboardInterrupt:
+        if FULL_ERROR:
+            raise
+        Console(stderr=True).print("Interrupted. The same command goes on from the last whole epoch.")
+        raise SystemExit(130) from None
     except Exception as error:
-        mistake = error if isinstance(error, UserError) else explain(error)
+        mistake = error if isinstance(error, UserError) else explain(error) or explain_disk(error)
         if FULL_ERROR or mistake is None:
             raise
         console = Console(stderr=True, highlight=False)
         console.print(Text.assemble(("Error: ", "bold red"), str(mistake)), soft_wrap=True)
         raise SystemExit(2) from None
+
+
+def explain_disk(error: Exception) -> UserError | None:
+    """Turn a full disk or a place that may not be read or written into a UserError; None for anything else."""
+    if isinstance(error, OSError) and error.errno in (EACCES, EPERM, EROFS, ENOSPC, EDQUOT):
+        place = error.filename or "The disk"
+        return UserError(
+            f"{place}: {error.strerror}.", "make room or give rights there, or choose another runs=, data.cache="
+        )
+    return None

@@ -27,8 +27,12 @@ Compose = Callable[..., Settings]
 
 
 def overrides_of(command: str) -> list[str]:
-    """Return a training command's overrides, each list of a sweep reduced to its first."""
-    words = [word for word in shlex.split(command)[2:] if word not in ("-m", "--cfg", "job", "--help")]
+    """Return a training command's overrides, the shell's variables and lists of a sweep filled in."""
+    words = [
+        re.sub(r"\$\w+", "there", word)
+        for word in shlex.split(command)[2:]
+        if word not in ("-m", "--cfg", "job", "--help")
+    ]
     return [re.sub(r"=(\w[\w.-]*),[^=\]]*$", r"=\1", word) for word in words]
 
 

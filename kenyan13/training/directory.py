@@ -109,7 +109,7 @@ def write_predictions(folder: Path, catalogue: Catalogue, predictions: Predictio
     names = np.array(catalogue.classes)
     ids = [catalogue.ids[row] for row in predictions.rows]
     table = probability_table(ids, catalogue.classes, predictions.probabilities)
-    table.insert(1, "target", names[predictions.targets])
+    table.insert(1, "target", names[predictions.targets], allow_duplicates=True)
     write_table(folder / PREDICTIONS, table)
 
 
@@ -121,10 +121,10 @@ def write_test_predictions(
 
 
 def probability_table(ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    """Return id, predicted class by name, and a column of probabilities a class."""
+    """Return id, predicted class by name, and a column of probabilities a class, which may be named "id" itself."""
     table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
-    table.insert(0, "id", ids)
+    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)], allow_duplicates=True)
+    table.insert(0, "id", ids, allow_duplicates=True)
     return table
 
 
