@@ -1,6 +1,7 @@
 """The `kenyan13` command: what is done with finished runs. Training is `python train.py`. Imports no torch at start."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from kenyan13.training.inference import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
+SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo.")]
 
@@ -59,7 +61,8 @@ def evaluate(
 def predict(
     run: RunFolder,
     places: Annotated[
-        list[str] | None, typer.Argument(metavar="[PICTURE|FOLDER]...", help="Photos, and folders of photos.")
+        list[str] | None,
+        typer.Argument(metavar="[PICTURE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
     test: Annotated[
         bool, typer.Option("--test", help="Predict the data set's test pictures and write submission.csv.")
@@ -69,24 +72,25 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each picture.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting to change, as in --set data.root=DIR. May be repeated.")
-    ] = None,
 ) -> None:
     """Print the most probable classes of photos, or with --test write a submission for the test pictures."""
-    if bool(places) == test:
+    overrides = [place for place in places or [] if SETTING.match(place)]
+    pictures = [Path(place) for place in places or [] if not SETTING.match(place)]
+    if bool(pictures) == test:
         raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
+    if (test and as_json) or (output and not test):
+        raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
     from kenyan13.training import inference
 
-    opened = inference.open_run(run, change or [])
+    opened = inference.open_run(run, overrides)
     if test:
         write_submission(opened, output or run / "submission.csv")
     else:
-        print_predictions(opened, [Path(place) for place in places or []], top, as_json)
+        print_predictions(opened, pictures, top, as_json)
 
 
 def write_submission(run: "Run", file: Path) -> None:
-    """Write `id,class` in the order of the test pictures, and their class probabilities beside the run's results."""
+    """Write `id,class` in the order of the test pictures, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
     import pandas as pd
 
@@ -98,9 +102,12 @@ def write_submission(run: "Run", file: Path) -> None:
     rows = [row for row in range(len(test)) if row not in bad]
     names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
     ids = [test.ids[row] for row in rows]
+    if file.is_dir():
+        raise UserError(f"{file} is a folder.", f"name a file: --output {file / 'submission.csv'}")
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary:
         pd.DataFrame({"id": ids, "class": names}).to_csv(temporary, index=False)
-    write_test_predictions(run.folder, ids, run.classes, probabilities[rows])
+    write_test_predictions(file.parent, ids, run.classes, probabilities[rows])
     console.print(f"{len(rows):,} test pictures predicted: {file}")
     if bad:
         console.print(f"{len(bad):,} pictures could not be read and are left out: a competition may refuse the file.")

@@ -14,8 +14,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from kenyan13.errors import UserError, did_you_mean
+from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.limits import check, leaves
 from kenyan13.settings import Settings
 
@@ -74,14 +75,27 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
 
 def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
     """Read a run's config.yaml, with `key=value` overrides on top. Raises UserError for an unknown key."""
-    saved = OmegaConf.load(file)
+    saved = read_config(file)
     try:
-        merged = OmegaConf.merge(
-            OmegaConf.structured(Settings), saved.settings, OmegaConf.from_dotlist(list(overrides))
-        )
+        given = OmegaConf.from_dotlist(list(overrides))
+        merged = OmegaConf.merge(OmegaConf.structured(Settings), saved.settings, given)
         return to_settings(cast(DictConfig, merged))
     except OmegaConfBaseException as error:
         raise (explain(error) or error) from error
+    except YAMLError:
+        raise UserError(f"{shorten(overrides)} cannot be read.", "write key=value, as in data.root=DIR") from None
+
+
+def read_config(file: Path) -> DictConfig:
+    """Read a run's config.yaml. Raises UserError when it is damaged."""
+    try:
+        config = OmegaConf.load(file)
+        if isinstance(config, DictConfig) and {"settings", "data"} <= set(config):
+            return config
+        problem = "it lacks settings or data"
+    except (YAMLError, UnicodeDecodeError) as error:
+        problem = str(error).splitlines()[0]
+    raise UserError(f"{file} is damaged: {problem}.", "remove the run directory and train again")
 
 
 def explain(error: Exception) -> UserError | None:

@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 
 from rich.console import Console
 from rich.text import Text
 
 # Hydra's own switch for full tracebacks, read here before anything changes it.
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+
+DISK_ERRORS = (EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
 
 class UserError(Exception):
@@ -48,7 +51,7 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
     except KeyboardInterrupt:
         if FULL_ERROR:
             raise
-        Console(stderr=True).print("Interrupted. The same command goes on from the last whole epoch.")
+        Console(stderr=True).print("Interrupted. The same command goes on where it stopped.")
         raise SystemExit(130) from None
     except Exception as error:
         mistake = error if isinstance(error, UserError) else explain(error) or explain_disk(error)
@@ -60,10 +63,8 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
 
 
 def explain_disk(error: Exception) -> UserError | None:
-    """Turn a full disk or a place that may not be read or written into a UserError; None for anything else."""
-    if isinstance(error, OSError) and error.errno in (EACCES, EPERM, EROFS, ENOSPC, EDQUOT):
+    """Turn a full disk, or a place that cannot be read or written, into a UserError; None for anything else."""
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = error.filename or "The disk"
-        return UserError(
-            f"{place}: {error.strerror}.", "make room or give rights there, or choose another runs=, data.cache="
-        )
+        return UserError(f"{place}: {error.strerror}.", "make room or give rights there, or choose another place")
     return None

@@ -86,6 +86,8 @@ def check_together(settings: Settings) -> None:
         )
     if len(settings.optim.betas) != 2:
         raise UserError("optim.betas needs two numbers.", "the default: optim.betas=[0.9,0.999]")
+    if settings.name in (".", "..") or "/" in (settings.name or ""):
+        raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
     if trainer.devices == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
 

@@ -28,6 +28,7 @@ class View:
     contrast: float = 1.0
     saturation: float = 1.0
     hue: float = 0.0  # share of the colour circle
+    colour_order: tuple[int, ...] = (0, 1, 2, 3)  # of brightness, contrast, saturation, hue
     vertical_flip: bool = False
     horizontal_flip: bool = False
     rotation: float = 0.0  # degrees, clockwise
@@ -51,6 +52,7 @@ def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator)
         contrast=between(settings.contrast, random),
         saturation=between(settings.saturation, random),
         hue=random.uniform(-settings.hue, settings.hue),
+        colour_order=tuple(random.permutation(4).tolist()),
         vertical_flip=random.random() < settings.vertical_flip,
         horizontal_flip=random.random() < settings.horizontal_flip,
         rotation=random.uniform(-settings.rotation, settings.rotation),
@@ -98,21 +100,37 @@ def centre_crop(picture: Pixels, crop: int) -> Pixels:
 
 
 def recolour(picture: Pixels, view: View) -> Pixels:
-    """Apply brightness, contrast, saturation and hue in turn, each clipped to 0..255, as torchvision's functions do."""
-    if view.brightness != 1.0:
-        picture = cv2.convertScaleAbs(picture, alpha=view.brightness)  # type: ignore[assignment]
-    if view.contrast != 1.0:
-        mean_grey = float(GREY @ np.array(cv2.mean(picture)[:3]))
-        shift = (1 - view.contrast) * mean_grey
-        picture = cv2.addWeighted(picture, view.contrast, picture, 0.0, shift)  # type: ignore[assignment]
-    if view.saturation != 1.0:
-        matrix = view.saturation * np.eye(3) + (1 - view.saturation) * GREY
-        picture = cv2.transform(picture, matrix)  # type: ignore[assignment]
-    if view.hue:
-        coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
-        coded[..., 0] += np.uint8(int(view.hue * 255) % 256)  # wraps around the colour circle
-        picture = cv2.cvtColor(coded, cv2.COLOR_HSV2RGB_FULL)  # type: ignore[assignment]
+    """Apply brightness, contrast, saturation and hue in the view's order, each clipped to 0..255 as in torchvision."""
+    steps = (brighten, add_contrast, saturate, turn_hue)
+    factors = (view.brightness, view.contrast, view.saturation, view.hue)
+    neutral = (1.0, 1.0, 1.0, 0.0)
+    for step in view.colour_order:
+        if factors[step] != neutral[step]:
+            picture = steps[step](picture, factors[step])
     return picture
+
+
+def brighten(picture: Pixels, factor: float) -> Pixels:
+    """Return factor * x."""
+    return cv2.convertScaleAbs(picture, alpha=factor)  # type: ignore[return-value]
+
+
+def add_contrast(picture: Pixels, factor: float) -> Pixels:
+    """Return factor * x + (1 - factor) * the picture's mean grey."""
+    mean_grey = float(GREY @ np.array(cv2.mean(picture)[:3]))
+    return cv2.addWeighted(picture, factor, picture, 0.0, (1 - factor) * mean_grey)  # type: ignore[return-value]
+
+
+def saturate(picture: Pixels, factor: float) -> Pixels:
+    """Return factor * x + (1 - factor) * x's own grey."""
+    return cv2.transform(picture, factor * np.eye(3) + (1 - factor) * GREY)  # type: ignore[return-value]
+
+
+def turn_hue(picture: Pixels, share: float) -> Pixels:
+    """Turn the hue by a share, -0.5..0.5, of the colour circle."""
+    coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+    coded[..., 0] += np.uint8(int(share * 255) % 256)  # wraps around the circle
+    return cv2.cvtColor(coded, cv2.COLOR_HSV2RGB_FULL)  # type: ignore[return-value]
 
 
 def warp(picture: Pixels, view: View, crop: int) -> Pixels:

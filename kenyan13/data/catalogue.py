@@ -1,6 +1,7 @@
 """What pictures there are, and of what class: reads the competition layout and one folder a class."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from rich.console import Console
 
-from kenyan13.data.synthetic import draw_dataset
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.settings import DataSettings, Layout
 
@@ -67,11 +68,31 @@ def read(settings: DataSettings) -> Source:
     Raises UserError naming the folder, file, column, row or class that is missing or wrong.
     """
     root = Path(settings.root).expanduser()
-    if settings.layout is Layout.demo and not root.exists():
-        draw_dataset(root)
     if not root.is_dir():
-        raise UserError(f"There is no data folder {root}.", *GET_DATA)
-    return read_folders(root) if settings.layout is Layout.folder else read_competition(root)
+        above = (
+            (f"its parent folder has a train.csv: data.root={root.parent}",)
+            if (root.parent / "train.csv").is_file()
+            else ()
+        )
+        raise UserError(f"There is no data folder {root.absolute()}.", *above, *GET_DATA)
+    source = read_folders(root) if settings.layout is Layout.folder else read_competition(root)
+    check_names(source.labelled)
+    return source
+
+
+def check_names(labelled: Catalogue) -> None:
+    """Raise UserError for a single class, and for names that would make the files of a run ambiguous or unwritable."""
+    if len(labelled.classes) < 2:
+        raise UserError(f"All pictures are of one class, {shorten(labelled.classes)}.", "two or more are needed")
+    reserved = {"id", "target", "predicted"} & set(labelled.classes)
+    if reserved:
+        raise UserError(
+            f"A class cannot be named {shorten(sorted(reserved))}: a run's predictions have columns of that name.",
+            "rename the class",
+        )
+    odd = [ascii(text) for text in (*labelled.ids, *labelled.classes) if any("\ud800" <= c <= "\udfff" for c in text)]
+    if odd:
+        raise UserError(f"Names that are not UTF-8: {shorten(odd)}.", "rename these files or folders")
 
 
 def read_competition(root: Path) -> Source:
@@ -151,8 +172,16 @@ def read_folders(root: Path) -> Source:
 
     Ids are paths relative to root. Pictures straight in test/ have no labels; in class folders they have.
     """
-    parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
-    if "train" not in parts:
+    names = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+    parts = {part: root / name for name, part in names.items() if (root / name).is_dir()}
+    if parts and "train" not in parts:
+        there = shorten([folder.name for folder in parts.values()])
+        raise UserError(
+            f"{root} has a folder {there} but no train/.",
+            "put the class folders into train/, or rename what is a class",
+        )
+    say_passed_over(root)
+    if not parts:
         return Source(read_classes(root, root, class_names(root)))
     classes = class_names(parts["train"])
     validation = read_classes(root, parts["val"], classes) if "val" in parts else None
@@ -161,6 +190,16 @@ def read_folders(root: Path) -> Source:
         validation,
         read_test_folder(root, parts["test"], classes) if "test" in parts else None,
     )
+
+
+def say_passed_over(root: Path) -> None:
+    """Print how many files below `root` are left out as no pictures, and their endings."""
+    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    endings = Counter(path.suffix.lower() or "none" for path in files if path.suffix.lower() not in PICTURE_ENDINGS)
+    if endings:
+        listed = shorten([f"{ending} ({count:,})" for ending, count in endings.most_common()], 5)
+        console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Passed over, by ending, as no pictures: {listed}")
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

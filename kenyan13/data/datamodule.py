@@ -124,6 +124,8 @@ class PictureData(LightningDataModule):
             raise UserError(f"No picture is left of {shorten(empty)}.", "repair them, or take these classes out")
         if len(self.train.catalogue) < 2:
             raise UserError("There are fewer than two training pictures.", "add pictures to the data")
+        if not len(self.validation.catalogue):
+            raise UserError("There are no validation pictures that can be read.", "repair them, or add others")
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Pictures]:
         """Open one store for all catalogues; pictures that cannot be read stop the run, or are left out."""
@@ -148,7 +150,9 @@ class PictureData(LightningDataModule):
             message += f"\n    and {len(listed) - 15:,} more"
         if self.settings.data.on_bad is OnBad.stop:
             raise UserError(message, "repair or remove these files and rows", "or leave them out: data.on_bad=skip")
-        Console(stderr=True, highlight=False).print(f"Left out, as data.on_bad=skip says: {message}", soft_wrap=True)
+        Console(stderr=True, markup=False, highlight=False).print(
+            f"Left out, as data.on_bad=skip says: {message}", soft_wrap=True
+        )
 
     def train_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of augmented training pictures in the order that conf/balance chose.
@@ -160,7 +164,14 @@ class PictureData(LightningDataModule):
         order = epoch_order(sampling, targets, self.class_counts, self.settings.seed)
         dataset = PictureDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
         sampler = self.sampler(order, len(targets))
-        return self.loader(dataset, sampler, drop_last=len(sampler) % self.settings.model.batch_size == 1)
+        size = self.settings.model.batch_size
+        loader = self.loader(dataset, sampler, drop_last=len(sampler) % size == 1 and size > 1)
+        if not len(loader):
+            raise UserError(
+                f"A batch of {size} leaves nothing to train on: {len(sampler)} picture for this process.",
+                "fewer trainer.devices, or more pictures",
+            )
+        return loader
 
     def val_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of validation pictures, in catalogue order."""

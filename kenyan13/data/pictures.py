@@ -8,8 +8,9 @@ from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], red green blue
 
-# What Pillow raises for files that are no pictures, cut short, broken or absurdly large.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError)
+# What is raised for files that are no pictures, cut short, broken or absurdly large: Pillow's formats raise nearly
+# everything (struct.error, RuntimeError, NotImplementedError among them).
+UNREADABLE = Exception
 
 
 def resize_length(crop: int) -> int:
@@ -20,7 +21,7 @@ def resize_length(crop: int) -> int:
 def decode(path: Path) -> Image.Image:
     """Return the picture as RGB: turned as its EXIF orientation says, transparent parts over white.
 
-    Raises one of UNREADABLE.
+    Raises UNREADABLE.
     """
     with Image.open(path) as opened:
         opened.load()
@@ -45,5 +46,5 @@ def resize_short_side(picture: Image.Image, length: int) -> Image.Image:
 
 
 def load(path: Path, length: int) -> Pixels:
-    """Decode and resize a picture file. Raises one of UNREADABLE."""
+    """Decode and resize a picture file. Raises UNREADABLE."""
     return np.asarray(resize_short_side(decode(path), length))

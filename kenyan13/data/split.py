@@ -19,7 +19,12 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
     Given validation pictures are taken as they are; else a stratified fraction, or the fold `settings.fold`. With
     `settings.subset` both are then cut down to stratified samples. Raises UserError where classes are too small.
     """
-    if source.validation is not None and settings.fold is None:
+    if source.validation is not None and settings.fold is not None:
+        raise UserError(
+            f"data.fold={settings.fold} makes its own validation pictures, but {settings.root} has a folder of them.",
+            "leave data.fold out, or put all pictures into the class folders of train/",
+        )
+    if source.validation is not None:
         train, validation = source.labelled, source.validation
     else:
         rows = split_rows(source.labelled, settings)
@@ -73,8 +78,11 @@ def take_subset(train: Catalogue, validation: Catalogue, size: int, seed: int) -
     Source: study, subset mode. Raises UserError when a sample is smaller than the number of classes, or a class
     too small to be divided.
     """
-    if size >= len(train):
-        return train, validation
+    if size > len(train) - len(train.classes):
+        raise UserError(
+            f"data.subset={size} is too near to all {len(train):,} training pictures to be a stratified sample.",
+            f"at most data.subset={len(train) - len(train.classes)}, or data.subset=null for all",
+        )
     share = ceil(len(validation) * size / len(train))
     if min(size, share) < len(train.classes):
         raise UserError(
@@ -86,7 +94,7 @@ def take_subset(train: Catalogue, validation: Catalogue, size: int, seed: int) -
 
 def sample(pictures: Catalogue, size: int, seed: int, part: str) -> Catalogue:
     """Return a stratified sample of `size` pictures of a part of the data."""
-    if len(pictures) - size < len(pictures.classes):  # scikit-learn wants a class's worth left over
+    if len(pictures) - size < len(pictures.classes):  # scikit-learn wants a picture a class left over
         return pictures
     require_pictures(pictures, 2, f"a stratified subset of the {part} pictures")
     rows, _ = train_test_split(

@@ -89,9 +89,11 @@ def build(paths: Sequence[Path], length: int, folder: Path) -> None:
             f"Decoded pictures need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
             "point data.cache= at a larger disk, or choose a smaller model.crop",
         )
-    Console(stderr=True).print(
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
         f"Decoding {len(paths):,} pictures once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
     )
+    for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
+        shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         write(paths, length, fresh)

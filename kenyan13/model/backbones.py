@@ -41,6 +41,14 @@ def normalisation(settings: ModelSettings) -> Normalisation:
     return Normalisation(tuple(config.mean), tuple(config.std))
 
 
+def check_model(settings: ModelSettings) -> None:
+    """Raise UserError for what can be known to be wrong before any picture is read."""
+    check_name(settings.backbone)
+    check_crop(settings, num_classes=2)
+    if settings.weights is not None:
+        check_weights_file(Path(settings.weights).expanduser())
+
+
 def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
     """Return the network with a head of len(classes) logits, on the CPU.
 
@@ -132,13 +140,13 @@ def check_crop(settings: ModelSettings, num_classes: int) -> None:
     """Raise UserError when pictures of the crop cannot pass through the network; tried without arithmetic."""
     with torch.device("meta"):
         try:
-            network = build(settings, num_classes, pretrained=False).eval()
-            network(torch.empty(2, 3, settings.crop, settings.crop))
+            network = build(settings, num_classes, pretrained=False)
+            network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
             own = configuration(settings.backbone).input_size[-1]
             raise UserError(
                 f"{settings.backbone} cannot take pictures of model.crop={settings.crop}: {first_line(error)}",
-                f"its own size is model.crop={own}",
+                f"its own size is model.crop={own}" + ("; a batch of 1 may be too small" * (settings.batch_size == 1)),
             ) from error
 
 
@@ -148,8 +156,7 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     Takes .safetensors, .pth and the checkpoints of earlier runs. Raises UserError when the file cannot be read or holds
     weights of another architecture.
     """
-    if not file.is_file():
-        raise UserError(f"There is no weights file {file}.", *WAYS_TO_WEIGHTS[1:])
+    check_weights_file(file)
     try:
         weights, of_classes = read_weights(file)
     except Exception as error:  # safetensors, pickle and zip each raise their own
@@ -172,6 +179,21 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     network.load_state_dict(weights, strict=False)
 
 
+def check_weights_file(file: Path) -> None:
+    """Raise UserError when there is no such file."""
+    if not file.is_file():
+        raise UserError(f"There is no weights file {file}.", *WAYS_TO_WEIGHTS[1:])
+
+
+def checkpoint_classes(file: Path) -> tuple[str, ...]:
+    """Return the classes of a run's checkpoint. Raises UserError when the file is damaged."""
+    try:
+        classes = read_weights(file)[1]
+    except Exception as error:  # pickle and zip each raise their own
+        raise UserError(f"{file} is damaged: {first_line(error)}", "train the run again") from error
+    return classes or ()
+
+
 def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     """Return the tensors of a weights file by name, and the classes of its head where it is a run's checkpoint."""
     if file.suffix != ".ckpt":
@@ -186,5 +208,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]
 
 def head_prefixes(network: nn.Module) -> tuple[str, ...]:
     """Return the names that the head's parameters start with."""
-    names = network.pretrained_cfg["classifier"]  # type: ignore[index]
+    names = network.pretrained_cfg.get("classifier")  # type: ignore[operator, union-attr]
+    if not names:
+        raise UserError(f"{type(network).__name__} has no head to classify with.", "choose another model.backbone")
     return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))

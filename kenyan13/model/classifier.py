@@ -118,7 +118,7 @@ class Classifier(LightningModule):
 def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
     """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
 
-    A class without pictures, as a small subset may leave it, gets 0.
+    counts: int64 [classes], all above 0.
     """
-    weights = np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    weights = 1 / counts
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)

@@ -12,7 +12,6 @@ from timm.models import group_parameters
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kenyan13.errors import UserError
 from kenyan13.model.backbones import head_prefixes
 from kenyan13.settings import FreezeSettings, FrozenBatchNorm
 
@@ -61,8 +60,7 @@ FAMILIES: dict[str, Callable[[nn.Module], Patterns]] = {
 def parameter_levels(network: nn.Module) -> dict[str, int]:
     """Return the level, 0 to 5, of each parameter by name.
 
-    Families outside the study's table are cut into five parts of equally many layer groups, as timm orders these.
-    Raises UserError for networks that timm gives no layer groups of.
+    Families outside the study's table are cut into five parts of equally many layer groups.
     """
     family = FAMILIES.get(type(network).__module__.rpartition(".")[2])
     if family is None:
@@ -75,14 +73,18 @@ def parameter_levels(network: nn.Module) -> dict[str, int]:
 
 
 def depth_levels(network: nn.Module) -> dict[str, int]:
-    """Return levels by depth: the head, then five parts of timm's layer groups, from the last to the first."""
+    """Return levels by depth: the head, then five parts of the layer groups, from the last to the first.
+
+    The groups are timm's; networks that it gives none of are grouped by their modules, in the order of definition.
+    """
     try:
         groups = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
-    except (AttributeError, AssertionError) as error:
-        raise UserError(
-            f"timm gives no layer groups of {type(network).__name__}, so that it cannot be frozen in part.",
-            "choose another model.backbone",
-        ) from error
+    except (AttributeError, AssertionError, TypeError):
+        modules = [".".join(name.split(".")[:3][:-1]) for name, _ in network.named_parameters()]
+        order = {module: depth for depth, module in enumerate(dict.fromkeys(modules))}
+        groups = {depth: [] for depth in order.values()}
+        for module, (name, _) in zip(modules, network.named_parameters(), strict=True):
+            groups[order[module]].append(name)
     head = head_prefixes(network)
     bodies = [[name for name in groups[depth] if not name.startswith(head)] for depth in sorted(groups)]
     bodies = [body for body in bodies if body]

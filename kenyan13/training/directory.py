@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from kenyan13.configuration import read_config
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import git_commit, versions
@@ -41,7 +42,7 @@ class Result:
     macro_f1: float
     best_epoch: int
     epochs: int
-    auc_loss: float
+    auc_loss: float | None
     overfitting: float | None
     seconds: float
     train_pictures: int
@@ -56,8 +57,11 @@ class Result:
 def replacing(file: Path) -> Iterator[Path]:
     """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new."""
     temporary = file.with_name(f".{file.name}.partial")
-    yield temporary
-    temporary.replace(file)
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
@@ -74,7 +78,7 @@ def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None
 
 def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
     """Raise UserError when the folder holds a run with other settings, other classes or other pictures."""
-    saved = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+    saved = OmegaConf.to_container(read_config(folder / CONFIG))
     assert isinstance(saved, dict)
     here = dict(flatten(decisive(settings)))
     there = dict(flatten(saved["settings"]))
@@ -109,7 +113,7 @@ def write_predictions(folder: Path, catalogue: Catalogue, predictions: Predictio
     names = np.array(catalogue.classes)
     ids = [catalogue.ids[row] for row in predictions.rows]
     table = probability_table(ids, catalogue.classes, predictions.probabilities)
-    table.insert(1, "target", names[predictions.targets], allow_duplicates=True)
+    table.insert(1, "target", names[predictions.targets])
     write_table(folder / PREDICTIONS, table)
 
 
@@ -121,10 +125,10 @@ def write_test_predictions(
 
 
 def probability_table(ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    """Return id, predicted class by name, and a column of probabilities a class, which may be named "id" itself."""
+    """Return id, predicted class by name, and a column of probabilities a class."""
     table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)], allow_duplicates=True)
-    table.insert(0, "id", ids, allow_duplicates=True)
+    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
+    table.insert(0, "id", ids)
     return table
 
 
@@ -137,7 +141,7 @@ def write_table(file: Path, table: pd.DataFrame) -> None:
 def write_result(folder: Path, result: Result) -> None:
     """Write result.json."""
     with replacing(folder / RESULT) as file:
-        file.write_text(json.dumps(asdict(result), indent=2) + "\n")
+        file.write_text(json.dumps(asdict(result), indent=2, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> Result | None:
@@ -146,3 +150,7 @@ def read_result(folder: Path) -> Result | None:
         return Result(**json.loads((folder / RESULT).read_text()))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{folder / RESULT} is damaged: {error}", "remove it: the same command makes it again"
+        ) from None

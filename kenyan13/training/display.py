@@ -14,7 +14,7 @@ from kenyan13.model.freezing import parameter_counts
 from kenyan13.settings import Settings
 from kenyan13.training.directory import Result
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
 
 
@@ -22,7 +22,7 @@ def print_start(settings: Settings, folder: Path, data: PictureData, network: nn
     """Say what is going to be trained on what, and how many parameters of each layer group train."""
     model, freeze = settings.model, settings.freeze
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
-    console.print(f"\n[bold]{model.backbone}[/bold]  {model.crop} px, batch {model.batch_size}, weights: {weights}")
+    console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
     train, validation = len(data.train.catalogue), len(data.validation.catalogue)
     console.print(f"{train:,} training and {validation:,} validation pictures of {len(data.classes)} classes")
     table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
@@ -72,7 +72,7 @@ def print_end(folder: Path, result: Result, before: bool = False) -> None:
         ("ended by", result.stopped),
         ("run directory", str(folder)),
     )
-    console.print("\n[bold]" + ("This run has finished before" if before else "Finished") + "[/bold]")
+    console.print("\n" + ("This run has finished before" if before else "Finished"), style="bold")
     for name, value in lines:
         console.print(f"{name:<24}{value}")
     console.print(f"\nNext:  kenyan13 evaluate {folder}    kenyan13 predict {folder} PICTURE...")

@@ -17,7 +17,7 @@ from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.machine import available_cores
-from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
+from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
 from kenyan13.model.classifier import Classifier
 from kenyan13.settings import OnBad, Settings
 from kenyan13.terminal import progress
@@ -50,8 +50,8 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
         raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.checkpoints=true")
-    _, classes = read_weights(checkpoint)
-    assert classes is not None
+    classes = checkpoint_classes(checkpoint)
+    check_name(settings.model.backbone)
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
     return Run(folder, settings, classes, network)
@@ -65,22 +65,33 @@ def evaluate(run: Run) -> dict[str, float]:
     quiet_libraries()
     colours = normalisation(run.settings.model)
     data = PictureData(run.settings, colours.mean, colours.std)
-    if data.classes != run.classes:
-        raise UserError(
-            f"{run.folder} was trained on other classes ({shorten(run.classes, 13)}) than the data in "
-            f"{run.settings.data.root} has ({shorten(data.classes, 13)}).",
-            "give the data of the run: data.root=DIR",
-        )
+    check_classes(run, data.classes)
     network = run.network
     if run.settings.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
     classifier = Classifier(network, run.classes, run.settings.optim, run.settings.schedule)
     trainer = Trainer(
-        accelerator=run.settings.trainer.accelerator, devices=1, precision=precision(run.settings), logger=False,
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, deterministic="warn",
-    )  # fmt: skip
+        accelerator="cpu" if run.settings.trainer.accelerator == "cpu" else "auto",
+        devices=1,
+        precision=precision(run.settings),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        deterministic="warn",
+    )
     figures = trainer.validate(classifier, datamodule=data, verbose=False)[0]
     return {name.removeprefix("val_"): float(value) for name, value in figures.items()}
+
+
+def check_classes(run: Run, classes: tuple[str, ...]) -> None:
+    """Raise UserError when data has other classes than the run was trained on."""
+    if classes != run.classes:
+        raise UserError(
+            f"{run.folder} was trained on other classes ({shorten(run.classes, 13)}) than the data in "
+            f"{run.settings.data.root} has ({shorten(classes, 13)}).",
+            "give the data of the run: data.root=DIR",
+        )
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:
@@ -108,6 +119,7 @@ def test_pictures(run: Run) -> Catalogue:
             f"The data in {run.settings.data.root} has no test pictures.",
             "the competition's layout lists them in test.csv, the folder layout has them in test/",
         )
+    check_classes(run, test.classes)
     return test
 
 
@@ -117,7 +129,8 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
     are not a number).
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = torch.cuda.is_available() and run.settings.trainer.accelerator != "cpu"
+    device = torch.device("cuda" if gpu else "cpu")
     network = run.network.to(memory_format=torch.channels_last).to(device).eval()
     colours = normalisation(run.settings.model)
     mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)

@@ -12,19 +12,20 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
-from kenyan13.data.catalogue import Catalogue
-from kenyan13.data.datamodule import PictureData
+from kenyan13.data.datamodule import PictureData, Pictures
+from kenyan13.data.synthetic import draw_dataset
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.measures import auc_loss, overfitting
-from kenyan13.model.backbones import create, normalisation
+from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.settings import Precision, Settings, run_directory
+from kenyan13.settings import Layout, Precision, Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.directory import Result
@@ -39,6 +40,9 @@ def train(settings: Settings) -> Result:
     that cannot be used.
     """
     folder = run_directory(settings)
+    check_model(settings.model)
+    if settings.data.layout is Layout.demo and not Path(settings.data.root).exists():
+        draw_dataset(Path(settings.data.root))
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
     described = describe(data)
@@ -48,12 +52,23 @@ def train(settings: Settings) -> Result:
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
+        check_device(settings)
         with only_process(folder):
             finished = finished_before(folder, settings, described)  # by the process that was waited for
             if finished is None:
                 return fit(settings, folder, data, described, network)
     print_end(folder, finished, before=True)
     return finished
+
+
+def check_device(settings: Settings) -> None:
+    """Raise UserError when the machine has no such device."""
+    chosen = settings.trainer
+    try:
+        Trainer(accelerator=chosen.accelerator, devices=chosen.devices, logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        asked = f"trainer.accelerator={chosen.accelerator} trainer.devices={chosen.devices}"
+        raise UserError(f"{asked}: {str(error).splitlines()[0]}", "trainer=cpu trains on the CPU") from error
 
 
 def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
@@ -98,11 +113,12 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
     except SystemExit:  # Lightning's answer to Ctrl-C
         if not trainer.interrupted:
             raise
-        done = f"Interrupted after {len(history.rows)} epochs."
-        raise UserError(done, "the same command goes on from there") from None
+        raise KeyboardInterrupt from None
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
-    result = summarise(settings, data, history, classifier, stop.reason() or f"all {len(history.rows)} epochs done")
+    ended = stop.reason() or f"all {len(history.rows)} epochs done"
+    # Lightning has moved the network back to the CPU.
+    result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
     if trainer.is_global_zero:
         directory.write_result(folder, result)
         print_end(folder, result)
@@ -146,14 +162,16 @@ def precision(settings: Settings) -> Any:
 
 
 def describe(data: PictureData) -> dict[str, Any]:
-    """Return what config.yaml says of the data: classes, sizes, and a digest of ids and labels."""
+    """Return what config.yaml says of the data: classes, sizes, and a digest of ids, labels and the files' contents."""
 
-    def digest(catalogue: Catalogue) -> str:
-        rows = "\n".join(f"{id_},{target}" for id_, target in zip(catalogue.ids, catalogue.labels(), strict=True))
-        return hashlib.blake2b(rows.encode(), digest_size=8).hexdigest()
+    def digest(pictures: Pictures) -> str:
+        contents = pictures.store.digests[pictures.store_rows]
+        rows = zip(pictures.catalogue.ids, pictures.catalogue.labels(), contents, strict=True)
+        text = "\n".join(f"{id_},{target},{content}" for id_, target, content in rows)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    parts = {"train": data.train.catalogue, "validation": data.validation.catalogue}
-    described = {name: {"pictures": len(part), "digest": digest(part)} for name, part in parts.items()}
+    parts = {"train": data.train, "validation": data.validation}
+    described = {name: {"pictures": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
     return {"classes": list(data.classes), **described}
 
 
@@ -167,11 +185,18 @@ def draw_graph(trainer: Trainer, network: nn.Module, crop: int) -> None:
         network.train()
 
 
-def summarise(settings: Settings, data: PictureData, history: History, classifier: Classifier, stopped: str) -> Result:
+def number_or_none(value: float | None) -> float | None:
+    """Return None for what is no number: JSON has no word for it."""
+    return None if value is None or isnan(value) else value
+
+
+def summarise(
+    settings: Settings, data: PictureData, history: History, network: nn.Module, stopped: str, device: torch.device
+) -> Result:
     """Return the result of the epochs trained."""
     best = history.best()
     deepest = max([settings.freeze.level, *(level for _, level in settings.freeze.unfreeze)])
-    total, trainable = count_parameters(classifier.network, deepest)
+    total, trainable = count_parameters(network, deepest)
     return Result(
         status="finished",
         min_val_loss=best["val_loss"],
@@ -179,14 +204,14 @@ def summarise(settings: Settings, data: PictureData, history: History, classifie
         macro_f1=best["val_macro_f1"],
         best_epoch=int(best["epoch"]),
         epochs=len(history.rows),
-        auc_loss=auc_loss(history.column("val_loss")),
-        overfitting=overfitting(history.column("train_loss"), history.column("val_loss")),
+        auc_loss=number_or_none(auc_loss(history.column("val_loss"))),
+        overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
         seconds=round(sum(history.column("seconds")), 1),
         train_pictures=len(data.train.catalogue),
         validation_pictures=len(data.validation.catalogue),
         parameters=total,
         trainable_parameters=trainable,
-        device=str(classifier.device),
+        device=str(device),
         stopped=stopped,
     )
 
