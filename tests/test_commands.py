@@ -92,6 +92,7 @@ def assert_one_screen(done: Done, *parts: str) -> None:
         (["optim.lrr=1"], ["Did you mean 'optim.lr'?"]),
         (["data.root=/nowhere/at/all"], ["There is no data folder /nowhere/at/all", "make data", "data=demo"]),
         (["-m", "freeze=pt0,pt9"], ["There is no freeze=pt9"]),
+        (["name=../up"], ["is no name of a folder"]),
         (["just words"], ["is not an override that Hydra can read"]),
     ],
 )
@@ -148,10 +149,40 @@ def test_predict_test_writes_the_submission(kenyan13: Command, run: Path, demo_r
     assert list(submission.columns) == ["id", "class"]
     assert submission["id"].tolist() == test["id"].tolist()
     assert set(submission["class"]) <= set(pd.read_csv(demo_root / "train.csv")["class"])
-    saved = pd.read_csv(run / directory.TEST_PREDICTIONS, dtype={"id": str})
+    saved = pd.read_csv(tmp_path / directory.TEST_PREDICTIONS, dtype={"id": str})
     assert saved["id"].tolist() == test["id"].tolist()
     assert saved["predicted"].tolist() == submission["class"].tolist()
     assert saved[saved.columns[2:]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_test_makes_the_folder_and_refuses_other_classes(
+    kenyan13: Command, run: Path, demo_root: Path, tmp_path: Path
+) -> None:
+    done = kenyan13("predict", str(run), "--test", "-o", str(tmp_path / "new" / "mine.csv"), f"data.root={demo_root}")
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "new" / "mine.csv")) == 26
+    assert_one_screen(kenyan13("predict", str(run), "--test", "-o", str(tmp_path)), "is a folder")
+    root = tmp_path / "data"
+    shutil.copytree(demo_root, root, symlinks=True)
+    (root / "train.csv").write_text((demo_root / "train.csv").read_text().replace(",ugali", ",posho"))
+    assert_one_screen(kenyan13("predict", str(run), "--test", f"data.root={root}"), "trained on other classes", "posho")
+
+
+DAMAGE = [
+    (directory.CONFIG, "config.yaml is damaged"),
+    (directory.RESULT, "result.json is damaged"),
+    (directory.BEST, "best.ckpt is damaged"),
+]
+
+
+@pytest.mark.parametrize(("file", "message"), DAMAGE)
+def test_damaged_files_of_a_run_are_named(
+    kenyan13: Command, run: Path, tmp_path: Path, file: str | Path, message: str
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    whole = (tmp_path / "run" / file).read_bytes()
+    (tmp_path / "run" / file).write_bytes(whole[: len(whole) // 2])
+    assert_one_screen(kenyan13("evaluate", str(tmp_path / "run")), message)
 
 
 def test_predict_pictures_as_json_equals_the_saved_predictions(kenyan13: Command, run: Path, demo_root: Path) -> None:
@@ -182,6 +213,9 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
         (["predict", "{run}"], ["Give either photos"]),
         (["predict", "{run}", "/no/such.jpg"], ["There is no picture or folder /no/such.jpg"]),
         (["predict", "{run}", "{broken}"], ["1 of 1 pictures cannot be read", "broken.jpg", "data.on_bad=skip"]),
+        (["predict", "{run}", "--test", "--json"], ["--test goes with --output"]),
+        (["evaluate", "{run}", "data.root=[a"], ["cannot be read"]),
+        (["evaluate", "{run}", "model.backbone=foo"], ["timm has no architecture 'foo'"]),
         (["evaluate", "{run}", "data.rot=x"], ["Did you mean 'data.root'?"]),
         (["evaluate", "{run}", "data.root=/nowhere"], ["There is no data folder /nowhere"]),
     ],
@@ -214,12 +248,15 @@ def test_sweep_trains_one_run_a_job(demo_root: Path, cache: Path, tmp_path: Path
 
 
 def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path) -> None:
-    """Data-parallel training on the CPU: two processes with batches of 8 do what one does with batches of 16."""
+    """Data-parallel training on the CPU: two processes with batches of 8 do what one does with batches of 16.
+
+    97 pictures to train and 33 to validate: the processes get some of them twice.
+    """
     network = [
         "model.backbone=test_convnext",
         "model.crop=64",
         "optim=sgd",
-        "optim.lr=0.05",
+        "optim.lr=0.01", "data.validation_fraction=0.25",
     ]  # no batch norm, no dropout
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=2"]
     common += [*network, "balance=none", "augment=enhanced", "augment.noise.probability=0", "augment.erasing.fill=zero"]

@@ -1,10 +1,12 @@
 """Random views: torchvision's distributions and torchvision's pictures, by another road."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 from math import log
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -85,7 +87,14 @@ def test_presets_are_the_study_s(compose: Callable[..., Settings], preset: str) 
 
 
 def test_the_preset_none_draws_nothing() -> None:
-    assert draw_view(PRESETS["none"], CROP, np.random.default_rng(0)) == View()
+    view = draw_view(PRESETS["none"], CROP, np.random.default_rng(0))
+    assert replace(view, colour_order=(0, 1, 2, 3)) == View()
+
+
+def test_every_order_of_the_colour_steps_is_drawn_equally_often(views: list[View]) -> None:
+    counts = Counter(view.colour_order for view in views)
+    assert set(counts) == set(permutations(range(4)))
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-3
 
 
 def test_the_same_generator_state_draws_the_same_view() -> None:
@@ -170,10 +179,11 @@ Reference = TypeVar("Reference", torch.Tensor, Image.Image)
 
 
 def torchvision_colours(picture: Reference, view: View) -> Reference:
-    picture = F.adjust_brightness(picture, view.brightness)
-    picture = F.adjust_contrast(picture, view.contrast)
-    picture = F.adjust_saturation(picture, view.saturation)
-    return cast(Reference, F.adjust_hue(picture, view.hue))
+    steps = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+    factors = (view.brightness, view.contrast, view.saturation, view.hue)
+    for step in view.colour_order:
+        picture = steps[step](picture, factors[step])
+    return picture
 
 
 @pytest.mark.parametrize("preset", ["default", "untuned"])

@@ -90,11 +90,10 @@ def test_the_subset_is_a_stratified_sample_of_both_parts() -> None:
     assert set(other[0].ids) != set(subset[0].ids)
 
 
-def test_a_subset_as_large_as_the_training_rows_changes_nothing() -> None:
-    source = Source(of_sizes(30, 30))
-    for size in (48, 10**6):
-        subset = split(source, replace(STUDY, subset=size))
-        assert [part.ids for part in subset] == [part.ids for part in split(source, STUDY)]
+@pytest.mark.parametrize("size", [47, 48, 10**6])
+def test_a_subset_of_all_training_rows_is_refused(size: int) -> None:
+    with pytest.raises(UserError, match=r"too near to all 48 training pictures.*\n.*at most data.subset=46"):
+        split(Source(of_sizes(30, 30)), replace(STUDY, subset=size))
 
 
 def test_folds_partition_the_rows_and_are_stratified() -> None:
@@ -122,10 +121,10 @@ def test_given_validation_pictures_are_kept_as_they_are() -> None:
     assert split(Source(train, validation), STUDY) == (train, validation)
 
 
-def test_a_fold_of_the_training_pictures_goes_before_given_validation_pictures() -> None:
+def test_a_fold_beside_given_validation_pictures_is_refused() -> None:
     given = Source(of_sizes(10, 10), of_sizes(5, 5, prefix="v"))
-    train, validation = split(given, replace(STUDY, fold=1))
-    assert sorted(rows(train) + rows(validation)) == list(range(20))
+    with pytest.raises(UserError, match=r"data\.fold=1 makes its own validation pictures"):
+        split(given, replace(STUDY, fold=1, root="birds"))
 
 
 def test_a_subset_of_given_validation_pictures_has_the_same_share() -> None:

@@ -66,7 +66,6 @@ def targets() -> Tensor:
 
 def test_inverse_frequency_weights() -> None:
     assert inverse_frequency_weights(np.array([1, 2, 4])).tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
-    assert inverse_frequency_weights(np.array([1, 0, 3])).tolist() == pytest.approx([3 / 4, 0, 1 / 4])  # a tiny subset
     weights = inverse_frequency_weights(STUDY_COUNTS)
     assert (weights.dtype, weights.shape) == (torch.float32, (13,))
     assert weights.sum().item() == pytest.approx(1)

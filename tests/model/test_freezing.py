@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from kenyan13.configuration import compose_settings
 from kenyan13.data.datamodule import Batch
 from kenyan13.errors import UserError
-from kenyan13.model.backbones import build
+from kenyan13.model.backbones import build, head_prefixes
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import Freeze, parameter_counts, parameter_levels
 from kenyan13.settings import FreezeSettings, FrozenBatchNorm, ModelSettings, Optimizer, OptimSettings, ScheduleSettings
@@ -136,9 +136,23 @@ def test_small_cnn_has_a_stage_a_level() -> None:
     assert parts == stages | {"hidden.2": 1, "hidden.5": 1, "head": 0}
 
 
-def test_networks_without_layer_groups_are_refused() -> None:
-    with pytest.raises(UserError, match="timm gives no layer groups of Linear"):
-        parameter_levels(nn.Linear(2, 2))
+@pytest.mark.parametrize("backbone", ["caformer_s18", "pit_ti_224", "poolformer_s12"])
+def test_networks_without_layer_groups_are_cut_by_their_modules(backbone: str) -> None:
+    with torch.device("meta"):
+        network = timm.create_model(backbone, num_classes=13)
+    levels = parameter_levels(network)
+    assert set(levels) == {name for name, _ in network.named_parameters()}
+    assert set(levels.values()) == set(range(6))
+    names = list(levels)
+    assert levels[names[0]] == 5, "the stem"
+    assert all(levels[name] == 0 for name in names if name.startswith(head_prefixes(network)))
+
+
+def test_networks_without_a_head_are_refused() -> None:
+    network = nn.Linear(2, 2)
+    network.pretrained_cfg = {}  # type: ignore[assignment]
+    with pytest.raises(UserError, match="Linear has no head"):
+        parameter_levels(network)
 
 
 def test_levels_of_epochs() -> None:

@@ -1,6 +1,7 @@
 """A whole run, in process: what the run directory holds, that it resumes bit for bit, and what it refuses."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,34 @@ def test_resuming_on_changed_pictures_is_refused(compose: Compose, demo_root: Pa
     (root / "train.csv").write_text("\n".join(rows).replace(",bhaji", ",pizza"))
     with pytest.raises(UserError, match="was trained on other classes"):
         train(settings)
+
+
+def test_changed_contents_of_a_picture_are_noticed(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(demo_root, root)
+    settings = compose(f"data.root={root}", "name=mine", "trainer.max_epochs=1")
+    train(settings)
+    pictures = sorted((root / "images" / "images").iterdir())
+    for picture in pictures:
+        picture.write_bytes(pictures[0].read_bytes())
+    with pytest.raises(UserError, match="was trained on other pictures"):
+        train(settings)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.accelerator=gpu"], "trainer.accelerator=gpu trainer.devices=1"),
+        (["trainer.accelerator=toaster"], "trainer.accelerator=toaster"),
+        (["model.backbone=resnet18", "model.batch_size=1"], "a batch of 1 may be too small"),
+        (["model.crop=16"], "cannot take pictures of model.crop=16"),
+    ],
+)
+def test_what_cannot_train_leaves_nothing_behind(compose: Compose, overrides: list[str], message: str) -> None:
+    settings = compose("model.pretrained=false", *overrides)
+    with pytest.raises(UserError, match=message):
+        train(settings)
+    assert not Path(settings.runs).exists()
 
 
 def test_two_processes_cannot_train_the_same_run(compose: Compose) -> None:
