@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kenyan13.errors import UserError, did_you_mean
 from kenyan13.limits import check, leaves
+from kenyan13.overrides import teach_hydra
 from kenyan13.settings import Settings
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -24,6 +25,7 @@ CONF = Path(__file__).parent.parent / "conf"
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 
 ConfigStore.instance().store(name="schema", node=Settings)
+teach_hydra(CONF)
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -148,4 +150,9 @@ def explain_hydra(text: str) -> UserError:
     group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
     if group:
         return unknown_setting(group.group(1))
+    several = re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|$)", text, re.MULTILINE)
+    if several:
+        steps = [f"add -m to train one run a value: python train.py -m {several[1]}"]
+        steps += ["for a list as one value: key=[a,b]"] if "," in several[1] else []
+        return UserError(f"{several[1]} stands for several runs.", *steps)
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")

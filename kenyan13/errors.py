@@ -24,6 +24,14 @@ class UserError(Exception):
         return "\n".join([self.problem, *(f"  -> {step}" for step in self.next_steps)])
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a UserError to say. No Exception, so that a sweep ends with it instead of starting its next run."""
+
+    def __init__(self, said: UserError) -> None:
+        super().__init__(said)
+        self.said = said
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return " Did you mean 'x'?" for the closest known word, or an empty string when none is close."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
@@ -44,7 +52,8 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, Interrupted) as raised:
+        error = raised.said if isinstance(raised, Interrupted) else raised
         mistake = error if isinstance(error, UserError) else explain(error)
         if FULL_ERROR or mistake is None:
             raise

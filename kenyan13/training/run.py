@@ -18,7 +18,7 @@ from torch import nn
 
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.datamodule import PictureData
-from kenyan13.errors import UserError
+from kenyan13.errors import Interrupted, UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.measures import auc_loss, overfitting
 from kenyan13.model.backbones import create, normalisation
@@ -99,7 +99,7 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
         if not trainer.interrupted:
             raise
         done = f"Interrupted after {len(history.rows)} epochs."
-        raise UserError(done, "the same command goes on from there") from None
+        raise Interrupted(UserError(done, "the same command goes on from there")) from None
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     result = summarise(settings, data, history, classifier, stop.reason() or f"all {len(history.rows)} epochs done")
