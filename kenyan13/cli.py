@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kenyan13.training.inference import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
+app.add_typer(study, name="study")
 console = Console(highlight=False, soft_wrap=True, markup=False)
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 
@@ -137,6 +139,22 @@ def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -
     for row, path in enumerate(paths):
         cells = [f"{run.classes[k]:<{widest}} {probabilities[row, k]:6.1%}" for k in best[row]]
         print(f"{path!s:<{width}}  " + (bad[row] if row in bad else "   ".join(cells)))
+
+
+@study.command("list", epilog="Examples:  kenyan13 study list      kenyan13 study list C      kenyan13 study list GF")
+def study_list(
+    group: Annotated[
+        str | None, typer.Argument(metavar="[GROUP]", help="A group, as in C, or a set, as in CB.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
+) -> None:
+    """List the study's experiments: settings, what the study reported (loss, accuracy in percent), and state here."""
+    from kenyan13.study import listing
+
+    rows = [listing.HEAD, *listing.list_rows(group, runs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(listing.HEAD))]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def main() -> None:

@@ -5,26 +5,42 @@ Imports no torch, so that `python train.py --help` and `--cfg job` answer at onc
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.experiments import ids
 from kenyan13.limits import check, leaves
-from kenyan13.settings import Settings
+from kenyan13.overrides import teach_hydra
+from kenyan13.settings import Settings, decisive, digits
 
 CONF = Path(__file__).parent.parent / "conf"
 
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 
 ConfigStore.instance().store(name="schema", node=Settings)
+teach_hydra(CONF)
+ids.register()
+
+
+def list_choices() -> str:
+    """Return a line a config group with its choices, for --help; the study's many experiments are listed elsewhere."""
+    lines = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in sorted(CONF.iterdir())}
+    lines["experiment"].append("and the study's, AAA to HAO: kenyan13 study list")
+    return "\n".join(f"{group}: {', '.join(choices)}" for group, choices in lines.items() if choices)
+
+
+OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -68,9 +84,32 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     """Compose conf/train.yaml with Hydra overrides, as `python train.py OVERRIDES` does."""
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return to_settings(compose("train", overrides=quote_paths(overrides)))
+            return own_name(to_settings(compose("train", overrides=quote_paths(overrides))))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
+
+
+def own_name(settings: Settings) -> Settings:
+    """Return settings whose name and experiment say what they are: the study's experiment only if nothing differs.
+
+    With any setting changed that matters to the result, the run is named by that: CBC_EfficientNetB4_PT5-1a2b3c4d.
+    Raises UserError for an experiment that cannot be run yet, and for an experiment's name on another run.
+    """
+    if settings.experiment is not None:
+        ids.refuse_unbuilt(settings.experiment)
+        # in a job of train.py, Hydra is at work already, and on the same conf/
+        working = GlobalHydra.instance().is_initialized()
+        with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
+            reference = to_settings(compose("train", overrides=[f"experiment={settings.experiment}"]))
+        if decisive(settings) == decisive(reference):
+            return settings
+        if settings.name == reference.name:
+            settings.name = f"{reference.name}-{digits(settings)}"
+        settings.experiment = None
+    if settings.name in {one.name for one in ids.experiments().values()}:
+        id_ = settings.name.partition("_")[0]
+        raise UserError(f"name={settings.name} is the name of experiment {id_}.", "choose another name=")
+    return settings
 
 
 def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -124,7 +163,11 @@ def explain_choice(missing: str, options: Sequence[str]) -> UserError:
     group, _, choice = missing.rpartition("/")
     if not group:
         return UserError(f"There is no configuration '{choice}'.", "see python train.py --help")
-    steps = [f"choices: {', '.join(sorted(options))}"]
+    listed = [option for option in options if group != "experiment" or option not in ids.experiments()]
+    steps = [f"choices: {', '.join(sorted(listed))}"]
+    if group == "experiment":
+        steps.append("the study's: kenyan13 study list")
+        options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
     if group == "model":
         steps.append(f"any other timm architecture: model.backbone={choice}")
     return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
@@ -162,4 +205,9 @@ def explain_hydra(text: str) -> UserError:
     group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
     if group:
         return unknown_setting(group.group(1))
+    several = re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|$)", text, re.MULTILINE)
+    if several:
+        steps = [f"add -m to train one run a value: python train.py -m {several[1]}"]
+        steps += ["for a list as one value: key=[a,b]"] if "," in several[1] else []
+        return UserError(f"{several[1]} stands for several runs.", *steps)
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")

@@ -12,7 +12,6 @@ from rich.text import Text
 # Hydra's own switch for full tracebacks, read here before anything changes it.
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
 
-
 DISK_ERRORS = (EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
 

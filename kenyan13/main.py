@@ -6,14 +6,14 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from kenyan13.configuration import CONF, explain, quote_paths, to_settings
+from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
 from kenyan13.errors import one_screen
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def job(config: DictConfig) -> float | None:
     """Train one run; returns its lowest validation loss, for sweepers that search."""
-    settings = to_settings(config)
+    settings = own_name(to_settings(config))
     from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
 
     return train(settings).min_val_loss

@@ -224,12 +224,19 @@ class Settings:
     stop: StopSettings = field(default_factory=StopSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     seed: int = MISSING
+    experiment: str | None = None
     name: str | None = None
     runs: str = MISSING
 
 
 # Where a run's result does not depend on a setting, the setting does not make it another run.
-MACHINE_ONLY = {"runs": None, "name": None, "data": {"cache", "workers"}, "trainer": {"model_graph"}}
+MACHINE_ONLY = {
+    "runs": None,
+    "name": None,
+    "experiment": None,
+    "data": {"cache", "workers"},
+    "trainer": {"model_graph"},
+}
 
 
 def plain(settings: Settings) -> dict[str, object]:
@@ -256,8 +263,12 @@ def run_name(settings: Settings) -> str:
     if settings.name:
         return settings.name
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")
-    digits = hashlib.blake2b(json.dumps(decisive(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
-    return f"{backbone}_pt{settings.freeze.level}-{digits}"
+    return f"{backbone}_pt{settings.freeze.level}-{digits(settings)}"
+
+
+def digits(settings: Settings) -> str:
+    """Return eight hex digits that stand for all settings that a run's result depends on."""
+    return hashlib.blake2b(json.dumps(decisive(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def run_directory(settings: Settings) -> Path:

@@ -256,7 +256,8 @@ def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Pat
         "model.backbone=test_convnext",
         "model.crop=64",
         "optim=sgd",
-        "optim.lr=0.01", "data.validation_fraction=0.25",
+        "optim.lr=0.01",
+        "data.validation_fraction=0.25",
     ]  # no batch norm, no dropout
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=2"]
     common += [*network, "balance=none", "augment=enhanced", "augment.noise.probability=0", "augment.erasing.fill=zero"]

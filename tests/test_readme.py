@@ -5,14 +5,16 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
-from click import Context
 
 from kenyan13 import cli
 from kenyan13.configuration import CONF, compose_settings
+from kenyan13.experiments.ids import experiments
 from kenyan13.settings import Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.run import train
@@ -27,13 +29,20 @@ Compose = Callable[..., Settings]
 
 
 def overrides_of(command: str) -> list[str]:
-    """Return a training command's overrides, the shell's variables and lists of a sweep filled in."""
-    words = [
-        re.sub(r"\$\w+", "there", word)
-        for word in shlex.split(command)[2:]
-        if word not in ("-m", "--cfg", "job", "--help")
-    ]
-    return [re.sub(r"=(\w[\w.-]*),[^=\]]*$", r"=\1", word) for word in words]
+    """Return a training command's overrides, each list, range or pattern of a sweep reduced to its first."""
+    words = [word for word in shlex.split(command)[2:] if word not in ("-m", "--cfg", "job", "--help")]
+    words = [re.sub(r"\$\w+", "there", word) for word in words]
+    words = [re.sub(r"=([\d.e-]+?)\.\..*$", r"=\1", word) for word in words]
+    return [first_match(re.sub(r"=(\w[\w.-]*),[^=\]]*$", r"=\1", word)) for word in words]
+
+
+def first_match(word: str) -> str:
+    """Replace a pattern by the first choice that it stands for."""
+    group, _, pattern = word.partition("=")
+    if "*" not in pattern:
+        return word
+    choices = [*experiments()] if group == "experiment" else sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+    return f"{group}={next(choice for choice in choices if fnmatch(choice, pattern))}"
 
 
 def test_the_readme_has_commands_to_test() -> None:
@@ -70,11 +79,13 @@ def test_make_targets_exist(command: str) -> None:
 @pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("kenyan13 ")}))
 def test_commands_have_the_arguments_that_are_written(command: str) -> None:
     name, *arguments = shlex.split(command)[1:]
-    group = typer.main.get_command(cli.app)
-    subcommand = group.get_command(Context(group), name)  # type: ignore[arg-type, attr-defined]
+    subcommand: Any = typer.main.get_command(cli.app).get_command(None, name)  # type: ignore[attr-defined]
     assert subcommand is not None
+    if hasattr(subcommand, "commands"):  # as in: kenyan13 study list
+        name, *arguments = arguments
+        subcommand = subcommand.commands[name]
     context = subcommand.make_context(name, arguments)
-    assert str(context.params["run"]).startswith("runs/")
+    assert str(context.params.get("run", "runs/")).startswith("runs/")
 
 
 @pytest.mark.parametrize("experiment", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))

@@ -1,0 +1,1 @@
+"""What is made of runs: their listing beside the study's reported figures."""
