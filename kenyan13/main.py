@@ -2,8 +2,11 @@
 
 import os
 import sys
+from contextlib import nullcontext
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
@@ -13,6 +16,14 @@ from kenyan13.errors import one_screen
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def job(config: DictConfig) -> float | None:
     """Train one run; returns its lowest validation loss, for sweepers that search."""
+    # Hydra prints all overrides above an exception that leaves a job; in a sweep, that is how to tell which job it was.
+    alone = HydraConfig.get().mode is RunMode.RUN
+    with one_screen(explain) if alone else nullcontext():
+        return run(config)
+
+
+def run(config: DictConfig) -> float:
+    """Train what is configured."""
     settings = own_name(to_settings(config))
     from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
 

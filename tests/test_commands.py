@@ -79,6 +79,7 @@ def assert_one_screen(done: Done, *parts: str) -> None:
     """A user's mistake: exit code 2, one screen, no traceback, and what is expected to be said."""
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "Error executing job" not in done.stderr
     assert len(done.stderr.splitlines()) <= 24, done.stderr
     for part in parts:
         assert part in done.stderr
