@@ -13,6 +13,9 @@ from kenyan13.configuration import explain
 from kenyan13.errors import UserError, one_screen
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from kenyan13.training.inference import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -133,12 +136,21 @@ def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -
             for row, path in enumerate(paths)
         ]
         print(json.dumps(answer, indent=2, ensure_ascii=False))
-        return
+    else:
+        print_table(run, paths, probabilities, best, bad)
+    if len(bad) == len(paths):
+        raise typer.Exit(1)
+
+
+def print_table(
+    run: "Run", paths: list[Path], probabilities: "NDArray[np.float32]", best: "NDArray[np.int64]", bad: dict[int, str]
+) -> None:
+    """Print a line a picture: its path and its top classes, aligned."""
     width = max(len(str(path)) for path in paths)
     widest = max(len(name) for name in run.classes)
     for row, path in enumerate(paths):
         cells = [f"{run.classes[k]:<{widest}} {probabilities[row, k]:6.1%}" for k in best[row]]
-        print(f"{path!s:<{width}}  " + (bad[row] if row in bad else "   ".join(cells)))
+        print(f"{path!s:<{width}}  " + (f"not read: {bad[row]}" if row in bad else "   ".join(cells)))
 
 
 @study.command("list", epilog="Examples:  kenyan13 study list      kenyan13 study list C      kenyan13 study list GF")

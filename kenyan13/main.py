@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -10,7 +12,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
-from kenyan13.errors import one_screen
+from kenyan13.errors import UserError, one_screen
+from kenyan13.limits import leaves
+from kenyan13.settings import Settings
+
+HYDRA_FLAGS = (
+    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",
+    "config-name", "config-dir", "experimental-rerun", "info",
+)  # fmt: skip
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -30,10 +39,26 @@ def run(config: DictConfig) -> float:
     return train(settings).min_val_loss
 
 
+def refuse_dashes(arguments: Sequence[str]) -> None:
+    """Raise UserError for --max_epochs and the like: settings are written without dashes."""
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("--") and name not in HYDRA_FLAGS:
+            raise UserError(f"There is no flag --{name}.", f"settings are written without dashes: {suggest(name)}")
+
+
+def suggest(name: str) -> str:
+    """Return how the setting that a flag may have meant is written."""
+    known = {key.rpartition(".")[2]: key for key, _ in leaves(Settings)}
+    close = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    return f"{known[close[0]]}=..." if close else "optim.lr=3e-4"
+
+
 def main() -> None:
     """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = quote_paths(sys.argv[1:])
     with one_screen(explain):
+        refuse_dashes(sys.argv[1:])
+        sys.argv[1:] = quote_paths(sys.argv[1:])
         job()

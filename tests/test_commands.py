@@ -91,9 +91,11 @@ def assert_one_screen(done: Done, *parts: str) -> None:
         (["model=efficientnetb4"], ["Did you mean 'efficientnet_b4'?"]),
         (["model.backbone=resnet81"], ["timm has no architecture 'resnet81'", "Did you mean 'resnet18'?"]),
         (["optim.lrr=1"], ["Did you mean 'optim.lr'?"]),
-        (["data.root=/nowhere/at/all"], ["There is no data folder /nowhere/at/all", "make data", "data=demo"]),
+        (["data.root=/nowhere/at/all"], ["The data folder /nowhere/at/all does not exist", "make data", "data=demo"]),
         (["-m", "freeze=pt0,pt9"], ["There is no freeze=pt9"]),
         (["name=../up"], ["is no name of a folder"]),
+        (["--max_epochs", "3"], ["There is no flag --max_epochs", "trainer.max_epochs=..."]),
+        (["--epochs=3"], ["settings are written without dashes: trainer.max_epochs=..."]),
         (["just words"], ["is not an override that Hydra can read"]),
     ],
 )
@@ -218,7 +220,7 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
         (["evaluate", "{run}", "data.root=[a"], ["cannot be read"]),
         (["evaluate", "{run}", "model.backbone=foo"], ["timm has no architecture 'foo'"]),
         (["evaluate", "{run}", "data.rot=x"], ["Did you mean 'data.root'?"]),
-        (["evaluate", "{run}", "data.root=/nowhere"], ["There is no data folder /nowhere"]),
+        (["evaluate", "{run}", "data.root=/nowhere"], ["The data folder /nowhere does not exist"]),
     ],
 )
 def test_mistakes_with_runs_are_said_on_one_screen(

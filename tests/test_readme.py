@@ -46,6 +46,7 @@ def first_match(word: str) -> str:
 
 
 def test_the_readme_has_commands_to_test() -> None:
+    assert not re.search(r"@[A-Z]+@", README), "a figure that was never filled in"
     assert len(TRAINING) >= 5
     assert any("experiment=" in command or "make demo" in command for command in COMMANDS)
 

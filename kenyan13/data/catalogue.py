@@ -74,7 +74,9 @@ def read(settings: DataSettings) -> Source:
             if (root.parent / "train.csv").is_file()
             else ()
         )
-        raise UserError(f"There is no data folder {root.absolute()}.", *above, *GET_DATA)
+        problem = "is a file, not a folder" if root.is_file() else "does not exist"
+        steps = ("check data.root=",) if settings.layout is Layout.folder else GET_DATA
+        raise UserError(f"The data folder {root.absolute()} {problem}.", *above, *steps)
     source = read_folders(root) if settings.layout is Layout.folder else read_competition(root)
     check_names(source.labelled)
     return source
@@ -206,8 +208,9 @@ def class_names(folder: Path) -> tuple[str, ...]:
     """Return the class folders below `folder`, sorted. Raises UserError when there are fewer than two."""
     names = tuple(sorted(child.name for child in visible(folder) if child.is_dir()))
     if len(names) < 2:
+        flat = len(pictures_below(folder)) - sum(len(pictures_below(folder / name)) for name in names)
         raise UserError(
-            f"{folder} has {len(names)} class folders; two or more are needed.",
+            f"{folder} has {len(names)} class folder(s), and {flat:,} pictures outside them; two or more are needed.",
             "put the pictures of each class into a folder named as the class",
             "for train.csv and images/ (the competition's layout): data=kenyan13 data.root=DIR",
         )

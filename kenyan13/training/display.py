@@ -72,10 +72,12 @@ def print_end(folder: Path, result: Result, before: bool = False) -> None:
         ("ended by", result.stopped),
         ("run directory", str(folder)),
     )
-    console.print("\n" + ("This run has finished before" if before else "Finished"), style="bold")
+    again = "This run has finished before (to train again: another name=, or remove its directory)"
+    console.print("\n" + (again if before else "Finished"), style="bold")
     for name, value in lines:
         console.print(f"{name:<24}{value}")
-    console.print(f"\nNext:  kenyan13 evaluate {folder}    kenyan13 predict {folder} PICTURE...")
+    console.print(f"\nNext:  kenyan13 evaluate {folder}")
+    console.print(f"       kenyan13 predict {folder} PICTURE...")
     console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
 
 

@@ -116,7 +116,7 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
         raise KeyboardInterrupt from None
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
-    ended = stop.reason() or f"all {len(history.rows)} epochs done"
+    ended = stop.reason() or f"trainer.max_epochs={settings.trainer.max_epochs}"
     # Lightning has moved the network back to the CPU.
     result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
     if trainer.is_global_zero:

@@ -138,11 +138,16 @@ def test_missing_parts_of_the_competition_layout_are_named(tmp_path: Path) -> No
     assert problem(error) == f"There is no picture folder {tmp_path / 'images' / 'images'}."
 
 
-@pytest.mark.parametrize("layout", [Layout.competition, Layout.folder])
-def test_a_missing_root_names_the_ways_to_get_data(tmp_path: Path, layout: Layout) -> None:
+def test_a_missing_root_names_the_ways_to_get_data(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        read(DataSettings(layout=layout, root=str(tmp_path / "nowhere")))
-    assert problem(error) == f"There is no data folder {tmp_path / 'nowhere'}."
+        read(DataSettings(layout=Layout.folder, root=str(tmp_path / "nowhere")))
+    assert error.value.next_steps == ("check data.root=",)
+    (tmp_path / "file.zip").touch()
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        read(DataSettings(layout=Layout.folder, root=str(tmp_path / "file.zip")))
+    with pytest.raises(UserError) as error:
+        read(DataSettings(layout=Layout.competition, root=str(tmp_path / "nowhere")))
+    assert problem(error) == f"The data folder {tmp_path / 'nowhere'} does not exist."
     steps = "\n".join(error.value.next_steps)
     assert "data=demo" in steps
     assert "make data" in steps
@@ -195,10 +200,10 @@ def test_test_pictures_in_class_folders_are_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ("readme.txt", "{root} has 0 class folders"),
-        ("owl/1.png", "{root} has 1 class folders"),
-        ("owl/1.png .tit/1.png", "{root} has 1 class folders"),
-        ("train/owl/1.png val/tit/1.png", "{root}/train has 1 class folders"),
+        ("readme.txt", "{root} has 0 class folder(s), and 0 pictures outside them"),
+        ("owl/1.png", "{root} has 1 class folder(s), and 0 pictures outside them"),
+        ("owl/1.png .tit/1.png", "{root} has 1 class folder(s), and 0 pictures outside them"),
+        ("train/owl/1.png val/tit/1.png", "{root}/train has 1 class folder(s), and 0 pictures outside them"),
         ("owl/1.png tit/notes.txt", "There are no pictures of the class tit in {root}."),
         ("train/owl/1.png train/tit/1.png val/owl/1.png val/tit/x.txt", "no pictures of the class tit in {root}/val."),
         ("train/owl/1.png train/tit/1.png val/owl/1.png", "no pictures of the class tit in {root}/val."),
