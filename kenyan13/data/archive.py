@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from kenyan13.data.catalogue import PICTURE_ENDINGS
 from kenyan13.errors import UserError, shorten
 
 ROOT = Path("data/kenyan13")  # the default of data.root in conf/ too
 TRAIN = "python train.py model=efficientnet_b4 freeze=pt5"
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 JPG = "images/images/*.jpg"
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)  # what zipfile raises
 
@@ -140,7 +140,7 @@ def report(root: Path) -> None:
 
 def class_folders(root: Path) -> tuple[Path, int]:
     """Return the folder with one folder of pictures per class, and how many. Raises UserError for less than two."""
-    pictures = [path for path in root.rglob("*") if path.suffix.lower() in PICTURES and path.parent != root]
+    pictures = [path for path in root.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS and path.parent != root]
     # the folder with the most pictures two levels below it; with train/ and val/ that is train/
     above = Counter(path.parent.parent for path in pictures)
     found = max(above, key=above.__getitem__, default=root)
