@@ -12,6 +12,14 @@ from pathlib import Path
 from omegaconf import MISSING
 
 
+class Task(Enum):
+    """What is done with the settings."""
+
+    train = "train"
+    contact_sheets = "contact_sheets"
+    cascade = "cascade"
+
+
 class Layout(Enum):
     """How pictures and labels lie on disk."""
 
@@ -94,6 +102,9 @@ class DataSettings:
     folds: int = MISSING
     split_seed: int = MISSING
     subset: int | None = None
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    stage: str | None = None
+    test: bool = False
     on_bad: OnBad = MISSING
     cache: str = MISSING
     workers: int | None = None
@@ -223,7 +234,9 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     stop: StopSettings = field(default_factory=StopSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    task: Task = Task.train
     seed: int = MISSING
+    smoke: bool = False
     experiment: str | None = None
     name: str | None = None
     runs: str = MISSING
@@ -235,7 +248,7 @@ MACHINE_ONLY = {
     "name": None,
     "experiment": None,
     "data": {"cache", "workers"},
-    "trainer": {"model_graph"},
+    "trainer": {"model_graph", "accelerator"},
 }
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from kenyan13 import cli
 from kenyan13.configuration import compose_settings
 from kenyan13.training import directory
+from kenyan13.training.predictions import TEST, VALIDATION
 from kenyan13.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -152,7 +153,7 @@ def test_predict_test_writes_the_submission(kenyan13: Command, run: Path, demo_r
     assert list(submission.columns) == ["id", "class"]
     assert submission["id"].tolist() == test["id"].tolist()
     assert set(submission["class"]) <= set(pd.read_csv(demo_root / "train.csv")["class"])
-    saved = pd.read_csv(tmp_path / directory.TEST_PREDICTIONS, dtype={"id": str})
+    saved = pd.read_csv(tmp_path / TEST, dtype={"id": str})
     assert saved["id"].tolist() == test["id"].tolist()
     assert saved["predicted"].tolist() == submission["class"].tolist()
     assert saved[saved.columns[2:]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
@@ -189,7 +190,7 @@ def test_damaged_files_of_a_run_are_named(
 
 
 def test_predict_pictures_as_json_equals_the_saved_predictions(kenyan13: Command, run: Path, demo_root: Path) -> None:
-    table = pd.read_csv(run / directory.PREDICTIONS, dtype={"id": str}).head(3)
+    table = pd.read_csv(run / VALIDATION, dtype={"id": str}).head(3)
     paths = [str(demo_root / "images" / "images" / f"{id_}.jpg") for id_ in table["id"]]
     done = kenyan13("predict", str(run), *paths, "--json", "--top", "13")
     assert done.returncode == 0, done.stderr
@@ -271,7 +272,7 @@ def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Pat
     metrics, predictions = [], []
     for name in ("one", "two"):
         metrics.append(pd.read_csv(tmp_path / "runs" / name / directory.METRICS).drop(columns="seconds"))
-        predictions.append(pd.read_csv(tmp_path / "runs" / name / directory.PREDICTIONS, dtype={"id": str}))
+        predictions.append(pd.read_csv(tmp_path / "runs" / name / VALIDATION, dtype={"id": str}))
     pd.testing.assert_frame_equal(metrics[0], metrics[1], rtol=1e-4)
     pd.testing.assert_frame_equal(predictions[0], predictions[1], rtol=1e-3)
     assert metrics[0]["train_loss"][1] < metrics[0]["train_loss"][0], "it has learned something"
@@ -306,4 +307,4 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
     runs = [tmp_path / "runs" / name for name in ("killed", "straight")]
     metrics = [pd.read_csv(folder / directory.METRICS).drop(columns="seconds") for folder in runs]
     pd.testing.assert_frame_equal(metrics[0], metrics[1], check_exact=True)
-    assert (runs[0] / directory.PREDICTIONS).read_bytes() == (runs[1] / directory.PREDICTIONS).read_bytes()
+    assert (runs[0] / VALIDATION).read_bytes() == (runs[1] / VALIDATION).read_bytes()

@@ -16,7 +16,7 @@ from kenyan13 import cli
 from kenyan13.configuration import CONF, compose_settings
 from kenyan13.experiments.ids import experiments
 from kenyan13.settings import Settings, run_directory
-from kenyan13.training import directory
+from kenyan13.training.predictions import VALIDATION
 from kenyan13.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +68,7 @@ def test_training_commands_run(command: str, compose: Compose, tmp_path: Path, d
     settings = compose(*kept, "name=readme", "trainer.max_epochs=1")
     result = train(settings)
     assert result.status == "finished"
-    assert (run_directory(settings) / directory.PREDICTIONS).exists()
+    assert (run_directory(settings) / VALIDATION).exists()
 
 
 @pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("make ")}))

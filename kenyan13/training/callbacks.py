@@ -12,10 +12,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.sampling import generator
 from kenyan13.measures import exponential_moving_average
-from kenyan13.model.classifier import Classifier
+from kenyan13.model.classifier import Classifier, Predictions
 from kenyan13.settings import StopRule, StopSettings
 from kenyan13.training import directory
 from kenyan13.training.display import print_epoch
+from kenyan13.training.predictions import write_predictions
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
 
@@ -138,9 +139,14 @@ class RunFiles(Checkpoint):
             directory.write_metrics(self.folder, self.history.rows)
         if self.history.is_best():
             if trainer.is_global_zero and pl_module.predictions is not None:
-                directory.write_predictions(self.folder, self.validation, pl_module.predictions)
+                self.write_predictions(pl_module.predictions)
             self.save(trainer, directory.BEST, weights_only=True)
         self.save(trainer, directory.LAST, weights_only=False)
+
+    def write_predictions(self, made: Predictions) -> None:
+        """Write the validation predictions of this epoch."""
+        catalogue = self.validation.take(made.rows)
+        write_predictions(self.folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
 
     def save(self, trainer: Trainer, name: Path, weights_only: bool) -> None:
         """Write a checkpoint under a temporary name and rename it."""

@@ -15,20 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from kenyan13.configuration import read_config
-from kenyan13.data.catalogue import Catalogue
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import git_commit, versions
-from kenyan13.model.classifier import Predictions
 from kenyan13.settings import Settings, decisive, plain
 
-CONFIG, METRICS, PREDICTIONS, RESULT = "config.yaml", "metrics.csv", "predictions.csv", "result.json"
-TEST_PREDICTIONS = "predictions_test.csv"
+CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 
@@ -106,36 +101,6 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
     """Write metrics.csv: epoch (from 1), losses, accuracies, learning rate, seconds."""
     with replacing(folder / METRICS) as file:
         pd.DataFrame(rows).to_csv(file, index=False)
-
-
-def write_predictions(folder: Path, catalogue: Catalogue, predictions: Predictions) -> None:
-    """Write predictions.csv: one row a validation picture, its class by name, what was predicted, the probabilities."""
-    names = np.array(catalogue.classes)
-    ids = [catalogue.ids[row] for row in predictions.rows]
-    table = probability_table(ids, catalogue.classes, predictions.probabilities)
-    table.insert(1, "target", names[predictions.targets])
-    write_table(folder / PREDICTIONS, table)
-
-
-def write_test_predictions(
-    folder: Path, ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]
-) -> None:
-    """Write predictions_test.csv: as predictions.csv, without targets."""
-    write_table(folder / TEST_PREDICTIONS, probability_table(ids, classes, probabilities))
-
-
-def probability_table(ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    """Return id, predicted class by name, and a column of probabilities a class."""
-    table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
-    table.insert(0, "id", ids)
-    return table
-
-
-def write_table(file: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV; nine digits give each float32 back exactly."""
-    with replacing(file) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.9g")
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -19,6 +19,7 @@ from kenyan13.settings import Settings, run_directory
 from kenyan13.training import callbacks, directory
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
+from kenyan13.training.predictions import VALIDATION
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -53,7 +54,7 @@ def best_weights(folder: Path) -> dict[str, torch.Tensor]:
 def assert_same_run(one: Path, other: Path) -> None:
     """Everything but times is equal, bit for bit."""
     pd.testing.assert_frame_equal(without_time(one), without_time(other), check_exact=True)
-    assert (one / directory.PREDICTIONS).read_bytes() == (other / directory.PREDICTIONS).read_bytes()
+    assert (one / VALIDATION).read_bytes() == (other / VALIDATION).read_bytes()
     for (name, tensor), (_, twin) in zip(best_weights(one).items(), best_weights(other).items(), strict=True):
         assert torch.equal(tensor, twin), name
     first, second = (torch.load(folder / directory.LAST, weights_only=True) for folder in (one, other))
@@ -95,7 +96,7 @@ def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path
 def test_predictions_give_the_recorded_figures(finished: tuple[Settings, Path]) -> None:
     _, folder = finished
     result = json.loads((folder / directory.RESULT).read_text())
-    table = pd.read_csv(folder / directory.PREDICTIONS, dtype={"id": str})
+    table = pd.read_csv(folder / VALIDATION, dtype={"id": str})
     classes = list(table.columns[3:])
     assert len(classes) == 13
     assert table["id"].str.fullmatch(r"\d{20}").all()

@@ -1,4 +1,4 @@
-"""The `kenyan13` command: what is done with finished runs. Training is `python train.py`. Imports no torch at start."""
+"""Commands for one finished run: evaluate and predict."""
 
 import json
 import re
@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from kenyan13.configuration import explain
-from kenyan13.errors import UserError, one_screen
+from kenyan13.cli.app import RunFolder, app, console
+from kenyan13.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,18 +17,7 @@ if TYPE_CHECKING:
 
     from kenyan13.training.inference import Run
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
-app.add_typer(study, name="study")
-console = Console(highlight=False, soft_wrap=True, markup=False)
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
-
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo.")]
-
-
-@app.callback()
-def describe() -> None:
-    """Use runs that `python train.py` has trained. Each command tells more with --help."""
 
 
 @app.command(epilog="Example:  kenyan13 evaluate runs/demo")
@@ -100,7 +88,8 @@ def write_submission(run: "Run", file: Path) -> None:
     import pandas as pd
 
     from kenyan13.training import inference
-    from kenyan13.training.directory import replacing, write_test_predictions
+    from kenyan13.training.directory import replacing
+    from kenyan13.training.predictions import write_test_predictions
 
     test = inference.test_pictures(run)
     probabilities, bad = inference.predict(run, test.paths)
@@ -151,25 +140,3 @@ def print_table(
     for row, path in enumerate(paths):
         cells = [f"{run.classes[k]:<{widest}} {probabilities[row, k]:6.1%}" for k in best[row]]
         print(f"{path!s:<{width}}  " + (f"not read: {bad[row]}" if row in bad else "   ".join(cells)))
-
-
-@study.command("list", epilog="Examples:  kenyan13 study list      kenyan13 study list C      kenyan13 study list GF")
-def study_list(
-    group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="A group, as in C, or a set, as in CB.")
-    ] = None,
-    runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
-) -> None:
-    """List the study's experiments: settings, what the study reported (loss, accuracy in percent), and state here."""
-    from kenyan13.study import listing
-
-    rows = [listing.HEAD, *listing.list_rows(group, runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(listing.HEAD))]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def main() -> None:
-    """Run the command, with a user's mistakes on one screen and exit code 2."""
-    with one_screen(explain):
-        app()

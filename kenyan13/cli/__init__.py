@@ -1,0 +1,15 @@
+"""The `kenyan13` command: what is done with runs. Training is `python train.py`. Imports no torch at start.
+
+Each module adds its commands to the app when it is imported.
+"""
+
+from kenyan13.cli import runs, study  # noqa: F401
+from kenyan13.cli.app import app as app
+from kenyan13.configuration import explain
+from kenyan13.errors import one_screen
+
+
+def main() -> None:
+    """Run the command, with a user's mistakes on one screen and exit code 2."""
+    with one_screen(explain):
+        app()
