@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kenyan13.cli.app import app
+from kenyan13.terminal import align
 
 study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
 app.add_typer(study, name="study")
@@ -22,6 +23,4 @@ def study_list(
     from kenyan13.study import listing
 
     rows = [listing.HEAD, *listing.list_rows(group, runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(listing.HEAD))]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(align(rows))

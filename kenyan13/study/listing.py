@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kenyan13.errors import UserError, did_you_mean
 from kenyan13.experiments.ids import GROUPS, Experiment, experiments
+from kenyan13.training.directory import read_state
 
 REFERENCE = Path(__file__).parent / "reference.csv"
 HEAD = ("id", "name", "settings", "study's loss", "accuracy %", "state here")
@@ -65,7 +66,7 @@ def in_words(one: Experiment) -> str:
 
 
 def state(one: Experiment, runs: Path) -> str:
-    """Return how far an experiment is in the folder of runs: not built, not started, begun, or finished.
+    """Return how far an experiment is in the folder of runs: a State's words, or not built yet.
 
     A folder of its name that does not say in its config.yaml that it is this experiment is another run.
     """
@@ -76,4 +77,4 @@ def state(one: Experiment, runs: Path) -> str:
         return "not started"
     if not re.search(rf"^  experiment: {one.id}$", config.read_text(), flags=re.MULTILINE):
         return "another run"
-    return "finished" if (config.parent / "result.json").exists() else "begun"
+    return read_state(config.parent).value

@@ -224,7 +224,7 @@ def test_ones_own_name_stays_but_an_experiments_name_is_its_own(tmp_path: Path) 
         compose_settings(["name=CBC_EfficientNetB4_PT5"])
 
 
-@pytest.mark.parametrize("id_", ["AAA", "AAB", "ACA", "ACP", "EAA", "EAD", "EAE"])
+@pytest.mark.parametrize("id_", ["EAA", "EAD", "EAE"])
 def test_what_is_not_built_is_refused(id_: str) -> None:
     with pytest.raises(UserError, match=f"Experiment {id_} needs .*: not built yet"):
         compose_settings([f"experiment={id_}"])

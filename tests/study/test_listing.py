@@ -47,7 +47,7 @@ def test_state_is_read_from_the_runs(tmp_path: Path) -> None:
     write_config(folder, compose_settings(["name=other"]), {"classes": ["a", "b"]})
     assert list_rows("CBC", tmp_path)[0][-1] == "another run"
     write_config(folder, compose_settings(["experiment=CBC"]), {"classes": ["a", "b"]})
-    assert list_rows("CBC", tmp_path)[0][-1] == "begun"
+    assert list_rows("CBC", tmp_path)[0][-1] == "interrupted"
     (folder / "result.json").write_text(json.dumps({"status": "finished"}))
     assert list_rows("CBC", tmp_path)[0][-1] == "finished"
 
