@@ -1,5 +1,7 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,17 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def quiet_libraries() -> None:
+    """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    hints = (
+        "does not have many workers",
+        "number of training batches",
+        "in eval mode at the start",
+        "LeafSpec",
+        "treespec",
+    )
+    for hint in hints:
+        warnings.filterwarnings("ignore", message=f".*{hint}.*")

@@ -1,7 +1,6 @@
 """One run from settings to result: reads the data, makes the network, fits, and fills the run directory."""
 
 import hashlib
-import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
@@ -24,12 +22,15 @@ from kenyan13.measures import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.settings import Precision, Settings, run_directory
+from kenyan13.settings import Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
+from kenyan13.training.device import check_device, precision
 from kenyan13.training.directory import Result
-from kenyan13.training.display import console, count_parameters, print_end, print_start
+from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
 from kenyan13.training.estimate import Estimate
+from kenyan13.training.inference import open_run, predict_stored
+from kenyan13.training.predictions import TEST, write_test_predictions
 from kenyan13.training.progress import EpochBar
 
 
@@ -46,30 +47,25 @@ def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
     described = describe(data)
-    finished = finished_before(folder, settings, described)
-    if finished is None:
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
+    result = finished_before(folder, settings, described)
+    if result is None:
         quiet_libraries()
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
-        first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run, one has the lock
         with directory.only_process(folder) if first else nullcontext():
-            finished = finished_before(folder, settings, described)  # by the process that was waited for
-            if finished is None:
-                return fit(settings, folder, data, described, network, after)
-    print_end(folder, finished, before=True, brief=after is not None)
-    return finished
-
-
-def check_device(settings: Settings) -> None:
-    """Raise UserError when the machine has no such device."""
-    chosen = settings.trainer
-    try:
-        Trainer(accelerator=chosen.accelerator, devices=chosen.devices, logger=False, enable_checkpointing=False)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        asked = f"trainer.accelerator={chosen.accelerator} trainer.devices={chosen.devices}"
-        raise UserError(f"{asked}: {str(error).splitlines()[0]}", "trainer=cpu trains on the CPU") from error
+            before = finished_before(folder, settings, described)  # by the process that was waited for
+            result = before or fit(settings, folder, data, described, network, after)
+    else:
+        before = result
+    if before is not None:
+        print_end(folder, result, before=True, brief=after is not None)
+    if first and data.test is not None and not (folder / TEST).exists():
+        probabilities = predict_stored(open_run(folder), data.test)
+        write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
+    return result
 
 
 def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
@@ -148,16 +144,6 @@ def make_trainer(settings: Settings, folder: Path, data: PictureData, history: H
     )
 
 
-def precision(settings: Settings) -> Any:
-    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it."""
-    chosen = settings.trainer.precision
-    if chosen is Precision.auto:
-        on_gpu = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        gains = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-        chosen = Precision.bfloat16 if gains else Precision.float32
-    return "bf16-mixed" if chosen is Precision.bfloat16 else "32-true"
-
-
 def describe(data: PictureData) -> dict[str, Any]:
     """Return what config.yaml says of the data: classes, sizes, and a digest of ids, labels and the files' contents."""
 
@@ -211,17 +197,3 @@ def summarise(
         device=str(device),
         stopped=stopped,
     )
-
-
-def quiet_libraries() -> None:
-    """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    hints = (
-        "does not have many workers",
-        "number of training batches",
-        "in eval mode at the start",
-        "LeafSpec",
-        "treespec",
-    )
-    for hint in hints:
-        warnings.filterwarnings("ignore", message=f".*{hint}.*")

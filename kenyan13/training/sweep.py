@@ -12,6 +12,7 @@ from kenyan13.machine import available_cores
 from kenyan13.settings import Settings, decisive, run_directory
 from kenyan13.terminal import align
 from kenyan13.training.directory import State, differing_settings, read_result, read_state
+from kenyan13.training.predictions import TEST
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 SKIPPED = "skipped: more workers than cores"
@@ -64,6 +65,8 @@ def intent(settings: Settings, folder: Path, named: Collection[str]) -> str:
     state = read_state(folder)
     if state is State.finished and differing_settings(folder, settings):
         return NEXT[State.not_started]  # and will be refused by its own words
+    if state is State.finished and settings.data.test and not (folder / TEST).exists():
+        return NEXT[State.interrupted]
     too_many = (settings.data.workers or 0) > available_cores()
     if too_many and state is not State.finished and settings.experiment and settings.experiment not in named:
         return SKIPPED
