@@ -1,26 +1,14 @@
 """`kenyan13 study list`: the study's experiments with settings in words, what it reported, their state here."""
 
-import csv
 import re
-from functools import cache
 from pathlib import Path
 
 from kenyan13.errors import UserError, did_you_mean
 from kenyan13.experiments.ids import GROUPS, Experiment, experiments
+from kenyan13.study.references import reference
 from kenyan13.training.directory import read_state
 
-REFERENCE = Path(__file__).parent / "reference.csv"
 HEAD = ("id", "name", "settings", "study's loss", "accuracy %", "state here")
-
-
-@cache
-def reference() -> dict[str, dict[str, str]]:
-    """Return what the study reported, by id: min_val_loss, accuracy (percent), overfitting, ...; "" where it did not.
-
-    These figures are the study's own, to be shown beside ours and never as ours.
-    """
-    with REFERENCE.open() as file:
-        return {row["id"]: row for row in csv.DictReader(file)}
 
 
 def list_rows(group: str | None, runs: Path) -> list[tuple[str, ...]]:

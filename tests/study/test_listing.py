@@ -8,7 +8,8 @@ import pytest
 
 from kenyan13 import cli
 from kenyan13.configuration import compose_settings
-from kenyan13.study.listing import list_rows, reference
+from kenyan13.study.listing import list_rows
+from kenyan13.study.references import reference
 from kenyan13.training.directory import write_config
 
 
