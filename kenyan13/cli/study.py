@@ -68,3 +68,17 @@ def read_seeds(text: str) -> tuple[int, ...]:
     if not seeds or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"--seeds {text} is no list of seeds.", "whole numbers with commas between: --seeds 42,5174")
     return seeds
+
+
+@study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C smoke=true")
+def study_table(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that the runs were made with: smoke=true, runs=DIR."),
+    ] = None,
+) -> None:
+    """Print a group's tables: our figures beside the study's."""
+    from kenyan13.study.group_tables import tables
+
+    print("\n\n".join(table.text() for table in tables(group, overrides or [])))

@@ -117,6 +117,6 @@ def noise_notes(results: Sequence[Result]) -> list[str]:
     pictures = sorted({result.validation_pictures for result in results})
     said = f"{pictures[0]:,}" if len(pictures) == 1 else f"{pictures[0]:,} to {pictures[-1]:,}"
     return [
-        f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures). "
-        '"within": the difference is smaller than two standard errors.'
+        f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures).",
+        "within: the difference is smaller than two standard errors of a difference.",
     ]
