@@ -152,9 +152,8 @@ def group_e(overrides: Sequence[str]) -> list[Table]:
 def group_f(overrides: Sequence[str]) -> list[Table]:
     """F1: from scratch."""
     table = comparison("F1", "from scratch", runs_of("F", overrides))
-    table.notes.append(
-        f"The study's FBA: about {reference_tables()['F']['FBA_accuracy_after_160_epochs_about']:.0f} %."
-    )
+    about = reference_tables()["F"]["FBA_accuracy_after_160_epochs_about"]
+    table.notes.append(f"The study's FBA: about {about:.0f} % after 160 epochs.")
     return [table]
 
 

@@ -111,6 +111,7 @@ def quiet_libraries() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     hints = (
         "does not have many workers",
+        "This DataLoader will create",
         "number of training batches",
         "in eval mode at the start",
         "LeafSpec",
