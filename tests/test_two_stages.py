@@ -14,7 +14,7 @@ from kenyan13 import cli
 from kenyan13.configuration import compose_settings
 from kenyan13.study.cascade import SOFT, compose, composed_correct, read_stages, summary, write_cascade
 from kenyan13.training.directory import read_result
-from kenyan13.training.predictions import VALIDATION, read_predictions
+from kenyan13.training.predictions import TEST, VALIDATION, read_predictions
 from kenyan13.training.run import train
 
 GROUPS = "data.groups={meats:[kukuchoma,nyamachoma],greens:[sukumawiki,ugali]}"
@@ -28,7 +28,7 @@ def stages(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
     common = [
         f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "data.workers=0", "model=small_cnn",
         "model.crop=32", "model.batch_size=16", "trainer=cpu", "trainer.model_graph=false", "trainer.max_epochs=4",
-        "optim.lr=1e-3", GROUPS,
+        "optim.lr=1e-3", "data.test=true", GROUPS,
     ]  # fmt: skip
     for stage in ("first", "meats", "greens"):
         train(compose_settings([*common, f"data.stage={stage}", f"name={stage}"]))
@@ -130,6 +130,8 @@ def test_the_command_prints_tables_or_json(kenyan13: Run, stages: dict[str, Path
 
 def test_a_stage_is_evaluated_and_predicts_in_its_own_classes(kenyan13: Run, stages: dict[str, Path]) -> None:
     for stage, folder in stages.items():
+        trained = read_predictions(folder, TEST)  # data.test=true
+        assert (len(trained.ids), trained.classes) == (26, read_predictions(folder).classes)
         code, out, err = kenyan13("evaluate", str(folder))
         assert (code, "Both agree." in out) == (0, True), err
         code, out, err = kenyan13("predict", str(folder), "--test")
