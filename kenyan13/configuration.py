@@ -30,7 +30,9 @@ CONF = Path(__file__).parent.parent / "conf"
 
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 
-ConfigStore.instance().store(name="schema", node=Settings)
+schema = OmegaConf.structured(Settings)
+OmegaConf.set_struct(schema.data.groups, False)  # Hydra lets no setting get new keys, but these are names to be chosen
+ConfigStore.instance().store(name="schema", node=schema)
 teach_hydra(CONF)
 ids.register()
 

@@ -47,7 +47,12 @@ def in_words(one: Experiment) -> str:
         words.append(f"augment {has['augment']}")
     if has["balance"] != "weighted_sampler":
         words.append({"none": "no balance"}.get(has["balance"], has["balance"].replace("_", " ")))
-    for key, said in (("data.subset", "{} pictures"), ("data.workers", "{} workers"), ("seed", "seed {}")):
+    for key, said in (
+        ("data.subset", "{} pictures"),
+        ("data.workers", "{} workers"),
+        ("seed", "seed {}"),
+        ("data.stage", "stage {}"),
+    ):
         if key in has and (key, has[key]) != ("seed", 42):
             words.append(said.format(has[key]))
     return ", ".join(words)

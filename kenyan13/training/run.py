@@ -191,7 +191,7 @@ def summarise(
         overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
         seconds=round(sum(history.column("seconds")), 1),
         train_pictures=len(data.train.catalogue),
-        validation_pictures=len(data.validation.catalogue),
+        validation_pictures=data.validation_pictures,
         parameters=total,
         trainable_parameters=trainable,
         device=str(device),
