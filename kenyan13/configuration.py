@@ -18,6 +18,7 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from kenyan13.devices import runs_at_once
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.experiments import ids
 from kenyan13.limits import check, leaves
@@ -41,6 +42,7 @@ def list_choices() -> str:
 
 
 OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
+OmegaConf.register_new_resolver("runs_at_once", runs_at_once, use_cache=True, replace=True)  # conf/hydra/launcher
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
+from kenyan13.devices import launched
 from kenyan13.errors import UserError, one_screen
 from kenyan13.limits import leaves
 from kenyan13.settings import Settings
@@ -34,9 +35,10 @@ def job(config: DictConfig) -> float | None:
 def run(config: DictConfig) -> float:
     """Train what is configured."""
     settings = own_name(to_settings(config))
-    from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
+    with launched(HydraConfig.get(), settings.trainer):
+        from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
 
-    return train(settings).min_val_loss
+        return train(settings).min_val_loss
 
 
 def refuse_dashes(arguments: Sequence[str]) -> None:

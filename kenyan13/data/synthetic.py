@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from kenyan13.data.plates import SIDES, Scene
@@ -72,6 +73,16 @@ def shuffled_classes(number: int, rng: np.random.Generator) -> list[str]:
     """Return `number` class names in random order, as many of each as class_counts says where there are enough."""
     counts = class_counts(max(number, len(TRAIN_ROWS)))
     return [str(name) for name in rng.permutation(np.repeat(list(counts), list(counts.values())))][:number]
+
+
+def draw_if_missing(root: Path) -> None:
+    """Draw the data set unless it is there; of several runs that start at the same time, one draws and others wait."""
+    if root.exists():
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.parent / f".{root.name}.lock"):
+        if not root.exists():
+            draw_dataset(root)
 
 
 def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 13) -> None:

@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from kenyan13.data.datamodule import PictureData, Pictures
-from kenyan13.data.synthetic import draw_dataset
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.measures import auc_loss, overfitting
@@ -41,8 +41,8 @@ def train(settings: Settings) -> Result:
     """
     folder = run_directory(settings)
     check_model(settings.model)
-    if settings.data.layout is Layout.demo and not Path(settings.data.root).exists():
-        draw_dataset(Path(settings.data.root))
+    if settings.data.layout is Layout.demo:
+        draw_if_missing(Path(settings.data.root))
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
     described = describe(data)
@@ -110,10 +110,10 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
             draw_graph(trainer, network, settings.model.crop)
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        if not trainer.interrupted:
-            raise
-        raise KeyboardInterrupt from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        raise  # of submitit, when Slurm wants the node back: the run is queued again
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     ended = stop.reason() or f"trainer.max_epochs={settings.trainer.max_epochs}"
