@@ -142,7 +142,7 @@ def group_e(overrides: Sequence[str]) -> list[Table]:
     file = composed[1] / CASCADE
     figures = json.loads(file.read_text()) if file.exists() else {}
     for gating, study in (("hard", number(reference()["EAE"]["accuracy"])), ("soft", None)):
-        ours = 100 * figures[gating]["accuracy"] if figures else None
+        ours = 100 * figures["gating"][gating]["accuracy"] if figures else None
         name = f"{composed[0]}, {gating} gating"
         blank = [None] * 3
         table.rows.append(["EAE", name, *blank, *triple(ours, study), "" if figures else "missing", *blank])

@@ -59,12 +59,10 @@ def in_words(one: Experiment) -> str:
 
 
 def state(one: Experiment, runs: Path) -> str:
-    """Return how far an experiment is in the folder of runs: a State's words, or not built yet.
+    """Return how far an experiment is in the folder of runs: a State's words.
 
     A folder of its name that does not say in its config.yaml that it is this experiment is another run.
     """
-    if one.needs is not None:
-        return "not built yet"
     config = runs / one.name / "config.yaml"
     if not config.exists():
         return "not started"

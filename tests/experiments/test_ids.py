@@ -253,12 +253,6 @@ def test_ones_own_name_stays_but_an_experiments_name_is_its_own(tmp_path: Path) 
         compose_settings(["name=CBC_EfficientNetB4_PT5"])
 
 
-@pytest.mark.parametrize("id_", ["EAE"])
-def test_what_is_not_built_is_refused(id_: str) -> None:
-    with pytest.raises(UserError, match=f"Experiment {id_} needs .*: not built yet"):
-        compose_settings([f"experiment={id_}"])
-
-
 def test_a_wrong_id_is_told_what_was_meant() -> None:
     with pytest.raises(UserError, match=r"There is no experiment=CBX\. Did you mean 'CB[ABC]'") as caught:
         compose_settings(["experiment=CBX"])
