@@ -36,7 +36,7 @@ def run(config: DictConfig, alone: bool) -> float | None:
     """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
     settings = own_name(to_settings(config))
     with launched(HydraConfig.get(), settings.trainer):
-        # Imported here, so that --help and --cfg need no torch.
+        # Torch is imported here, so that --help and --cfg need none.
         if settings.task is Task.contact_sheets:
             from kenyan13.training.contact_sheets import write_contact_sheets
 

@@ -1,4 +1,4 @@
-"""task=cascade: finds the stages that were trained with the same settings, and puts them together in a run directory."""
+"""task=cascade: finds the stages that were trained with the same settings, and puts them together."""
 
 import json
 from dataclasses import replace

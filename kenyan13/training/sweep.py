@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.settings import Settings, decisive, run_directory
+from kenyan13.settings import Settings, Task, decisive, run_directory
 from kenyan13.terminal import align
 from kenyan13.training.directory import State, differing_settings, read_result, read_state
 from kenyan13.training.predictions import TEST
@@ -75,9 +75,10 @@ def intent(job: Sequence[str], settings: Settings, folder: Path, named: Collecti
 
 
 def runs_after(folder: Path) -> list[Settings]:
-    """Return the settings of the runs that this process makes after the one in `folder`."""
+    """Return the settings of the runs that this process trains after the one in `folder`."""
     places = [place for place, one in enumerate(in_this_process) if one.folder == folder]
-    return [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
+    later = [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
+    return [settings for settings in later if settings.task is Task.train]
 
 
 def print_plan(planned: Sequence[Planned]) -> None:
