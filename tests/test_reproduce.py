@@ -135,7 +135,8 @@ def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path,
     network = create(settings.model, data.classes)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     trainer = Trainer(
-        max_epochs=1, limit_train_batches=1, num_sanity_val_steps=0, accelerator="cpu", callbacks=[Freeze(settings.freeze)], logger=False,
+        max_epochs=1, limit_train_batches=1, num_sanity_val_steps=0, accelerator="cpu",
+        callbacks=[Freeze(settings.freeze)], logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip

@@ -170,7 +170,9 @@ VARIANTS = {
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
     "worker": ["data.workers=1"],
     "step": ["balance=weighted_loss", "schedule=step", "schedule.every=2"],
-    "moving_statistics": ["model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train"],
+    "moving_statistics": [
+        "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
+    ],
 }  # fmt: skip
 
 
