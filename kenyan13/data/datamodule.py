@@ -210,7 +210,8 @@ class PictureData(LightningDataModule):
             return EpochSampler(order, length)
         sampler = EpochSampler(order, length, trainer.global_rank, trainer.world_size)
         # Lightning tells a resumed run's sampler its epoch only when loader processes have asked it for first batches.
-        sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
+        progress = trainer.fit_loop.epoch_progress.current
+        sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return sampler
 
     def loader(self, dataset: PictureDataset, sampler: EpochSampler, drop_last: bool = False) -> DataLoader[RawBatch]:
