@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 from kenyan13.errors import UserError
-from kenyan13.settings import Settings
+from kenyan13.settings import FrozenBatchNorm, FrozenFeatures, Settings
 
 # setting -> lowest and highest value allowed
 LIMITS: dict[str, tuple[float, float]] = {
@@ -33,6 +33,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "model.crop": (8, inf),
     "model.batch_size": (1, inf),
     "freeze.level": (0, 5),
+    "freeze.views": (1, inf),
     "optim.lr": (0, inf),
     "optim.weight_decay": (0, inf),
     "optim.momentum": (0, 0.9999),
@@ -84,6 +85,8 @@ def check_together(settings: Settings) -> None:
             f"freeze.unfreeze={freeze.unfreeze} is no rising list of [epoch, level] above level {freeze.level}.",
             "epochs from 1, levels up to 5, as in freeze.level=0 freeze.unfreeze=[[3,2],[6,5]]",
         )
+    if freeze.features is FrozenFeatures.cached:
+        check_cached(settings)
     if len(settings.optim.betas) != 2:
         raise UserError("optim.betas needs two numbers.", "the default: optim.betas=[0.9,0.999]")
     if settings.name in (".", "..") or "/" in (settings.name or ""):
@@ -92,6 +95,20 @@ def check_together(settings: Settings) -> None:
         raise UserError("data.test=true needs trainer.checkpoints=true.", "the best epoch's weights predict")
     if trainer.devices == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
+
+
+def check_cached(settings: Settings) -> None:
+    """Raise UserError for what cannot go with a frozen backbone's features computed once."""
+    freeze = settings.freeze
+    if freeze.level > 0 or freeze.unfreeze:
+        raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
+    if freeze.frozen_bn is FrozenBatchNorm.train:
+        raise UserError(
+            "freeze.features=cached needs frozen batch norms: with freeze.frozen_bn=train, features change all the time.",
+            "freeze.frozen_bn=eval",
+        )
+    if settings.trainer.devices != 1:
+        raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")
 
 
 def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -57,6 +57,13 @@ class FrozenBatchNorm(Enum):
     train = "train"
 
 
+class FrozenFeatures(Enum):
+    """Whether the outputs of a frozen backbone are computed at every step, or once."""
+
+    recomputed = "recomputed"
+    cached = "cached"
+
+
 class Optimizer(Enum):
     """The optimiser's name."""
 
@@ -172,6 +179,8 @@ class FreezeSettings:
     level: int = 5
     unfreeze: list[list[int]] = field(default_factory=list)
     frozen_bn: FrozenBatchNorm = FrozenBatchNorm.eval
+    features: FrozenFeatures = FrozenFeatures.recomputed
+    views: int = 1
 
 
 @dataclass
@@ -219,6 +228,7 @@ class TrainerSettings:
     channels_last: bool = True
     checkpoints: bool = True
     model_graph: bool = True
+    compile: bool = False
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The LightningModule: a network, its loss, its optimiser, and validation figures over every picture exactly once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ class Predictions(NamedTuple):
 class Classifier(LightningModule):
     """Trains `network` (pictures -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
 
+    forward: what is computed instead of the whole network, as its head where batches hold features.
+
     Logs train_loss (mean over the epoch's pictures), val_loss (plain cross entropy whatever the weights, so that runs
     compare), val_accuracy (micro) and val_macro_f1. Pictures of no class (target -1) do not count in these. After
     validation, `predictions` holds what was predicted for all pictures.
@@ -44,9 +46,11 @@ class Classifier(LightningModule):
         optim: OptimSettings,
         schedule: ScheduleSettings,
         class_weights: Tensor | None = None,
+        forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.compute_logits = (forward or network,)  # in a tuple: a module would be taken for a second part of this one
         self.classes = classes
         self.optim, self.schedule_settings = optim, schedule
         self.register_buffer("class_weights", class_weights, persistent=False)
@@ -57,8 +61,7 @@ class Classifier(LightningModule):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return logits, float [n, classes]."""
-        logits: Tensor = self.network(pictures)
-        return logits
+        return self.compute_logits[0](pictures)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kenyan13.data.datamodule import Batch, PictureData, PictureDataset, collate
 from kenyan13.data.pictures import Pixels
-from kenyan13.data.sampling import Draw, generator
+from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import normalisation
 from kenyan13.settings import Settings, run_directory
@@ -21,7 +21,6 @@ from kenyan13.training.display import console
 from kenyan13.training.run import describe
 
 SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
-SHEETS = 5  # first number of the random key that chooses the pictures; see kenyan13.data.sampling
 
 
 def write_contact_sheets(settings: Settings) -> Path:

@@ -22,13 +22,14 @@ from kenyan13.measures import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.settings import Settings, run_directory
+from kenyan13.settings import FrozenFeatures, Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.device import check_device, precision
 from kenyan13.training.directory import Result
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
 from kenyan13.training.estimate import Estimate
+from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_run, predict_stored
 from kenyan13.training.predictions import TEST, write_test_predictions
 from kenyan13.training.progress import EpochBar
@@ -88,8 +89,12 @@ def fit(
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if settings.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
+    head = None
+    if settings.freeze.features is FrozenFeatures.cached:
+        data.features = cached_features(settings, data, network, described)
+        head = split_network(network)[1]
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
-    classifier = Classifier(network, data.classes, settings.optim, settings.schedule, weights)
+    classifier = Classifier(network, data.classes, settings.optim, settings.schedule, weights, head)
     history = History()
     stop = Stop(settings.stop, history)
     trainer = make_trainer(settings, folder, data, history, stop)

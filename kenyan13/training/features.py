@@ -1,0 +1,93 @@
+"""freeze.features=cached: the outputs of a frozen backbone, computed once for all epochs and runs, and its head."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from kenyan13.data.datamodule import PictureData, PictureDataset, Pictures
+from kenyan13.data.features import Features
+from kenyan13.data.sampling import Draw
+from kenyan13.model.freezing import parameter_levels
+from kenyan13.settings import AugmentSettings, Settings
+from kenyan13.terminal import progress
+from kenyan13.training.device import precision
+from kenyan13.training.directory import replacing
+
+Function = Callable[[Tensor], Tensor]
+
+
+def split_network(network: nn.Module) -> tuple[Function, Function]:
+    """Return body and head of a network of timm's: pictures -> features, features -> logits.
+
+    Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains.
+    """
+    last = network.get_classifier()  # type: ignore[operator]
+    head = {name for name, level in parameter_levels(network).items() if level == 0}
+    own = {name for name, value in network.named_parameters() if any(value is one for one in last.parameters())}
+    if isinstance(last, nn.Linear) and head == own and not getattr(network, "drop_rate", 0):
+        return lambda pictures: network.forward_head(network.forward_features(pictures), pre_logits=True), last  # type: ignore[operator]
+    return network.forward_features, network.forward_head  # type: ignore[return-value]
+
+
+def cached_features(settings: Settings, data: PictureData, network: nn.Module, described: dict[str, Any]) -> Features:
+    """Return the features of all pictures, from the cache or computed now; the network is left on the CPU.
+
+    described: what config.yaml says of the data. Features are known by it, by the weights and by the settings.
+    """
+    folder = Path(settings.data.cache).expanduser().parent / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{digest(settings, network, described)}.npz"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            train = compute(settings, data, network, data.train, settings.augment, settings.freeze.views)
+            validation = compute(settings, data, network, data.validation, None, 1)
+            with replacing(file) as temporary, temporary.open("wb") as writing:
+                np.savez(writing, train=train.numpy(), validation=validation.numpy())
+    with np.load(file) as saved:
+        return Features(torch.from_numpy(saved["train"]), torch.from_numpy(saved["validation"]))
+
+
+def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
+    """Return hex digits that stand for everything that the features depend on."""
+    hashed = hashlib.blake2b(digest_size=16)
+    augment = asdict(settings.augment) | {"fill": settings.augment.erasing.fill.name}
+    made_with = [augment, settings.freeze.views, settings.seed, settings.model.crop, precision(settings), described]
+    hashed.update(json.dumps(made_with, default=str).encode())
+    head = {name for name, level in parameter_levels(network).items() if level == 0}
+    for name, value in network.state_dict().items():
+        if name not in head:
+            hashed.update(value.contiguous().numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def compute(
+    settings: Settings,
+    data: PictureData,
+    network: nn.Module,
+    pictures: Pictures,
+    augment: AugmentSettings | None,
+    views: int,
+) -> Tensor:
+    """Return the features of some views of each picture, float32 [n, views, ...]."""
+    gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
+    device = torch.device("cuda" if gpu else "cpu")
+    network.to(device).eval()
+    body, _ = split_network(network)
+    draws = [Draw(row, view, row) for row in range(len(pictures.catalogue)) for view in range(views)]
+    loader = data.loader(PictureDataset(pictures, data.crop, settings.seed, augment), draws)
+    low = precision(settings) == "bf16-mixed"
+    parts: list[Tensor] = []
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low):
+        for raw in progress(loader, "Computing features", len(loader)):
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(raw, device, 0), 0)
+            parts.append(body(batch.pictures).float().cpu())
+    network.cpu().train()
+    return torch.cat(parts).unflatten(0, (len(pictures.catalogue), views)).contiguous()
