@@ -6,7 +6,8 @@ DATA ?= data/kenyan13
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -27,6 +28,20 @@ demo: .venv/.complete  ## draw a synthetic data set, train a small network on th
 data: .venv/.complete  ## download KenyanFood13 from Kaggle (needs a token; other ways: scripts/download.py --help)
 	$(BIN)/python scripts/download.py kaggle --to $(DATA)
 
+# The study, group by group. The tables are printed even where runs have failed; make then fails.
+GROUPS := A B C D E F G H
+SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' $(ARGS)
+
+reproduce-group-C: ## train and compare group C of the study (so A to H); the same command goes on where it stopped
+
+$(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
+	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
+	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && exit $$status
+
+reproduce: .venv/.complete  ## all groups of the study
+	@failed=; for group in $(GROUPS); do $(MAKE) --no-print-directory reproduce-group-$$group || failed="$$failed $$group"; done; \
+	test -z "$$failed" || { echo "Groups with failed runs:$$failed"; exit 2; }
+
 lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -44,4 +59,4 @@ constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 clean:  ## remove caches and decoded pictures; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo data lint test test-slow constraints clean
+.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) lint test test-slow constraints clean

@@ -1,4 +1,4 @@
-"""Hydra's sweeper for `python train.py -m`: all combinations, and a failed run does not stop the others.
+"""Hydra's sweeper for `python train.py -m`: all combinations; finished runs are left, failed ones do not stop the rest.
 
 Hydra finds plugins by the name of this folder, which for the same reason has no __init__.py. The sweeper is chosen in
 conf/train.yaml (hydra/sweeper: going_on). What may stand in a list: kenyan13/overrides.py.
@@ -9,38 +9,56 @@ import traceback
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import open_dict
 
-from kenyan13.errors import UserError, did_you_mean
+from kenyan13.errors import BusyError, UserError, did_you_mean
+from kenyan13.settings import Settings
 
 
 class SweeperThatGoesOn(BasicSweeper):
     """Hydra's basic sweeper (all combinations, through any launcher) that goes on when a run fails."""
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Run all combinations; raises UserError at the end where runs have failed.
+        """Run all combinations that have not finished; raises UserError at the end where runs have failed.
 
         All are composed before the first is run, so that a slip in a name or value costs no time. Unlike the basic
         sweeper, it leaves no multirun.yaml: each run keeps its own configuration.
         """
+        from kenyan13.training import sweep
+
         assert self.launcher is not None
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         for override in overrides:
             refuse_idle_pattern(override)
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        for batch in batches:
-            self.validate_batch_is_legal(batch)
-        returns: list[Sequence[JobReturn]] = []
-        for batch in batches:
-            done = sum(len(results) for results in returns)
-            returns.append(self.launcher.launch(batch, initial_job_idx=done))
-        report_failures([job for batch in batches for job in batch], [one for results in returns for one in results])
-        return returns
+        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        planned = sweep.make_plan([(job, self.settings(job)) for job in jobs], named_choices(overrides))
+        sweep.print_plan(planned)
+        due = [one for one in planned if one.due]
+        if isinstance(self.launcher, BasicLauncher):
+            sweep.in_this_process[:] = due
+        results = self.launcher.launch([one.job for one in due], initial_job_idx=0) if due else []
+        failures = find_failures([one.job for one in due], results)
+        sweep.print_outcome(planned, [due[place].folder for place in failures])
+        report_failures([one.job for one in due], failures)
+        return [results]
+
+    def settings(self, job: Sequence[str]) -> Settings:
+        """Return the settings of a job, as the job itself will compose them."""
+        from kenyan13.configuration import own_name, to_settings
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        with open_dict(config):
+            del config["hydra"]
+        return own_name(to_settings(config))
 
 
 def refuse_idle_pattern(override: Override) -> None:
@@ -56,30 +74,57 @@ def refuse_idle_pattern(override: Override) -> None:
             raise UserError(f"No {override.key_or_group}= is called '{pattern}'.{close}", "see python train.py --help")
 
 
-def report_failures(jobs: Sequence[Sequence[str]], results: Sequence[JobReturn]) -> None:
-    """Raise UserError that lists the jobs that failed and why; errors of the program itself are printed whole before.
+def named_choices(overrides: Sequence[Override]) -> set[str]:
+    """Return the choices that are named whole, rather than by a pattern."""
+    named: set[str] = set()
+    for override in overrides:
+        value: object = override.value()
+        if isinstance(value, Glob):
+            named |= {pattern for pattern in value.include if "*" not in pattern}
+        elif override.is_sweep_override():
+            named |= {str(one) for one in override.sweep_iterator()}
+        else:
+            named.add(str(value))
+    return named
 
-    A job that failed alone, or all for one reason, is told in that reason's own words.
+
+def find_failures(jobs: Sequence[Sequence[str]], results: Sequence[JobReturn]) -> dict[int, UserError]:
+    """Return why jobs have failed, by their place; errors of the program itself are printed whole.
+
+    A run that another process has taken is no failure.
     """
     from kenyan13.configuration import explain
 
-    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
-    lines: list[str] = []
-    reasons: list[UserError] = []
-    for job, result in zip(jobs, results, strict=True):
+    failures: dict[int, UserError] = {}
+    for place, (_, result) in enumerate(zip(jobs, results, strict=True)):
         if result.status is JobStatus.COMPLETED:
             continue
         error = result._return_value  # the property would print the overrides and raise
         reason = explain(error)
+        if isinstance(reason, BusyError):
+            continue
         if reason is None:
             traceback.print_exception(error, file=sys.stderr)
             reason = UserError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
-        reasons.append(reason)
-        lines.append(f"{' '.join(item for item in job if item not in common)}: {reason.problem.splitlines()[0]}")
-    if not reasons:
+        failures[place] = reason
+    return failures
+
+
+def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError]) -> None:
+    """Raise UserError that lists the jobs that failed and why.
+
+    A job that failed alone, or all for one reason, is told in that reason's own words.
+    """
+    if not failures:
         return
+    reasons = list(failures.values())
     if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
         said = reasons[0].problem if len(jobs) == 1 else f"All {len(jobs)} runs failed: {reasons[0].problem}"
         raise UserError(said, *reasons[0].next_steps)
+    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    lines = [
+        f"{' '.join(item for item in jobs[place] if item not in common)}: {reason.problem.splitlines()[0]}"
+        for place, reason in failures.items()
+    ]
     again = "the same command tries them again, and does not repeat what has finished"
     raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)

@@ -6,7 +6,7 @@ Imports no torch, so that `python train.py --help` and `--cfg job` answer at onc
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,11 +18,13 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from kenyan13.data.kenyanfood13 import is_other_data
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.experiments import ids
+from kenyan13.experiments.smoke import toy
 from kenyan13.limits import check, leaves
 from kenyan13.overrides import teach_hydra
-from kenyan13.settings import Settings, decisive, digits
+from kenyan13.settings import Settings, decisive, digits, run_name
 
 CONF = Path(__file__).parent.parent / "conf"
 
@@ -92,7 +94,8 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
 def own_name(settings: Settings) -> Settings:
     """Return settings whose name and experiment say what they are: the study's experiment only if nothing differs.
 
-    With any setting changed that matters to the result, the run is named by that: CBC_EfficientNetB4_PT5-1a2b3c4d.
+    With any setting changed that matters to the result, or on other pictures than KenyanFood13, the run is named by
+    that: CBC_EfficientNetB4_PT5-1a2b3c4d. With smoke=true, the settings are those of the toy run, and its name says so.
     Raises UserError for an experiment that cannot be run yet, and for an experiment's name on another run.
     """
     if settings.experiment is not None:
@@ -101,15 +104,32 @@ def own_name(settings: Settings) -> Settings:
         working = GlobalHydra.instance().is_initialized()
         with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
             reference = to_settings(compose("train", overrides=[f"experiment={settings.experiment}"]))
-        if decisive(settings) == decisive(reference):
-            return settings
-        if settings.name == reference.name:
-            settings.name = f"{reference.name}-{digits(settings)}"
-        settings.experiment = None
-    if settings.name in {one.name for one in ids.experiments().values()}:
+        same = is_same_experiment(settings, reference)
+        if not same:
+            settings.experiment = None
+            if settings.name == reference.name:
+                settings.name = f"{reference.name}-{digits(settings)}"
+    if settings.experiment is None and settings.name in {one.name for one in ids.experiments().values()}:
         id_ = settings.name.partition("_")[0]
         raise UserError(f"name={settings.name} is the name of experiment {id_}.", "choose another name=")
-    return settings
+    return toy(settings, run_name(settings)) if settings.smoke else settings
+
+
+def is_same_experiment(settings: Settings, reference: Settings) -> bool:
+    """Return whether settings are those of an experiment as the study has it, wherever KenyanFood13 lies on this disk.
+
+    A toy run has pictures of its own in any case.
+    """
+    here = Path(settings.data.root).expanduser()
+    data = replace(settings.data, root=reference.data.root)
+    if settings.smoke:
+        data = replace(data, layout=reference.data.layout)
+    elif is_other_data(here):
+        return False
+    if decisive(replace(settings, data=data, smoke=False)) != decisive(reference):
+        return False
+    timed = reference.data.workers  # group A times the loader: what is machine's business elsewhere is the point there
+    return timed is None or settings.data.workers == timed
 
 
 def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:

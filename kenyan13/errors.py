@@ -39,6 +39,10 @@ def shorten(items: Sequence[object], most: int = 8) -> str:
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
 
 
+class BusyError(UserError):
+    """Another process is at work on the same run: no failure in a sweep that several processes share."""
+
+
 @contextmanager
 def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: None) -> Iterator[None]:
     """Print a UserError (or an exception that `explain` turns into one) and leave with exit code 2.

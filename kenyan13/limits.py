@@ -88,6 +88,8 @@ def check_together(settings: Settings) -> None:
         raise UserError("optim.betas needs two numbers.", "the default: optim.betas=[0.9,0.999]")
     if settings.name in (".", "..") or "/" in (settings.name or ""):
         raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
+    if data.test and not trainer.checkpoints:
+        raise UserError("data.test=true needs trainer.checkpoints=true.", "the best epoch's weights predict")
     if trainer.devices == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
 from kenyan13.errors import UserError, one_screen
 from kenyan13.limits import leaves
-from kenyan13.settings import Settings
+from kenyan13.settings import Settings, Task, run_directory
 
 HYDRA_FLAGS = (
     "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",
@@ -28,15 +28,21 @@ def job(config: DictConfig) -> float | None:
     # Hydra prints all overrides above an exception that leaves a job; in a sweep, that is how to tell which job it was.
     alone = HydraConfig.get().mode is RunMode.RUN
     with one_screen(explain) if alone else nullcontext():
-        return run(config)
+        return run(config, alone)
 
 
-def run(config: DictConfig) -> float:
-    """Train what is configured."""
+def run(config: DictConfig, alone: bool) -> float | None:
+    """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
     settings = own_name(to_settings(config))
-    from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
+    if settings.task is Task.contact_sheets:
+        from kenyan13.training.contact_sheets import write_contact_sheets
 
-    return train(settings).min_val_loss
+        write_contact_sheets(settings)
+        return None
+    from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
+    from kenyan13.training.sweep import runs_after
+
+    return train(settings, None if alone else runs_after(run_directory(settings))).min_val_loss
 
 
 def refuse_dashes(arguments: Sequence[str]) -> None:

@@ -247,7 +247,7 @@ MACHINE_ONLY = {
     "runs": None,
     "name": None,
     "experiment": None,
-    "data": {"cache", "workers"},
+    "data": {"cache", "workers", "test"},
     "trainer": {"model_graph", "accelerator"},
 }
 

@@ -1,6 +1,6 @@
 """The terminal: progress bars on standard error, so that what a command prints can be piped."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -13,3 +13,13 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterab
     """Yield items behind a progress bar with an estimate of the time left; no bar where nobody watches."""
     console = Console(stderr=True)
     return track(items, label, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Return rows of cells as lines of aligned columns; those in `right` are flush right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+    def cell(text: str, column: int) -> str:
+        return text.rjust(widths[column]) if column in right else text.ljust(widths[column])
+
+    return "\n".join("  ".join(cell(text, column) for column, text in enumerate(row)).rstrip() for row in rows)

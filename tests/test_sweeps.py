@@ -1,11 +1,13 @@
 """Sweeps: what ranges and patterns stand for, and that one failed run does not stop the others."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
@@ -13,6 +15,9 @@ from kenyan13.configuration import CONF, compose_settings
 from kenyan13.errors import UserError
 from kenyan13.overrides import teach_hydra
 from kenyan13.ranges import expand
+from kenyan13.settings import Settings, run_directory
+from kenyan13.training.directory import write_config
+from kenyan13.training.sweep import make_plan
 
 
 def values(override: str) -> list[Any]:
@@ -95,14 +100,75 @@ def test_mistakes_in_sweeps_end_with_code_2_before_anything_runs(tmp_path: Path,
 
 
 def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: Path, tmp_path: Path) -> None:
-    """A range, a pattern and a list; no device at all fails each time."""
+    """A range, a pattern and a list; a crop that the network cannot take fails when it comes to it."""
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=1"]
-    done = call("-m", *common, "trainer.devices=0,1", "optim.lr=1e-4..1e-3/1", "augment=enh*", cwd=tmp_path)
+    sweep = ["-m", *common, "model.crop=8,32", "optim.lr=1e-4..1e-3/1", "augment=enh*"]
+    done = call(*sweep, cwd=tmp_path)
     assert_one_screen(done, "2 of 4 runs failed")
+    assert done.stdout.startswith("4 runs: 4 to do")
     for rate in ("0.0001", "0.001"):
-        assert f"trainer.devices=0 optim.lr={rate}: trainer.devices=0 leaves nothing to train on." in done.stderr
+        assert f"model.crop=8 optim.lr={rate}: small_cnn cannot take pictures of model.crop=8" in done.stderr
     finished = sorted(file.parent for file in (tmp_path / "runs").glob("*/result.json"))
     rates = [pd.read_csv(folder / "metrics.csv")["lr"][0] for folder in finished]
     assert len(rates) == 2
     assert max(rates) == pytest.approx(10 * min(rates))
     assert not (tmp_path / "runs" / "multirun.yaml").exists()
+    table = done.stdout[done.stdout.rindex("\nrun ") :].splitlines()[2:]
+    assert sorted(line.split("  ")[1].strip() for line in table) == ["failed", "failed", "finished", "finished"]
+
+
+def plan(root: Path, *overrides: str, named: Sequence[str] = ()) -> dict[str, str]:
+    """Name -> intent of sweeps over these single overrides, in the folder of runs `root`."""
+    jobs = [([word], compose_settings([word, f"runs={root}"])) for word in overrides]
+    return {one.folder.name: one.intent for one in make_plan(jobs, named)}
+
+
+def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
+    words = [f"experiment=CA{letter}" for letter in "ABC"]
+    for id_, done in (("CAA", True), ("CAB", False)):
+        settings = compose_settings([f"experiment={id_}", f"runs={tmp_path}"])
+        run_directory(settings).mkdir()
+        write_config(run_directory(settings), settings, {"classes": ["a", "b"]})
+        if done:
+            (run_directory(settings) / "result.json").write_text("{}")
+    intents = list(plan(tmp_path, *words).values())
+    assert intents == ["finished before", "goes on where it stopped", "to do"]
+    folder = run_directory(compose_settings([words[1], f"runs={tmp_path}"]))
+    (folder / "failed.txt").write_text("no memory")
+    assert plan(tmp_path, words[1])[folder.name] == "failed before: tried again"
+    with FileLock(folder / ".lock"):
+        assert plan(tmp_path, words[1])[folder.name] == "running elsewhere"
+
+
+def test_more_workers_than_cores_are_timed_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kenyan13.training.sweep.available_cores", lambda: 2)
+    words = ["experiment=ACB", "experiment=ACC", "experiment=ACP"]
+    skipped = "skipped: more workers than cores"
+    assert list(plan(tmp_path, *words).values()) == ["to do", skipped, skipped]
+    assert list(plan(tmp_path, *words, named=["ACP"]).values()) == ["to do", skipped, "to do"]
+
+
+def test_one_name_for_several_runs_is_refused(tmp_path: Path) -> None:
+    jobs: list[tuple[list[str], Settings]] = [
+        ([], compose_settings([f"runs={tmp_path}", "name=mine", f"optim.lr={rate}"])) for rate in (1, 2)
+    ]
+    with pytest.raises(UserError, match="Several runs of this sweep would be called mine"):
+        make_plan(jobs, [])
+
+
+def test_the_same_run_twice_is_planned_once(tmp_path: Path) -> None:
+    assert len(plan(tmp_path, "experiment=CAA", "experiment=CAA")) == 1
+
+
+def test_two_processes_share_a_sweep(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    """The first run is taken: it is left to the other process, and is no failure."""
+    common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=1"]
+    taken = run_directory(compose_settings([*common, "seed=1"]))
+    taken.mkdir(parents=True)
+    with FileLock(taken / ".lock"):
+        done = call("-m", *common, "seed=1,2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [file.parent.name for file in (tmp_path / "runs").glob("*/result.json")] != [taken.name]
+    again = call("-m", *common, "seed=1,2", cwd=tmp_path)
+    assert "2 runs: 1 to do, 1 finished before" in again.stdout
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2

@@ -77,30 +77,24 @@ def predict(
 
     opened = inference.open_run(run, overrides)
     if test:
-        write_submission(opened, output or run / "submission.csv")
+        predict_test(opened, output or run / "submission.csv")
     else:
         print_predictions(opened, pictures, top, as_json)
 
 
-def write_submission(run: "Run", file: Path) -> None:
+def predict_test(run: "Run", file: Path) -> None:
     """Write `id,class` in the order of the test pictures, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
-    import pandas as pd
 
     from kenyan13.training import inference
-    from kenyan13.training.directory import replacing
-    from kenyan13.training.predictions import write_test_predictions
+    from kenyan13.training.predictions import write_submission, write_test_predictions
 
     test = inference.test_pictures(run)
     probabilities, bad = inference.predict(run, test.paths)
     rows = [row for row in range(len(test)) if row not in bad]
     names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
     ids = [test.ids[row] for row in rows]
-    if file.is_dir():
-        raise UserError(f"{file} is a folder.", f"name a file: --output {file / 'submission.csv'}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
-        pd.DataFrame({"id": ids, "class": names}).to_csv(temporary, index=False)
+    write_submission(file, ids, names)
     write_test_predictions(file.parent, ids, run.classes, probabilities[rows])
     console.print(f"{len(rows):,} test pictures predicted: {file}")
     if bad:

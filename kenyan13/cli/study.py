@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from kenyan13.cli.app import app
+from kenyan13.errors import UserError
+from kenyan13.terminal import align
 
 study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
 app.add_typer(study, name="study")
@@ -22,6 +24,61 @@ def study_list(
     from kenyan13.study import listing
 
     rows = [listing.HEAD, *listing.list_rows(group, runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(listing.HEAD))]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(align(rows))
+
+
+@study.command("exposures", epilog="Examples:  kenyan13 study exposures      kenyan13 study exposures --seeds 1,2,3")
+def study_exposures(
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds with commas between; by default the 15 of group H.", show_default=False)
+    ] = None,
+    data: Annotated[Path, typer.Option(help="The folder with train.csv; pictures are not needed.")] = Path(
+        "data/kenyan13"
+    ),
+) -> None:
+    """Count how often each picture is trained on, and validated, when each seed makes its own split."""
+    from kenyan13.study import exposure
+
+    numbers = exposure.study_seeds() if seeds is None else read_seeds(seeds)
+    summary = exposure.summarise(exposure.exposures(exposure.read_labels(data), numbers), len(numbers))
+    pictures, splits = summary.pictures, summary.splits
+    figures = [
+        ("times in the training part", ""),
+        ("lowest", f"{summary.lowest}"),
+        ("highest", f"{summary.highest}"),
+        ("mean", f"{summary.mean:.2f}"),
+        ("standard deviation", f"{summary.standard_deviation:.2f}"),
+    ]
+    histogram = [
+        (f"{times}", f"{count:,}", f"{count / pictures:.1%}") for times, count in enumerate(summary.times_validated)
+    ]
+    print(f"{pictures:,} labelled pictures, {splits} stratified splits: 80 % to train, 20 % to validate\n")
+    print(align(figures, right={1}))
+    print("\n" + align([("times validated", "pictures", "share"), *histogram], right={0, 1, 2}))
+    print(f"\nNever validated: {summary.never_validated:,}, in the training part of every split.")
+    print("Five folds (data.fold=0 to 4) validate each picture exactly once.")
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of a text as 42,5174. Raises UserError for anything but whole numbers from 0 to 2^32 - 1."""
+    try:
+        seeds = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or not all(0 <= seed < 2**32 for seed in seeds):
+        raise UserError(f"--seeds {text} is no list of seeds.", "whole numbers with commas between: --seeds 42,5174")
+    return seeds
+
+
+@study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C smoke=true")
+def study_table(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that the runs were made with: smoke=true, runs=DIR."),
+    ] = None,
+) -> None:
+    """Print a group's tables: our figures beside the study's."""
+    from kenyan13.study.group_tables import tables
+
+    print("\n\n".join(table.text() for table in tables(group, overrides or [])))

@@ -116,7 +116,12 @@ class PictureData(LightningDataModule):
         self.source: Source = read(settings.data)
         train, validation = split(self.source, settings.data)
         self.classes = train.classes
-        self.train, self.validation = self.open([train, validation])
+        test = self.source.test if settings.data.test else None
+        if settings.data.test and test is None:
+            raise UserError(f"The data in {settings.data.root} has no test pictures.", "leave out data.test=true")
+        opened = self.open([train, validation] if test is None else [train, validation, test])
+        self.train, self.validation = opened[:2]
+        self.test = None if test is None else opened[2]
         labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
         self.class_counts = np.bincount(labels, minlength=len(self.classes))
         empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]

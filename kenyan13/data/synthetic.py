@@ -8,19 +8,23 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from kenyan13.data.kenyanfood13 import TRAIN_ROWS
 from kenyan13.data.plates import SIDES, Scene
 from kenyan13.errors import UserError
+from kenyan13.settings import DataSettings, Layout
 from kenyan13.terminal import progress
 
-# Rows of the competition's train.csv per class: the drawings are as unbalanced as the photographs.
-TRAIN_ROWS = {
-    "bhaji": 632, "chapati": 862, "githeri": 479, "kachumbari": 494, "kukuchoma": 173, "mandazi": 620,
-    "masalachips": 438, "matoke": 483, "mukimo": 212, "nyamachoma": 784, "pilau": 329, "sukumawiki": 402, "ugali": 628,
-}  # fmt: skip
 README = """These pictures are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
 They are NOT photographs and NOT part of KenyanFood13; they only follow its classes, their proportions and its layout.
 They show that the software works. An accuracy on them says nothing about the accuracy on photographs of food."""
 ODD_EVERY = 40  # one file in so many is stored with alpha, in grey or turned, as a few of the photographs are
+
+
+def draw_if_missing(data: DataSettings) -> None:
+    """Draw the demo's pictures where the settings ask for them and they are not there yet."""
+    root = Path(data.root).expanduser()
+    if data.layout is Layout.demo and not root.exists():
+        draw_dataset(root)
 
 
 def draw(dish: str, rng: np.random.Generator) -> Image.Image:

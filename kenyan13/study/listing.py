@@ -1,25 +1,14 @@
 """`kenyan13 study list`: the study's experiments with settings in words, what it reported, their state here."""
 
-import csv
 import re
-from functools import cache
 from pathlib import Path
 
 from kenyan13.errors import UserError, did_you_mean
 from kenyan13.experiments.ids import GROUPS, Experiment, experiments
+from kenyan13.study.references import reference
+from kenyan13.training.directory import read_state
 
-REFERENCE = Path(__file__).parent / "reference.csv"
 HEAD = ("id", "name", "settings", "study's loss", "accuracy %", "state here")
-
-
-@cache
-def reference() -> dict[str, dict[str, str]]:
-    """Return what the study reported, by id: min_val_loss, accuracy (percent), overfitting, ...; "" where it did not.
-
-    These figures are the study's own, to be shown beside ours and never as ours.
-    """
-    with REFERENCE.open() as file:
-        return {row["id"]: row for row in csv.DictReader(file)}
 
 
 def list_rows(group: str | None, runs: Path) -> list[tuple[str, ...]]:
@@ -65,7 +54,7 @@ def in_words(one: Experiment) -> str:
 
 
 def state(one: Experiment, runs: Path) -> str:
-    """Return how far an experiment is in the folder of runs: not built, not started, begun, or finished.
+    """Return how far an experiment is in the folder of runs: a State's words, or not built yet.
 
     A folder of its name that does not say in its config.yaml that it is this experiment is another run.
     """
@@ -76,4 +65,4 @@ def state(one: Experiment, runs: Path) -> str:
         return "not started"
     if not re.search(rf"^  experiment: {one.id}$", config.read_text(), flags=re.MULTILINE):
         return "another run"
-    return "finished" if (config.parent / "result.json").exists() else "begun"
+    return read_state(config.parent).value

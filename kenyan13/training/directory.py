@@ -6,24 +6,31 @@ checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all t
 predictions.csv    validation ids, targets and class probabilities at the best epoch
 result.json        summary, written when training has finished
 events.out...      TensorBoard
+failed.txt         why training ended with an error; removed when it is tried again
+.lock              held by the process that trains
 """
 
 import json
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from kenyan13.configuration import read_config
-from kenyan13.errors import UserError, shorten
+from kenyan13.errors import BusyError, UserError, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.settings import Settings, decisive, plain
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
+SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
+FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 
@@ -46,6 +53,48 @@ class Result:
     trainable_parameters: int
     device: str
     stopped: str
+
+
+class State(Enum):
+    """How far a run is; the values are what people read."""
+
+    not_started = "not started"
+    running = "running"
+    interrupted = "interrupted"
+    failed = "failed"
+    finished = "finished"
+
+
+def read_state(folder: Path) -> State:
+    """Return how far the run in a folder is."""
+    if not (folder / CONFIG).exists():
+        return State.not_started
+    if any((folder / end).exists() for end in (RESULT, SHEETS, CASCADE)):
+        return State.finished
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return State.failed if (folder / FAILED).exists() else State.interrupted
+    except Timeout:
+        return State.running
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Make the run directory and hold its lock; an error on the way is kept in failed.txt until the next try.
+
+    Raises BusyError while another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=1):  # somebody may just be asking for its state
+            (folder / FAILED).unlink(missing_ok=True)
+            try:
+                yield
+            except Exception as error:
+                (folder / FAILED).write_text("".join(traceback.format_exception(error)))
+                raise
+    except Timeout:
+        raise BusyError(f"Another process is training {folder}.", "wait for it, or choose another name=") from None
 
 
 @contextmanager
@@ -71,16 +120,23 @@ def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None
         OmegaConf.save(OmegaConf.create(written), file)
 
 
+def differing_settings(folder: Path, settings: Settings) -> list[str]:
+    """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
+    saved = OmegaConf.to_container(read_config(folder / CONFIG).settings)
+    assert isinstance(saved, dict)
+    here, there = dict(flatten(decisive(settings))), dict(flatten(saved))  # type: ignore[arg-type]
+    del here["data.root"]  # the same pictures may lie elsewhere: they are known by their contents
+    return [f"{key}={there.get(key)} there, {value} now" for key, value in here.items() if there.get(key) != value]
+
+
 def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
     """Raise UserError when the folder holds a run with other settings, other classes or other pictures."""
-    saved = OmegaConf.to_container(read_config(folder / CONFIG))
-    assert isinstance(saved, dict)
-    here = dict(flatten(decisive(settings)))
-    there = dict(flatten(saved["settings"]))
-    different = [f"{key}={there.get(key)} there, {value} now" for key, value in here.items() if there.get(key) != value]
+    different = differing_settings(folder, settings)
     ways = ("choose another name=, or remove the folder to train anew",)
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
+    saved = OmegaConf.to_container(read_config(folder / CONFIG))
+    assert isinstance(saved, dict)
     if saved["data"]["classes"] != data["classes"]:
         before = shorten(saved["data"]["classes"], 13)
         raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)

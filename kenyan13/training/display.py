@@ -1,5 +1,7 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,18 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
 
 
-def print_start(settings: Settings, folder: Path, data: PictureData, network: nn.Module, resumed: bool) -> None:
-    """Say what is going to be trained on what, and how many parameters of each layer group train."""
+def print_start(
+    settings: Settings, folder: Path, data: PictureData, network: nn.Module, resumed: bool, brief: bool = False
+) -> None:
+    """Say what is going to be trained on what, and how many parameters of each layer group train.
+
+    brief: no more than a line or two, for one run of many.
+    """
+    if brief:
+        console.print(f"\n{folder.name}" + ("  (going on where it stopped)" if resumed else ""), style="bold")
+        return
+    if settings.smoke:
+        console.print("\nSmoke run: toy size, on synthetic drawings. Its figures say nothing.", style="yellow")
     model, freeze = settings.model, settings.freeze
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
@@ -56,8 +68,13 @@ def print_epoch(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> None
     )
 
 
-def print_end(folder: Path, result: Result, before: bool = False) -> None:
-    """Print the summary of a finished run and what can be done with it."""
+def print_end(folder: Path, result: Result, before: bool = False, brief: bool = False) -> None:
+    """Print the summary of a finished run and what can be done with it; brief: no more than a line."""
+    if brief:
+        again = "had finished before: " if before else "finished: "
+        figures = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
+        console.print(f"{folder.name} {again}{figures}, {duration(result.seconds)}")
+        return
     error = standard_error(result.accuracy, result.validation_pictures)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
     lines = (
@@ -87,3 +104,17 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def quiet_libraries() -> None:
+    """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    hints = (
+        "does not have many workers",
+        "number of training batches",
+        "in eval mode at the start",
+        "LeafSpec",
+        "treespec",
+    )
+    for hint in hints:
+        warnings.filterwarnings("ignore", message=f".*{hint}.*")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pytorch_lightning import Trainer
 from kenyan13.configuration import load_settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.catalogue import Catalogue, pictures_below, read
-from kenyan13.data.datamodule import PictureData
+from kenyan13.data.datamodule import PictureData, Pictures
 from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.machine import available_cores
@@ -22,7 +23,10 @@ from kenyan13.model.classifier import Classifier
 from kenyan13.settings import OnBad, Settings
 from kenyan13.terminal import progress
 from kenyan13.training import directory
-from kenyan13.training.run import precision, quiet_libraries
+from kenyan13.training.device import precision
+from kenyan13.training.display import quiet_libraries
+
+AHEAD = 64  # pictures that are decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -129,28 +133,18 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
     are not a number).
     """
-    gpu = torch.cuda.is_available() and run.settings.trainer.accelerator != "cpu"
-    device = torch.device("cuda" if gpu else "cpu")
-    network = run.network.to(memory_format=torch.channels_last).to(device).eval()
-    colours = normalisation(run.settings.model)
-    mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)
-    low = precision(run.settings) == "bf16-mixed"
-    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
     bad: dict[int, str] = {}
-    size = run.settings.model.batch_size
-    batches = progress(range(0, len(paths), size), "Predicting")
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
-        for start in batches:
-            rows, crops = [], []
-            for row, crop in zip(range(start, len(paths)), crops_of(paths[start : start + size], run), strict=False):
-                if isinstance(crop, str):
-                    bad[row] = crop
-                else:
-                    rows.append(row)
-                    crops.append(crop)
-            if crops:
-                logits = network(normalise(torch.from_numpy(np.stack(crops)).to(device), mean, std))
-                probabilities[rows] = logits.float().softmax(dim=1).cpu().numpy()
+
+    def readable() -> Iterator[Pixels]:
+        for row, crop in enumerate(crops_of(paths, run)):
+            if isinstance(crop, str):
+                bad[row] = crop
+            else:
+                yield crop
+
+    known = forward(run, readable(), len(paths))
+    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
+    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
     if bad and run.settings.data.on_bad is OnBad.stop:
         listed = "\n    ".join(f"{paths[row]}: {reason}" for row, reason in list(bad.items())[:15])
         raise UserError(
@@ -158,6 +152,35 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
             "repair or remove these files, or leave them out: data.on_bad=skip",
         )
     return probabilities, bad
+
+
+def predict_stored(run: Run, pictures: Pictures) -> NDArray[np.float32]:
+    """Return class probabilities, float32 [n, classes], of pictures that lie decoded in a store."""
+    crop = run.settings.model.crop
+    crops = (centre_crop(pictures.store[row], crop) for row in pictures.store_rows)
+    return forward(run, crops, len(pictures.store_rows))
+
+
+def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
+    """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
+
+    total: how many crops there are at most.
+    """
+    gpu = torch.cuda.is_available() and run.settings.trainer.accelerator != "cpu"
+    device = torch.device("cuda" if gpu else "cpu")
+    network = run.network.to(memory_format=torch.channels_last).to(device).eval()
+    colours = normalisation(run.settings.model)
+    mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)
+    low = precision(run.settings) == "bf16-mixed"
+    size = run.settings.model.batch_size
+    parts = [np.zeros((0, len(run.classes)), dtype=np.float32)]
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
+        for _ in progress(range(0, total, size), "Predicting"):
+            batch = list(islice(crops, size))
+            if batch:
+                logits = network(normalise(torch.from_numpy(np.stack(batch)).to(device), mean, std))
+                parts.append(logits.float().softmax(dim=1).cpu().numpy())
+    return np.concatenate(parts)
 
 
 def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
@@ -171,4 +194,5 @@ def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
             return str(error) or type(error).__name__
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        yield from pool.map(one, paths)
+        for start in range(0, len(paths), AHEAD):  # not all at once: they would all be held in memory
+            yield from pool.map(one, paths[start : start + AHEAD])

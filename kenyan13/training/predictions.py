@@ -85,3 +85,12 @@ def write_table(file: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV; nine digits give each float32 back exactly."""
     with replacing(file) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def write_submission(file: Path, ids: Sequence[str], names: Sequence[str] | NDArray[np.str_]) -> None:
+    """Write `id,class`, as the competition wants it; folders above the file are made. Raises UserError for a folder."""
+    if file.is_dir():
+        raise UserError(f"{file} is a folder.", f"name a file: --output {file / 'submission.csv'}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        pd.DataFrame({"id": ids, "class": names}).to_csv(temporary, index=False)

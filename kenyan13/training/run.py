@@ -1,74 +1,71 @@
 """One run from settings to result: reads the data, makes the network, fits, and fills the run directory."""
 
 import hashlib
-import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from kenyan13.data.datamodule import PictureData, Pictures
-from kenyan13.data.synthetic import draw_dataset
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.measures import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.settings import Layout, Precision, Settings, run_directory
+from kenyan13.settings import Settings, run_directory
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
+from kenyan13.training.device import check_device, precision
 from kenyan13.training.directory import Result
-from kenyan13.training.display import console, count_parameters, print_end, print_start
+from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
+from kenyan13.training.estimate import Estimate
+from kenyan13.training.inference import open_run, predict_stored
+from kenyan13.training.predictions import TEST, write_test_predictions
 from kenyan13.training.progress import EpochBar
 
 
-def train(settings: Settings) -> Result:
+def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result:
     """Train one run, or go on with it where it was interrupted; a finished one is only reported.
 
-    Nothing is written before data and network are known to be good. Raises UserError for settings and data
-    that cannot be used.
+    after: in a sweep, the runs after this one, whose time is estimated; less is printed there. Nothing is written
+    before data and network are known to be good. Raises UserError for settings and data that cannot be used, BusyError
+    while another process trains this run.
     """
     folder = run_directory(settings)
     check_model(settings.model)
-    if settings.data.layout is Layout.demo and not Path(settings.data.root).exists():
-        draw_dataset(Path(settings.data.root))
+    draw_if_missing(settings.data)
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
     described = describe(data)
-    finished = finished_before(folder, settings, described)
-    if finished is None:
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
+    result = finished_before(folder, settings, described)
+    if result is None:
         quiet_libraries()
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
-        with only_process(folder):
-            finished = finished_before(folder, settings, described)  # by the process that was waited for
-            if finished is None:
-                return fit(settings, folder, data, described, network)
-    print_end(folder, finished, before=True)
-    return finished
-
-
-def check_device(settings: Settings) -> None:
-    """Raise UserError when the machine has no such device."""
-    chosen = settings.trainer
-    try:
-        Trainer(accelerator=chosen.accelerator, devices=chosen.devices, logger=False, enable_checkpointing=False)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        asked = f"trainer.accelerator={chosen.accelerator} trainer.devices={chosen.devices}"
-        raise UserError(f"{asked}: {str(error).splitlines()[0]}", "trainer=cpu trains on the CPU") from error
+        with directory.only_process(folder) if first else nullcontext():
+            before = finished_before(folder, settings, described)  # by the process that was waited for
+            result = before or fit(settings, folder, data, described, network, after)
+    else:
+        before = result
+    if before is not None:
+        print_end(folder, result, before=True, brief=after is not None)
+    if first and data.test is not None and not (folder / TEST).exists():
+        probabilities = predict_stored(open_run(folder), data.test)
+        write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
+    return result
 
 
 def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
@@ -79,22 +76,16 @@ def finished_before(folder: Path, settings: Settings, described: dict[str, Any])
     return directory.read_result(folder)
 
 
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Make the run directory and hold its lock. Raises UserError while another process trains in it."""
-    (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
-    if os.environ.get("LOCAL_RANK", "0") != "0":  # the processes of one data-parallel run share the first one's lock
-        yield
-        return
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise UserError(f"Another process is training {folder}.", "wait for it, or choose another name=") from None
-
-
-def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str, Any], network: nn.Module) -> Result:
+def fit(
+    settings: Settings,
+    folder: Path,
+    data: PictureData,
+    described: dict[str, Any],
+    network: nn.Module,
+    after: Sequence[Settings] | None = None,
+) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
+    (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if settings.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
@@ -102,10 +93,12 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
     history = History()
     stop = Stop(settings.stop, history)
     trainer = make_trainer(settings, folder, data, history, stop)
+    if after is not None:
+        trainer.callbacks.append(Estimate(settings, after))  # type: ignore[attr-defined]
     last = folder / directory.LAST
     if trainer.is_global_zero:
         directory.write_config(folder, settings, described)
-        print_start(settings, folder, data, network, resumed=last.exists())
+        print_start(settings, folder, data, network, resumed=last.exists(), brief=after is not None)
         if settings.trainer.model_graph and not last.exists():
             draw_graph(trainer, network, settings.model.crop)
     try:
@@ -121,7 +114,7 @@ def fit(settings: Settings, folder: Path, data: PictureData, described: dict[str
     result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
     if trainer.is_global_zero:
         directory.write_result(folder, result)
-        print_end(folder, result)
+        print_end(folder, result, brief=after is not None)
     return result
 
 
@@ -149,16 +142,6 @@ def make_trainer(settings: Settings, folder: Path, data: PictureData, history: H
         deterministic="warn",
         log_every_n_steps=10,
     )
-
-
-def precision(settings: Settings) -> Any:
-    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it."""
-    chosen = settings.trainer.precision
-    if chosen is Precision.auto:
-        on_gpu = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        gains = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-        chosen = Precision.bfloat16 if gains else Precision.float32
-    return "bf16-mixed" if chosen is Precision.bfloat16 else "32-true"
 
 
 def describe(data: PictureData) -> dict[str, Any]:
@@ -214,17 +197,3 @@ def summarise(
         device=str(device),
         stopped=stopped,
     )
-
-
-def quiet_libraries() -> None:
-    """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    hints = (
-        "does not have many workers",
-        "number of training batches",
-        "in eval mode at the start",
-        "LeafSpec",
-        "treespec",
-    )
-    for hint in hints:
-        warnings.filterwarnings("ignore", message=f".*{hint}.*")

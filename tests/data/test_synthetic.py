@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from kenyan13.data import synthetic
+from kenyan13.data.kenyanfood13 import TRAIN_ROWS
 from kenyan13.data.plates import LAYERS, SIDES
-from kenyan13.data.synthetic import TRAIN_ROWS, class_counts, draw_dataset
+from kenyan13.data.synthetic import class_counts, draw_dataset
 from kenyan13.errors import UserError
 
 CLASSES = (

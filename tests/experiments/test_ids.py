@@ -15,7 +15,7 @@ from kenyan13.configuration import CONF, compose_settings, load_settings, to_set
 from kenyan13.errors import UserError
 from kenyan13.experiments import ids
 from kenyan13.settings import Fill, FrozenBatchNorm, Sampling, Settings, run_directory, run_name
-from kenyan13.study import listing
+from kenyan13.study import references
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "spec" / "reference_results.csv"
@@ -173,7 +173,7 @@ NAMES = {
 def test_names_are_the_studys(composed: dict[str, Settings]) -> None:
     for id_, name in NAMES.items():
         assert run_name(composed[id_]) == name
-    with (Path(listing.__file__).parent / "reference.csv").open() as file:
+    with (Path(references.__file__).parent / "reference.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 71
     for row in rows:
@@ -183,7 +183,7 @@ def test_names_are_the_studys(composed: dict[str, Settings]) -> None:
 def test_reference_values_are_those_of_the_spec() -> None:
     if not SHARED.exists():
         pytest.skip("the spec is not at hand")
-    assert (Path(listing.__file__).parent / "reference.csv").read_text() == SHARED.read_text()
+    assert (Path(references.__file__).parent / "reference.csv").read_text() == SHARED.read_text()
 
 
 def test_ids_are_found_by_settings() -> None:
@@ -224,7 +224,7 @@ def test_ones_own_name_stays_but_an_experiments_name_is_its_own(tmp_path: Path) 
         compose_settings(["name=CBC_EfficientNetB4_PT5"])
 
 
-@pytest.mark.parametrize("id_", ["AAA", "AAB", "ACA", "ACP", "EAA", "EAD", "EAE"])
+@pytest.mark.parametrize("id_", ["EAA", "EAD", "EAE"])
 def test_what_is_not_built_is_refused(id_: str) -> None:
     with pytest.raises(UserError, match=f"Experiment {id_} needs .*: not built yet"):
         compose_settings([f"experiment={id_}"])

@@ -8,7 +8,8 @@ import pytest
 
 from kenyan13 import cli
 from kenyan13.configuration import compose_settings
-from kenyan13.study.listing import list_rows, reference
+from kenyan13.study.listing import list_rows
+from kenyan13.study.references import reference
 from kenyan13.training.directory import write_config
 
 
@@ -47,7 +48,7 @@ def test_state_is_read_from_the_runs(tmp_path: Path) -> None:
     write_config(folder, compose_settings(["name=other"]), {"classes": ["a", "b"]})
     assert list_rows("CBC", tmp_path)[0][-1] == "another run"
     write_config(folder, compose_settings(["experiment=CBC"]), {"classes": ["a", "b"]})
-    assert list_rows("CBC", tmp_path)[0][-1] == "begun"
+    assert list_rows("CBC", tmp_path)[0][-1] == "interrupted"
     (folder / "result.json").write_text(json.dumps({"status": "finished"}))
     assert list_rows("CBC", tmp_path)[0][-1] == "finished"
 

@@ -1,0 +1,146 @@
+"""The command that combines finished runs: ensemble."""
+
+import json
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kenyan13 import terminal
+from kenyan13.cli.app import app
+from kenyan13.errors import UserError
+
+SEE_HELP = "see kenyan13 ensemble --help"
+
+
+class Method(Enum):
+    """The study's ways to combine runs."""
+
+    AP = "AP"
+    MP = "MP"
+    V1 = "V1"
+    V2 = "V2"
+
+
+@app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories, as in runs/GF*.")],
+    test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test pictures; write them.")] = False,
+    method: Annotated[Method | None, typer.Option(help="How --test combines.", show_default="AP")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Use only so many of the most accurate runs.", show_default="all")
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="AP with weights, tuned on all folds of two or more models.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where --test writes.", show_default="submission.csv")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables; accuracies are 0..1.")] = False,
+) -> None:
+    """Combine runs, and print the accuracy of the best 2, 3, ... on their validation pictures.
+
+    AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
+    V2: majority vote, ties to the highest probability.
+    """
+    if (method or output) and not test:
+        raise UserError("--method and --output go with --test; without it, all four methods are compared.", SEE_HELP)
+    if weights and (method or top):
+        raise UserError("--weights is a method of its own for all runs: it goes without --method and --top.", SEE_HELP)
+    file = (output or Path("submission.csv")) if test else None
+    if weights:
+        report_weights(runs, file, as_json)
+    elif file is not None:
+        report_test(runs, method or Method.AP, top, file, as_json)
+    else:
+        report_accuracies(runs, top, as_json)
+
+
+def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -> None:
+    """Print the runs by accuracy, and the accuracy of each number of them combined."""
+    from kenyan13.measures import standard_error
+    from kenyan13.study.ensemble import METHODS, accuracy_table, align, rank
+    from kenyan13.training.predictions import read_predictions
+
+    ranked = rank(folders, top)
+    aligned = align({str(folder): read_predictions(folder) for folder in ranked})
+    rows = accuracy_table(aligned).to_dict("records")
+    pictures = int((aligned.targets >= 0).sum())
+    error = standard_error(rows[0]["AP"], pictures)
+    if as_json:
+        runs = [
+            {"run": str(folder), "accuracy": result.accuracy, "loss": result.min_val_loss}
+            for folder, result in ranked.items()
+        ]
+        print_json({"runs": runs, "combined": rows, "pictures": pictures, "standard_error": error})
+        return
+    single = [
+        (str(folder), percent(result.accuracy), f"{result.min_val_loss:.4f}") for folder, result in ranked.items()
+    ]
+    combined = [[str(row["models"]), *(percent(row[name]) for name in METHODS)] for row in rows]
+    print(terminal.align([("run", "accuracy %", "loss"), *single], right={1, 2}))
+    print("\nThe most accurate runs combined, accuracy in percent:")
+    print(terminal.align([("models", *METHODS), *combined], right=range(5)))
+    print(f"\nStandard error of the best run's accuracy: {percent(error)} points ({pictures:,} pictures).")
+
+
+def report_test(folders: Sequence[Path], method: Method, top: int | None, file: Path, as_json: bool) -> None:
+    """Combine the predictions of the test pictures and write them."""
+    from kenyan13.study.ensemble import ANOTHER_TEST, METHODS, align, rank
+    from kenyan13.training.predictions import TEST, read_predictions, write_submission
+
+    ranked = rank(folders, top)
+    aligned = align({str(folder): read_predictions(folder, TEST) for folder in ranked}, ANOTHER_TEST)
+    predicted = METHODS[method.value](aligned.probabilities)
+    write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
+    if as_json:
+        runs = [str(folder) for folder in ranked]
+        print_json({"method": method.value, "runs": runs, "pictures": len(aligned.ids), "file": str(file)})
+    else:
+        print(f"{len(aligned.ids):,} test pictures predicted by {len(ranked)} runs, {method.value}: {file}")
+
+
+def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:
+    """Tune a weight a model on out-of-fold predictions, print them, and with a file combine the test predictions."""
+    from kenyan13.measures import standard_error
+    from kenyan13.study import weights
+    from kenyan13.study.ensemble import rank
+    from kenyan13.training.predictions import write_submission
+
+    models = weights.group_folds(list(rank(folders)))
+    tuned = weights.tune_models(models)
+    if file is not None:
+        test = weights.mean_over_folds(models)
+        predicted = weights.weighted_average(test.probabilities, tuned.weights)
+        write_submission(file, test.ids, [test.classes[k] for k in predicted])
+    rows: list[dict[str, Any]] = [
+        {"model": model.name, "weight": float(weight), "accuracy": accuracy}
+        for model, weight, accuracy in zip(models, tuned.weights, tuned.accuracies, strict=True)
+    ]
+    error = standard_error(tuned.nested, tuned.pictures)
+    if as_json:
+        figures = {"equal": tuned.equal, "nested": tuned.nested, "pictures": tuned.pictures, "standard_error": error}
+        print_json({"models": rows, **figures, "file": None if file is None else str(file)})
+        return
+    lines = [
+        ("model, by its run of fold 0", "weight", "accuracy %"),
+        *((row["model"], f"{row['weight']:.3f}", percent(row["accuracy"])) for row in rows),
+        ("all, equal weights", "", percent(tuned.equal)),
+        ("all, weights tuned on the other folds", "", percent(tuned.nested)),
+    ]
+    print(terminal.align(lines, right={1, 2}))
+    print(f"\nOut-of-fold accuracy; standard error {percent(error)} points ({tuned.pictures:,} pictures).")
+    if file is not None:
+        print(f"{len(test.ids):,} test pictures predicted with these weights: {file}")
+
+
+def percent(share: float) -> str:
+    """Return 0.8318 as 83.18."""
+    return f"{100 * share:.2f}"
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print an answer for programs."""
+    print(json.dumps(answer, indent=2, ensure_ascii=False))

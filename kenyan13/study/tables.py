@@ -1,0 +1,122 @@
+"""A table of the study made again: values with their units, ours beside the study's, printed or written as CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+
+from kenyan13.measures import standard_error
+from kenyan13.study.references import reference
+from kenyan13.terminal import align
+from kenyan13.training.directory import Result, read_result
+
+Value = float | str | None
+STUDY_PICTURES = 1308  # validation pictures of the study (study, Data)
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in CSV files, its heading for people, and the digits after the point; None for texts."""
+
+    key: str
+    heading: str
+    digits: int | None = None
+
+
+@dataclass
+class Table:
+    """A table with a name (C1), a title, and notes below it."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: list[list[Value]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the table as aligned lines of text."""
+        right = {place for place, column in enumerate(self.columns) if column.digits is not None}
+        body = [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
+        lines = align([[column.heading for column in self.columns], *body], right)
+        return "\n".join([f"{self.name}  {self.title}", lines, *self.notes])
+
+
+def written(value: Value, column: Column) -> str:
+    """Return a cell's text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, str) or column.digits is None:
+        return str(value)
+    sign = "+" if column.key.endswith("difference") else ""
+    return f"{value:{sign}.{column.digits}f}"
+
+
+def compared(key: str, heading: str, digits: int) -> list[Column]:
+    """Return three columns of one measure: ours, the study's, the difference."""
+    return [
+        Column(key, heading, digits),
+        Column(f"{key}_study", "study", digits),
+        Column(f"{key}_difference", "diff", digits),
+    ]
+
+
+def triple(ours: float | None, study: float | None) -> list[Value]:
+    """Return the cells of `compared`."""
+    return [ours, study, None if ours is None or study is None else ours - study]
+
+
+def number(text: str | None) -> float | None:
+    """Return the number in a cell of the study's results; None where there is none."""
+    return float(text) if text else None
+
+
+COMPARISON = [
+    Column("id", "id"),
+    Column("experiment", "experiment"),
+    *compared("min_loss", "min loss", 3),
+    *compared("accuracy", "accuracy %", 2),
+    Column("noise", "noise"),
+    *compared("overfitting", "overfitting", 3),
+]
+
+
+def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Table:
+    """Return the table of some experiments: lowest loss, accuracy there and overfitting, ours beside the study's.
+
+    runs: id -> the study's name, folder of our run. The mark "within" says that the difference of accuracies is smaller
+    than two standard errors of a difference.
+    """
+    table = Table(name, title, COMPARISON)
+    results = {id_: read_result(folder) for id_, (_, folder) in runs.items()}
+    for id_, (experiment, _) in runs.items():
+        study, result = reference().get(id_, {}), results[id_]
+        losses = triple(result.min_val_loss if result else None, number(study.get("min_val_loss")))
+        accuracies = triple(100 * result.accuracy if result else None, number(study.get("accuracy")))
+        slopes = triple(result.overfitting if result else None, number(study.get("overfitting")))
+        noise = within_noise(accuracies, result.validation_pictures) if result else "missing"
+        table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
+    table.notes = noise_notes([result for result in results.values() if result])
+    return table
+
+
+def within_noise(accuracies: Sequence[Value], pictures: int) -> str:
+    """Return "within" where ours and the study's accuracy, in percent, differ by less than two standard errors."""
+    ours, study, difference = accuracies
+    if not (isinstance(ours, float) and isinstance(study, float) and isinstance(difference, float)):
+        return ""
+    errors = standard_error(ours / 100, pictures), standard_error(study / 100, STUDY_PICTURES)
+    return "within" if abs(difference) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
+
+
+def noise_notes(results: Sequence[Result]) -> list[str]:
+    """Return the line that says how exact the accuracies are."""
+    if not results:
+        return []
+    errors = [100 * standard_error(result.accuracy, result.validation_pictures) for result in results]
+    pictures = sorted({result.validation_pictures for result in results})
+    said = f"{pictures[0]:,}" if len(pictures) == 1 else f"{pictures[0]:,} to {pictures[-1]:,}"
+    return [
+        f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures).",
+        "within: the difference is smaller than two standard errors of a difference.",
+    ]

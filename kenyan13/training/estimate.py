@@ -1,0 +1,89 @@
+"""How long the rest of a sweep will take, from the first steps of each run and the arithmetic of those after it."""
+
+from collections.abc import Sequence
+from functools import cache
+from time import perf_counter
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from kenyan13.model.backbones import build
+from kenyan13.settings import ModelSettings, Settings
+from kenyan13.training.display import console, duration
+
+WARM_UP, STEPS = 3, 20  # steps that are not timed, as the first ones are slower, and steps that are
+
+
+class Estimate(Callback):
+    """Says in a run's first epoch about how long it and the runs after it will take."""
+
+    def __init__(self, settings: Settings, after: Sequence[Settings]) -> None:
+        self.settings, self.after = settings, after
+        self.start = 0.0
+        self.said = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take the time, and say the estimate once."""
+        batches = int(trainer.num_training_batches)
+        last = min(WARM_UP + STEPS, batches - 1)
+        if self.said or batch_idx not in (WARM_UP, last):
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # or the steps would be counted that are only queued
+        if batch_idx == WARM_UP:
+            self.start = perf_counter()
+        if batch_idx == last > WARM_UP and self.start:
+            step = (perf_counter() - self.start) / (last - WARM_UP)
+            self.say(step * batches, trainer.current_epoch)
+
+    def say(self, training: float, epoch: int) -> None:
+        """Print the estimate; training: seconds that an epoch's training steps take; epoch: epochs done before."""
+        self.said = True
+        whole = training * (passes(self.settings) + VALIDATION) / passes(self.settings)
+        seconds_a_unit = whole * self.settings.trainer.max_epochs / work(self.settings)
+        here = work(self.settings) * (1 - epoch / self.settings.trainer.max_epochs)
+        seconds = seconds_a_unit * (here + sum(work(other) for other in self.after))
+        runs = f"{1 + len(self.after)} runs" if self.after else "run"
+        console.print(f"about {duration(seconds)} for the {runs} from here, by the first steps; less where a rule ends")
+
+
+VALIDATION = 0.25  # validation pictures a training picture, each passed forward once
+
+
+def passes(settings: Settings) -> float:
+    """Return what a training picture costs, in forward passes: 1 with a frozen backbone, 3 if all layers train."""
+    return 1 + 2 * settings.freeze.level / 5
+
+
+def work(settings: Settings) -> float:
+    """Return the multiplications of a run a training picture, about."""
+    return settings.trainer.max_epochs * multiplications(settings.model) * (passes(settings) + VALIDATION)
+
+
+def multiplications(model: ModelSettings) -> float:
+    """Return the multiplications of convolutions and linear layers in one picture's forward pass."""
+    return count(model.backbone, model.crop)
+
+
+@cache
+def count(backbone: str, crop: int) -> float:
+    """Count by running the network on torch's meta device, which has shapes but no numbers."""
+    total = 0.0
+
+    def add(layer: nn.Module, _: Any, out: Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        total += out.numel() * weight[0].numel()
+
+    with torch.device("meta"):
+        network = build(ModelSettings(backbone=backbone, crop=crop), 2, pretrained=False).eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.register_forward_hook(add)
+        network(torch.empty(1, 3, crop, crop))
+    return total

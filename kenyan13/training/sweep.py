@@ -1,0 +1,122 @@
+"""What a sweep (python train.py -m) is about to do, and what came of it. Imports no torch."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from kenyan13.errors import UserError
+from kenyan13.machine import available_cores
+from kenyan13.settings import Settings, decisive, run_directory
+from kenyan13.terminal import align
+from kenyan13.training.directory import State, differing_settings, read_result, read_state
+from kenyan13.training.predictions import TEST
+
+console = Console(highlight=False, soft_wrap=True, markup=False)
+SKIPPED = "skipped: more workers than cores"
+ELSEWHERE = "running elsewhere"
+NEXT = {
+    State.not_started: "to do",
+    State.interrupted: "goes on where it stopped",
+    State.failed: "failed before: tried again",
+    State.finished: "finished before",
+    State.running: ELSEWHERE,
+}
+
+
+# The runs that this process is to make one after the other, set when it starts with them.
+in_this_process: list["Planned"] = []
+
+
+@dataclass
+class Planned:
+    """One run of a sweep: its overrides, settings and folder, and in words what will be done about it."""
+
+    job: Sequence[str]
+    settings: Settings
+    folder: Path
+    intent: str
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be run now. What runs elsewhere is tried at its turn: it may have been broken off."""
+        return self.intent not in (NEXT[State.finished], SKIPPED)
+
+
+def make_plan(jobs: Sequence[tuple[Sequence[str], Settings]], named: Collection[str]) -> list[Planned]:
+    """Return the runs of a sweep, each folder once.
+
+    `named` are the experiments that were asked for by their whole id: only those time more workers than there are
+    cores. Raises UserError where different runs would share a folder.
+    """
+    planned: dict[Path, Planned] = {}
+    for job, settings in jobs:
+        folder = run_directory(settings)
+        if folder in planned and decisive(planned[folder].settings) != decisive(settings):
+            raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
+        planned.setdefault(folder, Planned(job, settings, folder, intent(settings, folder, named)))
+    return list(planned.values())
+
+
+def intent(settings: Settings, folder: Path, named: Collection[str]) -> str:
+    """Return in words what will be done about a run."""
+    state = read_state(folder)
+    if state is State.finished and differing_settings(folder, settings):
+        return NEXT[State.not_started]  # and will be refused by its own words
+    if state is State.finished and settings.data.test and not (folder / TEST).exists():
+        return NEXT[State.interrupted]
+    too_many = (settings.data.workers or 0) > available_cores()
+    if too_many and state is not State.finished and settings.experiment and settings.experiment not in named:
+        return SKIPPED
+    return NEXT[state]
+
+
+def runs_after(folder: Path) -> list[Settings]:
+    """Return the settings of the runs that this process makes after the one in `folder`."""
+    places = [place for place, one in enumerate(in_this_process) if one.folder == folder]
+    return [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
+
+
+def print_plan(planned: Sequence[Planned]) -> None:
+    """Say how many runs there are, and what will be done about each."""
+    counts = Counter(one.intent for one in planned)
+    listed = ", ".join(f"{count} {words}" for words, count in counts.items())
+    console.print(f"{len(planned)} runs: {listed}", style="bold")
+    if any(one.settings.smoke for one in planned):
+        console.print("Smoke runs: toy size, on synthetic drawings. Their figures say nothing.", style="yellow")
+    width = max(len(str(one.folder)) for one in planned)
+    for one in planned:
+        console.print(f"  {one.folder!s:<{width}}  {one.intent}")
+    console.print()
+
+
+def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
+    """Print a row a run: state and figures. failed: folders of runs that have just failed."""
+    head = ("run", "state", "val loss", "accuracy", "macro F1", "epochs", "time")
+    rows = [(one.folder.name, outcome(one, failed), *figures(one.folder)) for one in planned]
+    console.print("\n" + align([head, *rows], right=range(2, len(head))))
+
+
+def outcome(one: Planned, failed: Collection[Path]) -> str:
+    """Return in a word or two how a run of the sweep has ended."""
+    if one.folder in failed:
+        return "failed"
+    state = read_state(one.folder)
+    return SKIPPED if one.intent == SKIPPED else ELSEWHERE if state is State.running else state.value
+
+
+def figures(folder: Path) -> tuple[str, ...]:
+    """Return a finished run's figures as texts; dashes for others."""
+    result = read_result(folder)
+    if result is None:
+        return ("-",) * 5
+    minutes, seconds = divmod(round(result.seconds), 60)
+    return (
+        f"{result.min_val_loss:.4f}",
+        f"{result.accuracy:.2%}",
+        f"{result.macro_f1:.3f}",
+        str(result.epochs),
+        f"{minutes}:{seconds:02d}",
+    )
