@@ -5,6 +5,7 @@ Random numbers are drawn apart from their use, so that a view can be repeated an
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 from math import cos, exp, log, radians, sin, sqrt, tan
 
 import cv2
@@ -44,9 +45,12 @@ class View:
         return geometry != (False, False, 0.0, (0.0, 0.0), 1.0, 0.0)
 
 
+COLOUR_ORDERS = tuple(permutations(range(4)))
+
+
 def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
     """Draw a view's parameters. The same generator state gives the same view."""
-    numbers = iter(random.random(12).tolist())  # one call, for each takes as long as drawing them all
+    numbers = iter(random.random(13).tolist())  # at once: a call costs more than its numbers
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * next(numbers)
@@ -56,7 +60,7 @@ def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator)
         contrast=between(*settings.contrast),
         saturation=between(*settings.saturation),
         hue=between(-settings.hue, settings.hue),
-        colour_order=tuple(random.permutation(4).tolist()),
+        colour_order=COLOUR_ORDERS[int(24 * next(numbers))],
         vertical_flip=next(numbers) < settings.vertical_flip,
         horizontal_flip=next(numbers) < settings.horizontal_flip,
         rotation=between(-settings.rotation, settings.rotation),
@@ -80,7 +84,7 @@ def draw_rectangle(settings: ErasingSettings, crop: int, random: np.random.Gener
         return (0, 0, 0, 0)
     low, high = log(settings.ratio[0]), log(settings.ratio[1])
     for _ in range(10):
-        area, ratio = crop * crop * random.uniform(*settings.area), exp(random.uniform(low, high))
+        area, ratio = crop * crop * random.uniform(settings.area[0], settings.area[1]), exp(random.uniform(low, high))
         height, width = round(sqrt(area * ratio)), round(sqrt(area / ratio))
         if height < crop and width < crop:
             return (int(random.integers(crop - height + 1)), int(random.integers(crop - width + 1)), height, width)
@@ -107,7 +111,7 @@ def recolour(picture: Pixels, view: View) -> Pixels:
     factors = (view.brightness, view.contrast, view.saturation)
     matrix: NDArray[np.float64] | None = None  # of the steps not applied yet
     for step in view.colour_order:
-        if step == HUE and view.hue:
+        if step == HUE and hue_steps(view.hue):
             turned = hue_matrix(view.hue, picture, IDENTITY if matrix is None else matrix)
             if turned is None:
                 picture = turn_hue(transform(picture, matrix), view.hue)
@@ -147,8 +151,8 @@ def hue_matrix(share: float, picture: Pixels, before: NDArray[np.float64]) -> ND
     None where it is off by more than a grey level on average. A photograph has few hues, which turn alike by a small
     angle; through HSV, this step would take longer than all others together.
     """
-    stride = max(1, min(picture.shape[:2]) // 32)
-    sample = cv2.transform(np.ascontiguousarray(picture[stride // 2 :: stride, stride // 2 :: stride]), before)
+    stride = max(1, min(picture.shape[:2]) // 24)
+    sample = transform(np.ascontiguousarray(picture[stride // 2 :: stride, stride // 2 :: stride]), before)
     change = np.subtract(turn_hue(sample, share), sample, dtype=np.float64).reshape(-1, 3)
     colours = np.ones((len(change), 4))
     colours[:, :3] = sample.reshape(-1, 3)
@@ -167,12 +171,19 @@ COLOUR_STEPS = (brighten, add_contrast, saturate)  # by their numbers in View.co
 HUE = 3
 
 
+def hue_steps(share: float) -> int:
+    """Return a share of the colour circle in steps of 8-bit hues, as Pillow and torchvision count them."""
+    return int(share * 255)
+
+
 def turn_hue(picture: Pixels, share: float) -> Pixels:
     """Turn the hue by a share, -0.5..0.5, of the colour circle."""
     coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
-    rows = coded.reshape(len(coded), -1)
-    # wraps around the circle; whole rows, for NumPy is slow at every third number
-    rows += np.tile(np.array([int(share * 255) % 256, 0, 0], dtype=np.uint8), coded.shape[1])
+    turn = np.zeros(coded.shape[1:], dtype=np.uint8)
+    turn[:, 0] = hue_steps(share) % 256
+    coded.reshape(len(coded), -1)[:] += (
+        turn.ravel()
+    )  # wraps around; whole rows, for NumPy is slow at every third number
     return cv2.cvtColor(coded, cv2.COLOR_HSV2RGB_FULL)  # type: ignore[return-value]
 
 
@@ -229,7 +240,7 @@ def erase_and_add_noise(
     """
     random = torch.Generator(pictures.device).manual_seed(seed)
     if erased is not None:
-        for row in erased.any(axis=1).nonzero()[0].tolist():
+        for row in np.flatnonzero(erased.any(axis=1)).tolist():
             top, left, height, width = erased[row].tolist()
             part = pictures[row, :, top : top + height, left : left + width]
             if settings.erasing.fill is Fill.random:
@@ -237,5 +248,5 @@ def erase_and_add_noise(
             else:
                 part.zero_()
     if noise is not None:
-        for row in noise.nonzero()[0].tolist():
+        for row in np.flatnonzero(noise).tolist():
             pictures[row] += settings.noise.std * torch.empty_like(pictures[row]).normal_(generator=random)
