@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from kenyan13.data.kenyanfood13 import is_other_data
+from kenyan13.devices import runs_at_once
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.experiments import ids
 from kenyan13.experiments.smoke import toy
@@ -30,7 +31,9 @@ CONF = Path(__file__).parent.parent / "conf"
 
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 
-ConfigStore.instance().store(name="schema", node=Settings)
+schema = OmegaConf.structured(Settings)
+OmegaConf.set_struct(schema.data.groups, False)  # Hydra lets no setting get new keys, but these are names to be chosen
+ConfigStore.instance().store(name="schema", node=schema)
 teach_hydra(CONF)
 ids.register()
 
@@ -43,6 +46,7 @@ def list_choices() -> str:
 
 
 OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
+OmegaConf.register_new_resolver("runs_at_once", runs_at_once, use_cache=True, replace=True)  # conf/hydra/launcher
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -96,10 +100,9 @@ def own_name(settings: Settings) -> Settings:
 
     With any setting changed that matters to the result, or on other pictures than KenyanFood13, the run is named by
     that: CBC_EfficientNetB4_PT5-1a2b3c4d. With smoke=true, the settings are those of the toy run, and its name says so.
-    Raises UserError for an experiment that cannot be run yet, and for an experiment's name on another run.
+    Raises UserError for an experiment's name on another run.
     """
     if settings.experiment is not None:
-        ids.refuse_unbuilt(settings.experiment)
         # in a job of train.py, Hydra is at work already, and on the same conf/
         working = GlobalHydra.instance().is_initialized()
         with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):

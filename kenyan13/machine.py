@@ -19,9 +19,19 @@ PACKAGES = (
 )
 
 
+_sharers = 1
+
+
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // _sharers)
+
+
+def share_cores(runs: int) -> None:
+    """Leave the other runs of `runs` at the same time their part of the cores."""
+    global _sharers
+    _sharers = max(1, runs)
 
 
 def versions() -> dict[str, str]:

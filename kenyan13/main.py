@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_settings
+from kenyan13.devices import launched
 from kenyan13.errors import UserError, one_screen
 from kenyan13.limits import leaves
 from kenyan13.settings import Settings, Task, run_directory
@@ -34,15 +35,22 @@ def job(config: DictConfig) -> float | None:
 def run(config: DictConfig, alone: bool) -> float | None:
     """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
     settings = own_name(to_settings(config))
-    if settings.task is Task.contact_sheets:
-        from kenyan13.training.contact_sheets import write_contact_sheets
+    with launched(HydraConfig.get(), settings.trainer):
+        # Torch is imported here, so that --help and --cfg need none.
+        if settings.task is Task.contact_sheets:
+            from kenyan13.training.contact_sheets import write_contact_sheets
 
-        write_contact_sheets(settings)
-        return None
-    from kenyan13.training.run import train  # here, so that --help and --cfg need no torch
-    from kenyan13.training.sweep import runs_after
+            write_contact_sheets(settings)
+            return None
+        if settings.task is Task.cascade:
+            from kenyan13.study.two_stages import compose_stage_runs
 
-    return train(settings, None if alone else runs_after(run_directory(settings))).min_val_loss
+            compose_stage_runs(settings)
+            return None
+        from kenyan13.training.run import train
+        from kenyan13.training.sweep import runs_after
+
+        return train(settings, None if alone else runs_after(run_directory(settings))).min_val_loss
 
 
 def refuse_dashes(arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def auc_loss(validation_losses: Sequence[float]) -> float:
@@ -27,6 +28,16 @@ def exponential_moving_average(values: Sequence[float], alpha: float) -> list[fl
     for value in values:
         smoothed.append(alpha * value + (1 - alpha) * smoothed[-1] if smoothed else value)
     return smoothed
+
+
+def confusion_counts(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are answers.
+
+    targets, answers: int64 [n], 0 to classes - 1.
+    """
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (targets, answers), 1)
+    return counts
 
 
 def standard_error(accuracy: float, pictures: int) -> float:

@@ -29,8 +29,12 @@ Compose = Callable[..., Settings]
 
 
 def overrides_of(command: str) -> list[str]:
-    """Return a training command's overrides, each list, range or pattern of a sweep reduced to its first."""
+    """Return a training command's overrides, each list, range or pattern of a sweep reduced to its first.
+
+    Launchers are left out: they are Hydra's matter, and no part of a run's settings.
+    """
     words = [word for word in shlex.split(command)[2:] if word not in ("-m", "--cfg", "job", "--help")]
+    words = [word for word in words if not word.startswith(("hydra/", "hydra."))]
     words = [re.sub(r"\$\w+", "there", word) for word in words]
     words = [re.sub(r"=([\d.e-]+?)\.\..*$", r"=\1", word) for word in words]
     return [first_match(re.sub(r"=(\w[\w.-]*),[^=\]]*$", r"=\1", word)) for word in words]

@@ -4,7 +4,7 @@ Each ends with float32 batches [n, 3, crop, crop], normalised and erased, made o
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 import torchvision.transforms as pil
 from PIL import Image
 from timm.data.loader import create_loader
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
@@ -34,6 +35,8 @@ BUILD = "kenyan13: build the store"
 BATCH = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
+Road = Callable[[], Iterator[Tensor]]  # makes each picture once more: float32 [n, 3, crop, crop]
+
 
 def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSettings, rounds: int) -> list[Figure]:
     """Measure all roads at all crops, in turns, on the same files."""
@@ -46,10 +49,9 @@ def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSetting
                 TORCHVISION: torchvision_v2(pictures, crop, augment),
                 TIMM: timm(files, crop, augment),
                 OURS: ours(pictures, crop, augment),
-                STUDY_DECODE: decode_all(files, crop),
-                BUILD: build_store(files, crop),
             }
-            jobs |= {(name, str(crop)): job for name, job in roads.items()}
+            jobs |= {(name, str(crop)): count(road) for name, road in roads.items()}
+            jobs |= {(STUDY_DECODE, str(crop)): decode_all(files, crop), (BUILD, str(crop)): build_store(files, crop)}
         return measure(jobs, rounds, CPU)
 
 
@@ -84,22 +86,27 @@ def open_rgb(file: Path) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def count(loader: DataLoader[Any]) -> Job:
-    """Return the job of making all the loader's batches."""
-    return lambda: sum(len(pictures) for pictures, _ in loader)
+def count(road: Road) -> Job:
+    """Return the job of making all batches of a road."""
+    return lambda: sum(len(pictures) for pictures in road())
 
 
-def study(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Job:
+def batches(loader: DataLoader[Any]) -> Road:
+    """Return the road that a loader of (pictures, targets) is."""
+    return lambda: (pictures for pictures, _ in loader)
+
+
+def study(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
     """Return the study's training input: torchvision's transforms of Pillow's pictures."""
     steps = [pil.Resize(resize_length(crop)), *views(pil, crop, augment), pil.ToTensor(), *after(pil, augment)]
-    return count(DataLoader(Items(files, open_rgb, pil.Compose(steps)), BATCH))
+    return batches(DataLoader(Items(files, open_rgb, pil.Compose(steps)), BATCH))
 
 
-def torchvision_v2(pictures: Pictures, crop: int, augment: AugmentSettings) -> Job:
+def torchvision_v2(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
     """Return torchvision's v2 transforms of uint8 tensors that are decoded and resized already."""
     tensors = [torch.from_numpy(np.array(pictures.store[row]).transpose(2, 0, 1).copy()) for row in pictures.store_rows]
     steps = [*views(v2, crop, augment), v2.ToDtype(torch.float32, scale=True), *after(v2, augment)]
-    return count(DataLoader(Items(tensors, lambda tensor: tensor, v2.Compose(steps)), BATCH))
+    return batches(DataLoader(Items(tensors, lambda tensor: tensor, v2.Compose(steps)), BATCH))
 
 
 def views(library: Any, crop: int, augment: AugmentSettings) -> list[Any]:
@@ -124,20 +131,21 @@ def after(library: Any, augment: AugmentSettings) -> list[Any]:
     ]
 
 
-def timm(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Job:
+def timm(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
     """Return timm's own loader: a random resized crop where the others have an affine map, which timm lacks."""
     jitter: Any = (*(1 - pair[0] for pair in (augment.brightness, augment.contrast, augment.saturation)), augment.hue)
     items: Any = Items(files, open_rgb, None)
     loader = create_loader(
-        items, (3, crop, crop), BATCH,
+        items, (3, crop, crop), min(BATCH, len(files)),  # it drops a last batch that is not full
+
         is_training=True, use_prefetcher=False, num_workers=0, persistent_workers=False, interpolation="bilinear",
         hflip=augment.horizontal_flip, vflip=augment.vertical_flip, color_jitter=jitter,
         re_prob=augment.erasing.probability, re_mode="const", mean=MEAN, std=STD,
     )  # fmt: skip
-    return count(loader)
+    return batches(loader)
 
 
-def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Job:
+def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
     """Return our training input, with what a training step does on the device."""
     dataset: Any = PictureDataset(pictures, crop, seed=0, augment=augment)
     rows = np.arange(len(dataset))
@@ -145,16 +153,14 @@ def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Job:
     loader: DataLoader[Any] = DataLoader(dataset, BATCH, sampler=sampler, collate_fn=collate)
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
 
-    def job() -> int:
-        done = 0
+    def road() -> Iterator[Tensor]:
         sampler.set_epoch(sampler.epoch + 1)  # other views each time, as the other roads draw them
         for raw in loader:
             finished = normalise(raw.pictures, mean, std)
             erase_and_add_noise(finished, raw.erased, raw.noise, raw.seed, augment)
-            done += len(finished)
-        return done
+            yield finished
 
-    return job
+    return road
 
 
 def decode_all(files: Sequence[Path], crop: int) -> Job:

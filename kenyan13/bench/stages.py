@@ -18,7 +18,7 @@ from kenyan13.model.backbones import build, normalisation
 from kenyan13.model.freezing import Freeze
 from kenyan13.model.optimisation import create_optimizer
 from kenyan13.settings import AugmentSettings, Settings
-from kenyan13.training.run import precision
+from kenyan13.training.device import precision
 
 DECODE, BUILD, AUGMENTATION = "decode and resize", "store build", "augmentation"
 LOADER, STEP, EPOCH = "loader", "model step", "whole epoch"

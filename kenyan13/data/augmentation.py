@@ -4,6 +4,7 @@ The distributions are those of torchvision's ColorJitter, RandomAffine and Rando
 Random numbers are drawn apart from their use, so that a view can be repeated and checked.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from math import cos, exp, log, radians, sin, sqrt, tan
@@ -18,6 +19,10 @@ from kenyan13.data.pictures import Pixels
 from kenyan13.settings import AugmentSettings, ErasingSettings, Fill
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
+Matrix = NDArray[np.float64]
+IDENTITY = np.eye(3, 4)  # of colours: from (red, green, blue, 1) to red, green, blue
+HUE = 3  # its number in View.colour_order
+COLOUR_ORDERS = tuple(permutations(range(4)))
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,9 @@ class View:
         return geometry != (False, False, 0.0, (0.0, 0.0), 1.0, 0.0)
 
 
-COLOUR_ORDERS = tuple(permutations(range(4)))
-
-
 def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
     """Draw a view's parameters. The same generator state gives the same view."""
-    numbers = iter(random.random(13).tolist())  # at once: a call costs more than its numbers
+    numbers: Iterator[float] = iter(random.random(13).tolist())  # at once: a call costs more than its numbers
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * next(numbers)
@@ -109,56 +111,59 @@ def recolour(picture: Pixels, view: View) -> Pixels:
     matrix turns this picture's hues well enough.
     """
     factors = (view.brightness, view.contrast, view.saturation)
-    matrix: NDArray[np.float64] | None = None  # of the steps not applied yet
+    hue = int(view.hue * 255)  # in steps of 8-bit hues, as Pillow and torchvision count them
+    matrix = IDENTITY  # the steps not applied yet
     for step in view.colour_order:
-        if step == HUE and hue_steps(view.hue):
-            turned = hue_matrix(view.hue, picture, IDENTITY if matrix is None else matrix)
+        if step == HUE and hue:
+            turned = hue_matrix(hue, picture, matrix)
             if turned is None:
-                picture = turn_hue(transform(picture, matrix), view.hue)
-            matrix = turned
+                picture, matrix = turn_hue(transform(picture, matrix), hue), IDENTITY
+            else:
+                matrix = turned
         elif step != HUE and factors[step] != 1:
-            matrix = COLOUR_STEPS[step](factors[step], picture, IDENTITY if matrix is None else matrix)
+            matrix = COLOUR_STEPS[step](factors[step], picture, matrix)
             if factors[step] > 1:
-                picture, matrix = transform(picture, matrix), None
+                picture, matrix = transform(picture, matrix), IDENTITY
     return transform(picture, matrix)
 
 
-def transform(picture: Pixels, matrix: NDArray[np.float64] | None) -> Pixels:
-    """Return matrix @ (red, green, blue, 1) of every pixel; the picture itself for None."""
-    return picture if matrix is None else cv2.transform(picture, matrix)  # type: ignore[return-value]
+def transform(picture: Pixels, matrix: Matrix) -> Pixels:
+    """Return matrix @ (red, green, blue, 1) of every pixel, clipped to 0..255."""
+    return picture if matrix is IDENTITY else cv2.transform(picture, matrix)  # type: ignore[return-value]
 
 
-def brighten(factor: float, picture: Pixels, before: NDArray[np.float64]) -> NDArray[np.float64]:
+def brighten(factor: float, picture: Pixels, before: Matrix) -> Matrix:
     """Return the 3x4 colour matrix of factor * x, where x is what the matrix `before` makes of the picture."""
     return factor * before
 
 
-def add_contrast(factor: float, picture: Pixels, before: NDArray[np.float64]) -> NDArray[np.float64]:
+def add_contrast(factor: float, picture: Pixels, before: Matrix) -> Matrix:
     """Return the 3x4 colour matrix of factor * x + (1 - factor) * the mean grey of all x."""
     after = factor * before
     after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(picture)[:3], 1.0))
     return after
 
 
-def saturate(factor: float, picture: Pixels, before: NDArray[np.float64]) -> NDArray[np.float64]:
+def saturate(factor: float, picture: Pixels, before: Matrix) -> Matrix:
     """Return the 3x4 colour matrix of factor * x + (1 - factor) * x's own grey."""
     return factor * before + (1 - factor) * (GREY @ before)
 
 
-def hue_matrix(share: float, picture: Pixels, before: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def hue_matrix(steps: int, picture: Pixels, before: Matrix) -> Matrix | None:
     """Return the 3x4 colour matrix nearest to turning the hue of x, by least squares over a grid of pixels.
 
-    None where it is off by more than a grey level on average. A photograph has few hues, which turn alike by a small
+    None where it is off by more than 0.8 grey levels on average. A photograph has few hues, which turn alike by a small
     angle; through HSV, this step would take longer than all others together.
     """
     stride = max(1, min(picture.shape[:2]) // 24)
-    sample = transform(np.ascontiguousarray(picture[stride // 2 :: stride, stride // 2 :: stride]), before)
-    change = np.subtract(turn_hue(sample, share), sample, dtype=np.float64).reshape(-1, 3)
+    grid = np.ascontiguousarray(picture[stride // 2 :: stride, stride // 2 :: stride])
+    sample = transform(grid, before)
+    change = np.subtract(turn_hue(sample, steps), sample, dtype=np.float64).reshape(-1, 3)
     colours = np.ones((len(change), 4))
     colours[:, :3] = sample.reshape(-1, 3)
     # a grey picture decides less than twelve numbers: with the ridge, what is undecided changes nothing
     solution = np.linalg.solve(colours.T @ colours + np.eye(4), colours.T @ change)
-    if np.abs(colours @ solution - change).mean() > 1:
+    if np.abs(colours @ solution - change).mean() > 0.8:
         return None
     turn = IDENTITY + solution.T
     after = turn[:, :3] @ before
@@ -166,24 +171,16 @@ def hue_matrix(share: float, picture: Pixels, before: NDArray[np.float64]) -> ND
     return after
 
 
-IDENTITY = np.eye(3, 4)
 COLOUR_STEPS = (brighten, add_contrast, saturate)  # by their numbers in View.colour_order
-HUE = 3
 
 
-def hue_steps(share: float) -> int:
-    """Return a share of the colour circle in steps of 8-bit hues, as Pillow and torchvision count them."""
-    return int(share * 255)
-
-
-def turn_hue(picture: Pixels, share: float) -> Pixels:
-    """Turn the hue by a share, -0.5..0.5, of the colour circle."""
+def turn_hue(picture: Pixels, steps: int) -> Pixels:
+    """Turn the hue by steps of 1/256 of the colour circle."""
     coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
     turn = np.zeros(coded.shape[1:], dtype=np.uint8)
-    turn[:, 0] = hue_steps(share) % 256
-    coded.reshape(len(coded), -1)[:] += (
-        turn.ravel()
-    )  # wraps around; whole rows, for NumPy is slow at every third number
+    turn[:, 0] = steps % 256
+    rows = coded.reshape(len(coded), -1)  # for NumPy is slow at every third number
+    rows += turn.ravel()  # wraps around the circle
     return cv2.cvtColor(coded, cv2.COLOR_HSV2RGB_FULL)  # type: ignore[return-value]
 
 
@@ -199,7 +196,7 @@ def warp(picture: Pixels, view: View, crop: int) -> Pixels:
     return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)  # type: ignore[return-value]
 
 
-def source_matrix(view: View, height: int, width: int, crop: int) -> NDArray[np.float64]:
+def source_matrix(view: View, height: int, width: int, crop: int) -> Matrix:
     """Return the 2x3 matrix from pixel indices (x, y) of the crop to pixel indices of the picture.
 
     Forward, relative to the picture's centre: flips, then scale * rotation * shear along x, then translation by whole

@@ -15,6 +15,7 @@ from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.settings import DataSettings, Layout
 
 PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, beside one a class
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
     "data.root=DIR if it lies elsewhere, data=folder data.root=DIR for one folder a class",
@@ -86,7 +87,7 @@ def check_names(labelled: Catalogue) -> None:
     """Raise UserError for a single class, and for names that would make the files of a run ambiguous or unwritable."""
     if len(labelled.classes) < 2:
         raise UserError(f"All pictures are of one class, {shorten(labelled.classes)}.", "two or more are needed")
-    reserved = {"id", "target", "predicted"} & set(labelled.classes)
+    reserved = RESERVED & set(labelled.classes)
     if reserved:
         raise UserError(
             f"A class cannot be named {shorten(sorted(reserved))}: a run's predictions have columns of that name.",

@@ -19,6 +19,7 @@ from kenyan13.data.catalogue import Catalogue, Source, read
 from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, Order, epoch_order, generator
 from kenyan13.data.split import split
+from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import Store, open_store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
@@ -63,6 +64,11 @@ class Pictures:
     store: Store
     store_rows: NDArray[np.int64]
 
+    def of_classes(self) -> "Pictures":
+        """Return the pictures that are of one of the catalogue's classes."""
+        rows = np.flatnonzero(self.catalogue.labels() >= 0)
+        return Pictures(self.catalogue.take(rows), self.store, self.store_rows[rows])
+
 
 class PictureDataset(Dataset[Sample]):
     """Views of pictures: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
@@ -104,6 +110,11 @@ def collate(samples: Sequence[Sample]) -> RawBatch:
 class PictureData(LightningDataModule):
     """Training, validation and test pictures of one run.
 
+    Of one stage of a two-stage classifier, training pictures are those of its classes. Validation pictures are those
+    of all classes, as the stages are put together by them; those of no class of the stage have the target -1 and count
+    in no figure, `validation_pictures` is the number of the others. The split is made before the stages are taken
+    (study, E. Two stages).
+
     Reading, splitting and decoding happen at once: after construction it is known that every picture can be read.
     Raises UserError for data that cannot be used.
     """
@@ -115,25 +126,29 @@ class PictureData(LightningDataModule):
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
         self.source: Source = read(settings.data)
         train, validation = split(self.source, settings.data)
-        self.classes = train.classes
+        self.classes = stage_classes(train.classes, settings.data.groups, settings.data.stage)
         test = self.source.test if settings.data.test else None
         if settings.data.test and test is None:
             raise UserError(f"The data in {settings.data.root} has no test pictures.", "leave out data.test=true")
         opened = self.open([train, validation] if test is None else [train, validation, test])
-        self.train, self.validation = opened[:2]
+        self.train, self.validation = opened[0].of_classes(), opened[1]
         self.test = None if test is None else opened[2]
         labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
-        self.class_counts = np.bincount(labels, minlength=len(self.classes))
+        self.class_counts = np.bincount(labels[labels >= 0], minlength=len(self.classes))
+        self.validation_pictures = int((self.validation.catalogue.labels() >= 0).sum())
         empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]
         if empty:
             raise UserError(f"No picture is left of {shorten(empty)}.", "repair them, or take these classes out")
         if len(self.train.catalogue) < 2:
             raise UserError("There are fewer than two training pictures.", "add pictures to the data")
-        if not len(self.validation.catalogue):
+        if not self.validation_pictures:
             raise UserError("There are no validation pictures that can be read.", "repair them, or add others")
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Pictures]:
-        """Open one store for all catalogues; pictures that cannot be read stop the run, or are left out."""
+        """Open one store for all catalogues; pictures that cannot be read stop the run, or are left out.
+
+        The stage that the settings name is taken last: all stages open the same pictures, and so share a store.
+        """
         paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
         place = {path: row for row, path in enumerate(paths)}
         store = open_store(paths, resize_length(self.crop), Path(self.settings.data.cache).expanduser())
@@ -143,7 +158,8 @@ class PictureData(LightningDataModule):
         opened = []
         for catalogue in catalogues:
             kept = catalogue.take([row for row, path in enumerate(catalogue.paths) if path not in bad])
-            opened.append(Pictures(kept, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
+            view = stage_view(kept, self.settings.data.groups, self.settings.data.stage)
+            opened.append(Pictures(view, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
         return opened
 
     def report_bad(self, catalogues: Sequence[Catalogue], bad: dict[Path, str]) -> None:

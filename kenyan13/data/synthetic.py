@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from kenyan13.data.kenyanfood13 import TRAIN_ROWS
@@ -18,13 +19,6 @@ README = """These pictures are synthetic: drawn by a program (kenyan13/data/synt
 They are NOT photographs and NOT part of KenyanFood13; they only follow its classes, their proportions and its layout.
 They show that the software works. An accuracy on them says nothing about the accuracy on photographs of food."""
 ODD_EVERY = 40  # one file in so many is stored with alpha, in grey or turned, as a few of the photographs are
-
-
-def draw_if_missing(data: DataSettings) -> None:
-    """Draw the demo's pictures where the settings ask for them and they are not there yet."""
-    root = Path(data.root).expanduser()
-    if data.layout is Layout.demo and not root.exists():
-        draw_dataset(root)
 
 
 def draw(dish: str, rng: np.random.Generator) -> Image.Image:
@@ -76,6 +70,17 @@ def shuffled_classes(number: int, rng: np.random.Generator) -> list[str]:
     """Return `number` class names in random order, as many of each as class_counts says where there are enough."""
     counts = class_counts(max(number, len(TRAIN_ROWS)))
     return [str(name) for name in rng.permutation(np.repeat(list(counts), list(counts.values())))][:number]
+
+
+def draw_if_missing(data: DataSettings) -> None:
+    """Draw the demo where the settings ask for it and it is not there; of several runs, one draws and others wait."""
+    root = Path(data.root).expanduser()
+    if data.layout is not Layout.demo or root.exists():
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.parent / f".{root.name}.lock"):
+        if not root.exists():
+            draw_dataset(root)
 
 
 def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 13) -> None:

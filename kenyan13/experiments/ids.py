@@ -4,7 +4,7 @@ An id is group, set, experiment. A group's file gives settings at four depths, e
 groups share (all.yaml), what the group shares (`all`), its sets (B's first is BA), their experiments (BA's first is
 BAA). Experiments are a list, the group's or a set's own, or one setting that is varied: {vary: KEY, over: VALUES}. A
 key is a config group with a choice (model: resnet18) or a setting with a value (optim.lr: 1e-4); `label` is a part of
-the name, `needs` the part of kenyan13 without which the experiment cannot run.
+the name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,6 @@ from kenyan13.ranges import expand
 
 FILES = Path(__file__).parent / "groups"
 GROUPS = tuple("ABCDEFGH")
-# What experiments may need that is not there yet, in words.
-NOT_BUILT = {
-    "stage_view": "pictures filtered and relabelled for one stage",
-    "cascade": "the two stages put together",
-}
 Level = Mapping[str, Any]
 
 
@@ -37,7 +32,6 @@ class Experiment:
     id: str
     name: str  # with the id, as in CBC_EfficientNetB4_PT5: the run's folder
     settings: Mapping[str, Any]  # config group -> choice, dotted setting -> value
-    needs: str | None
 
     def choices(self) -> dict[str, str]:
         """Return config group -> choice."""
@@ -73,11 +67,10 @@ def read_group(group: str, definition: Level, shared: Level) -> Iterator[Experim
         for letter, one in zip(ascii_uppercase, ones, strict=False):
             levels = (shared, definition["all"], in_set, one)
             merged = {key: value for level in levels for key, value in level.items()}
-            needs = merged.pop("needs", None)
             merged.pop("label", None)
             id_ = group + set_letter + letter
             name = "_".join([id_, *(level["label"] for level in levels if "label" in level)])
-            yield Experiment(id_, name, merged, needs)
+            yield Experiment(id_, name, merged)
 
 
 def axis(experiments: Any) -> list[Level]:
@@ -114,15 +107,6 @@ def find(**wanted: Any) -> list[str]:
     return [
         id_ for id_, one in experiments().items() if all(one.settings.get(key) == value for key, value in pairs.items())
     ]
-
-
-def refuse_unbuilt(id_: str) -> None:
-    """Raise UserError for an experiment that needs a part of kenyan13 that is not there yet."""
-    needs = experiment(id_).needs
-    if needs is not None:
-        raise UserError(
-            f"Experiment {id_} needs {NOT_BUILT[needs]}: not built yet.", "what can be run: kenyan13 study list"
-        )
 
 
 class SharedNode(ConfigNode):

@@ -19,7 +19,10 @@ from kenyan13.settings import OptimSettings, ScheduleSettings
 
 
 class Predictions(NamedTuple):
-    """Predictions in catalogue order; rows: int64 [n]; targets: int64 [n]; probabilities: float32 [n, classes]."""
+    """Predictions in catalogue order.
+
+    rows: int64 [n]; targets: int64 [n], -1 for no class; probabilities: float32 [n, classes].
+    """
 
     rows: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -30,7 +33,8 @@ class Classifier(LightningModule):
     """Trains `network` (pictures -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
 
     Logs train_loss (mean over the epoch's pictures), val_loss (plain cross entropy whatever the weights, so that runs
-    compare), val_accuracy (micro) and val_macro_f1. After validation, `predictions` holds what they were computed from.
+    compare), val_accuracy (micro) and val_macro_f1. Pictures of no class (target -1) do not count in these. After
+    validation, `predictions` holds what was predicted for all pictures.
     """
 
     def __init__(
@@ -76,10 +80,12 @@ class Classifier(LightningModule):
         # Processes get equally many pictures, some of them twice; in catalogue order the sums do not depend on that.
         unique, first = np.unique(rows.cpu().numpy(), return_index=True)
         targets, logits = targets[first], logits[first]
+        known = targets >= 0
+        counted = logits[known], targets[known]
         figures = {
-            "val_loss": F.cross_entropy(logits, targets),
-            "val_accuracy": multiclass_accuracy(logits, targets, len(self.classes), average="micro"),
-            "val_macro_f1": multiclass_f1_score(logits, targets, len(self.classes), average="macro"),
+            "val_loss": F.cross_entropy(*counted),
+            "val_accuracy": multiclass_accuracy(*counted, len(self.classes), average="micro"),
+            "val_macro_f1": multiclass_f1_score(*counted, len(self.classes), average="macro"),
         }
         self.log_dict(figures)
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())

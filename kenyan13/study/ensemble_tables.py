@@ -35,7 +35,7 @@ def ensembles_of_models(models: Sequence[Path]) -> Table:
 
 
 def ensembles_of_seeds(seeds: Sequence[Path]) -> Table:
-    """H2: the seeds combined, on pictures that runs were not trained on and on the test pictures. seeds: all folders."""
+    """H2: the seeds combined, on pictures that runs had not seen and on the test pictures. seeds: all folders."""
     columns = [
         Column("method", "method"), Column("unseen", "unseen pictures %", 2),
         Column("changed", "test answers changed %", 2), Column("board_study", "study's public board %", 2),

@@ -12,7 +12,7 @@ from kenyan13.experiments.ids import experiments
 from kenyan13.settings import Settings, run_directory
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
-from kenyan13.study.tables import Column, Table, Value, compared, comparison, number, triple
+from kenyan13.study.tables import Column, Table, Value, compared, comparison, number, triple, within_noise
 from kenyan13.training.directory import CASCADE, METRICS, SHEETS, Result, read_result
 
 Runs = dict[str, tuple[str, Path]]  # id -> the study's name, folder of our run
@@ -140,21 +140,20 @@ def group_e(overrides: Sequence[str]) -> list[Table]:
     composed = runs.pop("EAE")
     table = comparison("E1", "two stages", runs)
     file = composed[1] / CASCADE
-    figures = json.loads(file.read_text()) if file.exists() else {}
+    figures = json.loads(file.read_text()) if file.exists() else None
+    blank: list[Value] = [None] * 3
     for gating, study in (("hard", number(reference()["EAE"]["accuracy"])), ("soft", None)):
-        ours = 100 * figures[gating]["accuracy"] if figures else None
-        name = f"{composed[0]}, {gating} gating"
-        blank = [None] * 3
-        table.rows.append(["EAE", name, *blank, *triple(ours, study), "" if figures else "missing", *blank])
+        accuracies = triple(100 * figures["gating"][gating]["accuracy"] if figures else None, study)
+        noise = within_noise(accuracies, figures["pictures"]) if figures else "missing"
+        table.rows.append(["EAE", f"TwoStage, {gating} gating", *blank, *accuracies, noise, *blank])
     return [table]
 
 
 def group_f(overrides: Sequence[str]) -> list[Table]:
     """F1: from scratch."""
     table = comparison("F1", "from scratch", runs_of("F", overrides))
-    table.notes.append(
-        f"The study's FBA: about {reference_tables()['F']['FBA_accuracy_after_160_epochs_about']:.0f} %."
-    )
+    about = reference_tables()["F"]["FBA_accuracy_after_160_epochs_about"]
+    table.notes.append(f"The study's FBA: about {about:.0f} % after 160 epochs.")
     return [table]
 
 

@@ -47,19 +47,22 @@ def in_words(one: Experiment) -> str:
         words.append(f"augment {has['augment']}")
     if has["balance"] != "weighted_sampler":
         words.append({"none": "no balance"}.get(has["balance"], has["balance"].replace("_", " ")))
-    for key, said in (("data.subset", "{} pictures"), ("data.workers", "{} workers"), ("seed", "seed {}")):
+    for key, said in (
+        ("data.subset", "{} pictures"),
+        ("data.workers", "{} workers"),
+        ("seed", "seed {}"),
+        ("data.stage", "stage {}"),
+    ):
         if key in has and (key, has[key]) != ("seed", 42):
             words.append(said.format(has[key]))
     return ", ".join(words)
 
 
 def state(one: Experiment, runs: Path) -> str:
-    """Return how far an experiment is in the folder of runs: a State's words, or not built yet.
+    """Return how far an experiment is in the folder of runs: a State's words.
 
     A folder of its name that does not say in its config.yaml that it is this experiment is another run.
     """
-    if one.needs is not None:
-        return "not built yet"
     config = runs / one.name / "config.yaml"
     if not config.exists():
         return "not started"

@@ -23,8 +23,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from kenyan13.configuration import read_config
-from kenyan13.errors import BusyError, UserError, shorten
+from kenyan13.configuration import load_settings, read_config
+from kenyan13.errors import BusyError, UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.settings import Settings, decisive, plain
 
@@ -127,6 +127,20 @@ def differing_settings(folder: Path, settings: Settings) -> list[str]:
     here, there = dict(flatten(decisive(settings))), dict(flatten(saved))  # type: ignore[arg-type]
     del here["data.root"]  # the same pictures may lie elsewhere: they are known by their contents
     return [f"{key}={there.get(key)} there, {value} now" for key, value in here.items() if there.get(key) != value]
+
+
+def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a run's settings, with `key=value` overrides on top.
+
+    Raises UserError when the folder is no run directory, or an override does not fit.
+    """
+    if not (folder / CONFIG).is_file():
+        others = [child.name for child in folder.parent.glob("*") if (child / CONFIG).is_file()]
+        raise UserError(
+            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
+            f"runs in {folder.parent}: {shorten(sorted(others)) or 'none'}",
+        )
+    return load_settings(folder / CONFIG, overrides)
 
 
 def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:

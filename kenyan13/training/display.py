@@ -35,7 +35,7 @@ def print_start(
     model, freeze = settings.model, settings.freeze
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
-    train, validation = len(data.train.catalogue), len(data.validation.catalogue)
+    train, validation = len(data.train.catalogue), data.validation_pictures
     console.print(f"{train:,} training and {validation:,} validation pictures of {len(data.classes)} classes")
     table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
     table.add_column("parameters", justify="right")
@@ -111,6 +111,7 @@ def quiet_libraries() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     hints = (
         "does not have many workers",
+        "This DataLoader will create",
         "number of training batches",
         "in eval mode at the start",
         "LeafSpec",

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
-from kenyan13.configuration import load_settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.catalogue import Catalogue, pictures_below, read
 from kenyan13.data.datamodule import PictureData, Pictures
 from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
-from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.data.stages import stage_view
+from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
 from kenyan13.model.classifier import Classifier
@@ -44,13 +44,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
 
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
     """
-    if not (folder / directory.CONFIG).is_file():
-        others = [child.name for child in folder.parent.glob("*") if (child / directory.CONFIG).is_file()]
-        raise UserError(
-            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
-            f"runs in {folder.parent}: {shorten(sorted(others)) or 'none'}",
-        )
-    settings = load_settings(folder / directory.CONFIG, overrides)
+    settings = directory.read_settings(folder, overrides)
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
         raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.checkpoints=true")
@@ -116,13 +110,15 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
 
 
 def test_pictures(run: Run) -> Catalogue:
-    """Return the test pictures of the run's data set. Raises UserError when it has none."""
-    test = read(run.settings.data).test
+    """Return the test pictures of the run's data set, in the run's classes. Raises UserError when it has none."""
+    chosen = run.settings.data
+    test = read(chosen).test
     if test is None or not len(test):
         raise UserError(
-            f"The data in {run.settings.data.root} has no test pictures.",
+            f"The data in {chosen.root} has no test pictures.",
             "the competition's layout lists them in test.csv, the folder layout has them in test/",
         )
+    test = stage_view(test, chosen.groups, chosen.stage)
     check_classes(run, test.classes)
     return test
 

@@ -56,14 +56,15 @@ def write_predictions(
     classes: Sequence[str],
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    name: str = VALIDATION,
 ) -> None:
     """Write predictions.csv: one row a validation picture, its class by name, what was predicted, the probabilities.
 
-    targets: positions in classes; -1 for a picture of none of them, whose target is left empty.
+    targets: positions in classes; -1 for a picture of none of them, whose target is left empty. name: another file's.
     """
     table = probability_table(ids, classes, probabilities)
     table.insert(1, "target", np.array([*classes, ""])[targets])
-    write_table(folder / VALIDATION, table)
+    write_table(folder / name, table)
 
 
 def write_test_predictions(

@@ -103,10 +103,10 @@ def fit(
             draw_graph(trainer, network, settings.model.crop)
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        if not trainer.interrupted:
-            raise
-        raise KeyboardInterrupt from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        raise  # of submitit, when Slurm wants the node back: the run is queued again
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     ended = stop.reason() or f"trainer.max_epochs={settings.trainer.max_epochs}"
@@ -191,7 +191,7 @@ def summarise(
         overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
         seconds=round(sum(history.column("seconds")), 1),
         train_pictures=len(data.train.catalogue),
-        validation_pictures=len(data.validation.catalogue),
+        validation_pictures=data.validation_pictures,
         parameters=total,
         trainable_parameters=trainable,
         device=str(device),

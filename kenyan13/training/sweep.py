@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.settings import Settings, decisive, run_directory
+from kenyan13.settings import Settings, Task, decisive, run_directory
 from kenyan13.terminal import align
 from kenyan13.training.directory import State, differing_settings, read_result, read_state
 from kenyan13.training.predictions import TEST
@@ -56,27 +56,29 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings]], named: Collection[
         folder = run_directory(settings)
         if folder in planned and decisive(planned[folder].settings) != decisive(settings):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
-        planned.setdefault(folder, Planned(job, settings, folder, intent(settings, folder, named)))
+        planned.setdefault(folder, Planned(job, settings, folder, intent(job, settings, folder, named)))
     return list(planned.values())
 
 
-def intent(settings: Settings, folder: Path, named: Collection[str]) -> str:
+def intent(job: Sequence[str], settings: Settings, folder: Path, named: Collection[str]) -> str:
     """Return in words what will be done about a run."""
     state = read_state(folder)
     if state is State.finished and differing_settings(folder, settings):
         return NEXT[State.not_started]  # and will be refused by its own words
     if state is State.finished and settings.data.test and not (folder / TEST).exists():
         return NEXT[State.interrupted]
+    chosen = [word.removeprefix("experiment=") for word in job if word.startswith("experiment=")]
     too_many = (settings.data.workers or 0) > available_cores()
-    if too_many and state is not State.finished and settings.experiment and settings.experiment not in named:
+    if too_many and state is not State.finished and chosen and chosen[-1] not in named:
         return SKIPPED
     return NEXT[state]
 
 
 def runs_after(folder: Path) -> list[Settings]:
-    """Return the settings of the runs that this process makes after the one in `folder`."""
+    """Return the settings of the runs that this process trains after the one in `folder`."""
     places = [place for place, one in enumerate(in_this_process) if one.folder == folder]
-    return [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
+    later = [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
+    return [settings for settings in later if settings.task is Task.train]
 
 
 def print_plan(planned: Sequence[Planned]) -> None:
@@ -89,6 +91,8 @@ def print_plan(planned: Sequence[Planned]) -> None:
     width = max(len(str(one.folder)) for one in planned)
     for one in planned:
         console.print(f"  {one.folder!s:<{width}}  {one.intent}")
+    if any(one.intent == SKIPPED for one in planned):
+        console.print(f"This machine has {available_cores()} cores; to time more workers, name the ids: experiment=ACP")
     console.print()
 
 

@@ -4,6 +4,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image, ImageOps
 from kenyan13.data import synthetic
 from kenyan13.data.kenyanfood13 import TRAIN_ROWS
 from kenyan13.data.plates import LAYERS, SIDES
-from kenyan13.data.synthetic import class_counts, draw_dataset
+from kenyan13.data.synthetic import class_counts, draw_dataset, draw_if_missing
 from kenyan13.errors import UserError
+from kenyan13.settings import DataSettings, Layout
 
 CLASSES = (
     "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"
@@ -156,3 +158,18 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         draw_dataset(tmp_path / "demo", 13, 1)
     assert not any(tmp_path.iterdir())
+
+
+def test_runs_that_start_together_draw_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = []
+
+    def draw(root: Path) -> None:
+        drawings.append(root)
+        sleep(0.2)
+        root.mkdir()
+
+    monkeypatch.setattr(synthetic, "draw_dataset", draw)
+    with ThreadPoolExecutor(3) as pool:
+        demo = DataSettings(layout=Layout.demo, root=str(tmp_path / "new" / "demo"))
+        list(pool.map(draw_if_missing, [demo] * 3))
+    assert drawings == [tmp_path / "new" / "demo"]

@@ -118,6 +118,22 @@ def test_validation_counts_every_picture_once(
     assert validated.outputs == []
 
 
+def test_pictures_of_no_class_are_predicted_but_do_not_count(logits: Tensor, targets: Tensor) -> None:
+    marked = targets.clone()
+    marked[::3] = -1
+    validated = classifier(Scale())
+    figures = trainer().validate(validated, loader(logits, marked, range(53), 10), verbose=False)[0]
+    known = marked >= 0
+    assert figures == {
+        "val_loss": pytest.approx(F.cross_entropy(logits[known], targets[known]).item(), rel=1e-5),
+        "val_accuracy": pytest.approx(accuracy_score(targets[known], logits[known].argmax(1))),
+        "val_macro_f1": pytest.approx(f1_score(targets[known], logits[known].argmax(1), average="macro")),
+    }
+    assert validated.predictions is not None
+    assert validated.predictions.targets.tolist() == marked.tolist()
+    assert validated.predictions.probabilities.shape == (53, 5)
+
+
 def test_macro_f1_leaves_out_classes_that_are_nowhere() -> None:
     logits, targets = torch.eye(5)[[0, 0, 1, 2]], torch.tensor([0, 1, 1, 2])
     figures = trainer().validate(classifier(Scale()), loader(logits, targets, range(4), 2), verbose=False)[0]

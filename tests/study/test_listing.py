@@ -38,7 +38,9 @@ def test_a_row_says_settings_and_reference_values(tmp_path: Path) -> None:
     assert rows["CBC"] == ("EfficientNetB4_PT5", words, "0.601", "82.03", "not started")
     (row,) = list_rows("FBA", tmp_path)
     assert row[2:5] == ("small_cnn pt5, adam 1e-05, plateau, 500 epochs, stop on loss, balanced sampler", "-", "-")
-    assert list_rows("EAA", tmp_path)[0][-1] == "not built yet"
+    (stage,) = list_rows("EAB", tmp_path)
+    assert stage[2].endswith("100 epochs, stop on loss, stage group1")
+    assert stage[-1] == "not started"
     assert reference()["HAN"]["accuracy"] == "84.02"
 
 

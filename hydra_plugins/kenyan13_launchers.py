@@ -1,0 +1,147 @@
+"""Hydra's launchers for `python train.py -m hydra/launcher=...`, made to report a killed run like any other failure.
+
+The plugins' own launchers raise for it, and what the other runs came to is lost; submitit's local one also starts all
+runs of a sweep at once. The presets in conf/hydra/launcher have the names of the plugins' own and choose these instead.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from shutil import which
+from time import sleep
+from typing import Any, cast
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
+from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
+
+from kenyan13.devices import PARENTS_GPUS
+from kenyan13.errors import UserError
+
+GENERIC = (
+    "name", "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "stderr_to_stdout",
+)  # fmt: skip
+
+
+@dataclass
+class LocalRunsConf(LocalQueueConf):  # type: ignore[misc]
+    """What can be set of LocalRuns."""
+
+    n_jobs: int = 1
+
+
+class RoomForPresets(SearchPathPlugin):
+    """Renames the plugins' own presets: joblib to joblib_plugin, from which ours inherits, and so on.
+
+    Hydra would check ours against those of the same name, and warn of doing so. This hook is the first moment at which
+    all plugins have registered theirs.
+    """
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Rename, and leave the search path as it is."""
+        presets: Any = ConfigStore.instance().repo["hydra"]["launcher"]
+        for name in ("joblib", "submitit_local", "submitit_slurm"):
+            if f"{name}.yaml" in presets:
+                inherited = f"{name}_plugin.yaml"
+                presets[inherited] = replace(presets.pop(f"{name}.yaml"), name=inherited)
+        ConfigStore.instance().store("submitit_local_plugin", LocalRunsConf, group="hydra/launcher")
+
+
+class JoblibRuns(JoblibLauncher):  # type: ignore[misc]
+    """`n_jobs` runs at the same time, in processes that take one run after the other."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs. Raises UserError where a process was killed: joblib then ends the others."""
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        try:
+            return super().launch(job_overrides, initial_job_idx)  # type: ignore[no-any-return]
+        except TerminatedWorkerError as error:
+            raise UserError(
+                "A process of the sweep was killed, perhaps for want of memory, and with it all others.",
+                "the same command goes on; with fewer runs at once: hydra.launcher.n_jobs=1",
+                "hydra/launcher=submitit_local keeps the others when one is killed",
+            ) from error
+
+
+class LocalRuns(LocalLauncher):  # type: ignore[misc]
+    """A process a run on this machine, `n_jobs` at the same time."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs; one that is killed is a failed one."""
+        import submitit
+
+        at_once = max(1, self.params["n_jobs"])
+        os.environ[PARENTS_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")  # which submitit is about to clear
+        executor = submitit.AutoExecutor(folder=self.params["submitit_folder"], cluster="local")
+        executor.update_parameters(**{key: self.params[key] for key in GENERIC if key in self.params})
+        jobs: list[Any] = []
+        for arguments in call_arguments(job_overrides, initial_job_idx):
+            while sum(not job.done() for job in jobs) >= at_once:
+                sleep(0.2)
+            jobs.append(executor.submit(self, *arguments))
+            announce(jobs[-1], len(jobs), job_overrides)
+        return [outcome(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
+
+
+class SlurmRuns(SlurmLauncher):  # type: ignore[misc]
+    """A Slurm job a run: one array, `array_parallelism` of it at the same time."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submit all jobs and wait for them; one that is killed is a failed one. Raises UserError without Slurm."""
+        if which("sbatch") is None or which("srun") is None:
+            raise UserError(
+                "There is no Slurm here: sbatch or srun is not found.",
+                "run this on a login node of the cluster",
+                "on one machine: hydra/launcher=joblib",
+            )
+        arguments = call_arguments(job_overrides, initial_job_idx)
+        jobs = self.executor().map_array(self, *zip(*arguments, strict=True))
+        for number, job in enumerate(jobs, 1):
+            announce(job, number, job_overrides)
+        return [outcome(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
+
+    def executor(self) -> Any:
+        """Return submitit's executor with the preset's parameters."""
+        import submitit
+
+        given = dict(self.params)
+        folder, times = given.pop("submitit_folder"), given.pop("max_num_timeout")
+        executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=times)
+        executor.update_parameters(**{key if key in GENERIC else f"slurm_{key}": given[key] for key in given})
+        return executor
+
+
+def call_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[tuple[Any, ...]]:
+    """Return what submitit's processes call the launcher with, for each job."""
+    state = Singleton.get_state()
+    return [
+        (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", state)
+        for number, overrides in enumerate(job_overrides, first)
+    ]
+
+
+def announce(job: Any, number: int, job_overrides: Sequence[Sequence[str]]) -> None:
+    """Say which run a job is, and where its log will be: nothing of it is seen here otherwise."""
+    common = set(job_overrides[0]).intersection(*job_overrides) if len(job_overrides) > 1 else set()
+    words = " ".join(word for word in job_overrides[number - 1] if word not in common)
+    print(f"run {number} of {len(job_overrides)}: {words}  log: {job.paths.stdout}", flush=True)
+
+
+def outcome(job: Any, overrides: Sequence[str]) -> JobReturn:
+    """Wait for a job of submitit's and return what came of it; a killed one has failed."""
+    from submitit.core.utils import UncompletedJobError
+
+    try:
+        return cast(JobReturn, job.results()[0])
+    except UncompletedJobError:
+        failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+        failed.return_value = UserError(
+            f"The run was killed; its log: {job.paths.stdout}", "the same command goes on with it"
+        )
+        return failed

@@ -1,0 +1,91 @@
+"""Commands of the two-stage classifier: groups proposes which classes to put together, cascade puts stages together."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kenyan13.cli.app import RunFolder, app
+from kenyan13.cli.matrix import matrix_lines
+from kenyan13.errors import UserError
+
+if TYPE_CHECKING:
+    from kenyan13.study.cascade import Composed
+
+
+@app.command(epilog="Example:  kenyan13 groups runs/demo")
+def groups(
+    run: RunFolder,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Mutual confusion above which classes are put together.")
+    ] = None,
+) -> None:
+    """Propose groups of classes that a run confuses, for a two-stage classifier."""
+    from kenyan13.study import grouping
+    from kenyan13.study.cascade import labelled_confusion
+    from kenyan13.training.directory import read_settings
+    from kenyan13.training.predictions import read_predictions
+
+    stage = read_settings(run).data.stage
+    if stage is not None:
+        raise UserError(f"{run} is a run of data.stage={stage}.", "give a run of all classes, without data.stage")
+    threshold = grouping.THRESHOLD if threshold is None else threshold
+    saved = read_predictions(run)
+    known = saved.targets >= 0
+    matrix = labelled_confusion(saved.targets[known], saved.probabilities[known].argmax(axis=1), saved.classes)
+    order = grouping.reorder(matrix.to_numpy())
+    found = grouping.propose_groups(matrix.to_numpy(), threshold)
+    print("Rows are targets, columns are answers; classes that are confused stand beside each other.\n")
+    print("\n".join(matrix_lines(matrix.iloc[order, order])))
+    if found:
+        print(
+            f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n"
+        )
+        print(grouping.as_setting(grouping.name_groups(found, saved.classes)))
+    else:
+        print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
+
+
+@app.command(epilog="Example:  kenyan13 cascade runs/first runs/greens runs/meats --output runs/two_stages")
+def cascade(
+    stages: Annotated[
+        list[Path], typer.Argument(metavar="STAGE1 STAGE2...", help="The runs of all stages, in any order.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Put the stages of a two-stage classifier together, on the validation pictures that all have predicted."""
+    from kenyan13.study.cascade import compose, read_stages, summary, write_cascade
+    from kenyan13.training.directory import CONFIG
+
+    if output is not None and (output / CONFIG).exists():
+        raise UserError(f"{output} is the folder of a run, with predictions of its own.", "choose another --output")
+    composed = compose(read_stages(stages))
+    if output is not None:
+        write_cascade(output, composed)
+    if as_json:
+        print(json.dumps(summary(composed), indent=2, ensure_ascii=False))
+    else:
+        print_composed(composed)
+        if output is not None:
+            print(f"\nWritten: {output}")
+
+
+def print_composed(composed: "Composed") -> None:
+    """Print the figures of both gatings, and all confusion matrices."""
+    print(f"{len(composed.ids):,} validation pictures of {len(composed.classes)} classes\n")
+    print(f"{'':<12}  accuracy  standard error  macro F1")
+    for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
+        print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")
+    titled = {
+        "Stage 1": composed.stage1,
+        **{f"Stage 2, pictures sent to {group}": matrix for group, matrix in composed.stage2.items()},
+        "Hard gating": composed.hard.confusion,
+        "Soft gating": composed.soft.confusion,
+    }
+    for title, matrix in titled.items():
+        print(f"\n{title} (rows are targets, columns are answers)\n")
+        print("\n".join(matrix_lines(matrix)))

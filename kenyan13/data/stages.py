@@ -1,0 +1,82 @@
+"""Views of the pictures for a two-stage classifier (study, E. Two stages).
+
+Classes that look alike are put into groups. The first stage tells the groups and the other classes apart; a second
+stage for each group tells its members apart. Pictures of no class of a stage have the target -1 in its view.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kenyan13.data.catalogue import RESERVED, Catalogue
+from kenyan13.errors import UserError, did_you_mean, shorten
+
+FIRST = "first"  # the value of data.stage that is no group
+# Group names become columns of predictions.csv and parts of file names: confusion_GROUP.csv beside confusion_hard.csv.
+NOT_GROUPS = {FIRST, "hard", "soft", "stage1", *RESERVED}
+Groups = Mapping[str, Sequence[str]]
+
+
+def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catalogue:
+    """Return the same pictures with the classes and targets of a stage; -1 for pictures of none of its classes.
+
+    groups: name -> classes; stage: None (the catalogue as it is), FIRST, or a group's name. Raises UserError as
+    `stage_classes` does.
+    """
+    classes = stage_classes(catalogue.classes, groups, stage)
+    if stage is None or catalogue.targets is None:
+        return Catalogue(catalogue.ids, catalogue.paths, catalogue.targets, classes)
+    place = {name: target for target, name in enumerate(classes)}
+    if stage == FIRST:
+        place |= {member: place[group] for group, members in groups.items() for member in members}
+    new_targets = np.array([place.get(name, -1) for name in catalogue.classes], dtype=np.int64)
+    return Catalogue(catalogue.ids, catalogue.paths, new_targets[catalogue.targets], classes)
+
+
+def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> tuple[str, ...]:
+    """Return the classes of a stage, given those of the data.
+
+    First stage: the classes in no group in the data's order, then the groups in theirs. Group: its members in the
+    data's order. Raises UserError for an unknown stage, for groups that `check_groups` refuses, and where the first
+    stage would have a single class.
+    """
+    check_groups(classes, groups)
+    if stage is None:
+        return tuple(classes)
+    if stage == FIRST and groups:
+        grouped = {member for members in groups.values() for member in members}
+        first = (*(name for name in classes if name not in grouped), *groups)
+        if len(first) < 2:
+            raise UserError(f"All classes are in {first[0]}: the first stage has nothing to tell apart.", HOW)
+        return first
+    if stage in groups:
+        return tuple(name for name in classes if name in groups[stage])
+    known = [FIRST, *groups] if groups else []
+    raise UserError(
+        f"There is no data.stage={stage}.{did_you_mean(stage, known)}",
+        f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}",
+    )
+
+
+HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
+
+
+def check_groups(classes: Sequence[str], groups: Groups) -> None:
+    """Raise UserError for members that are no classes, for a class in two groups, and for impossible groups."""
+    for name, members in groups.items():
+        if name in NOT_GROUPS or name in classes or "/" in name or not name:
+            raise UserError(f"A group cannot be named '{name}'.", "choose a name that is no class and has no /")
+        unknown = [member for member in members if member not in classes]
+        if unknown:
+            raise UserError(
+                f"data.groups: {name} has members that are no classes: {shorten(unknown)}."
+                f"{did_you_mean(unknown[0], classes)}",
+                f"classes: {shorten(classes, 20)}",
+            )
+        if len(set(members)) < 2:
+            raise UserError(f"data.groups: {name} has fewer than two classes.", "give it two or more, or leave it out")
+    counts = Counter(member for members in groups.values() for member in members)
+    repeated = [member for member, count in counts.items() if count > 1]
+    if repeated:
+        raise UserError(f"data.groups names {shorten(repeated)} more than once.", "a class goes into one group only")
