@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from kenyan13.bench.pictures import stored
-from kenyan13.bench.timing import CPU, Figure, Job, measure, one_core
+from kenyan13.bench.timing import CPU, Effort, Figure, Job, measure, one_core
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
 from kenyan13.data.datamodule import PictureDataset, Pictures, collate
 from kenyan13.data.pictures import load, resize_length
@@ -38,7 +38,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 Road = Callable[[], Iterator[Tensor]]  # makes each picture once more: float32 [n, 3, crop, crop]
 
 
-def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSettings, rounds: int) -> list[Figure]:
+def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSettings, effort: Effort) -> list[Figure]:
     """Measure all roads at all crops, in turns, on the same files."""
     with one_core(), tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache:
         jobs: dict[tuple[str, str], Job] = {}
@@ -52,7 +52,7 @@ def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSetting
             }
             jobs |= {(name, str(crop)): count(road) for name, road in roads.items()}
             jobs |= {(STUDY_DECODE, str(crop)): decode_all(files, crop), (BUILD, str(crop)): build_store(files, crop)}
-        return measure(jobs, rounds, CPU)
+        return measure(jobs, effort, CPU)
 
 
 def ratios(figures: Sequence[Figure]) -> dict[str, dict[str, float]]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from kenyan13.bench.peers import build_store, decode_all
 from kenyan13.bench.pictures import draw_if_missing, read_paths, stored
-from kenyan13.bench.timing import CPU, WALL, Figure, Job, measure, one_core
+from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
 from kenyan13.data.datamodule import Batch, PictureData, PictureDataset
 from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import Draw
@@ -25,7 +25,7 @@ LOADER, STEP, EPOCH = "loader", "model step", "whole epoch"
 
 
 def measure_input(
-    settings: Settings, presets: Mapping[str, AugmentSettings], crops: Sequence[int], pictures: int, rounds: int
+    settings: Settings, presets: Mapping[str, AugmentSettings], crops: Sequence[int], pictures: int, effort: Effort
 ) -> list[Figure]:
     """Measure decoding, store building and augmentation on one core, from the data set's own files."""
     files = read_paths(settings.data, pictures)
@@ -39,7 +39,7 @@ def measure_input(
                 (AUGMENTATION, f"{name}, crop {crop}"): view_all(PictureDataset(views, crop, settings.seed, augment))
                 for name, augment in presets.items()
             }
-        return measure(jobs, rounds, CPU)
+        return measure(jobs, effort, CPU)
 
 
 def view_all(dataset: PictureDataset) -> Job:
@@ -53,7 +53,7 @@ def view_all(dataset: PictureDataset) -> Job:
     return job
 
 
-def measure_training(settings: Settings, most_workers: int, rounds: int) -> list[Figure]:
+def measure_training(settings: Settings, most_workers: int, effort: Effort) -> list[Figure]:
     """Measure the loader with 0 to n workers, the model step, and whole training epochs, on the settings' device."""
     draw_if_missing(settings.data)
     step = Step(settings)
@@ -68,7 +68,7 @@ def measure_training(settings: Settings, most_workers: int, rounds: int) -> list
     jobs[STEP, model] = lambda: sum(step.train(batch) for _ in range(4)) + step.wait()
     loader = data.train_dataloader()
     jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step)
-    return measure(jobs, rounds, WALL)
+    return measure(jobs, effort, WALL)
 
 
 class Step:

@@ -16,6 +16,14 @@ CLOCKS = {CPU: time.process_time, WALL: time.perf_counter}
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How often and how long each thing is measured."""
+
+    rounds: int
+    seconds: float  # the least in a round, so that the shortest jobs are not at the mercy of a moment
+
+
+@dataclass(frozen=True)
 class Figure:
     """One measured rate: of a competitor or a stage, under given circumstances."""
 
@@ -34,14 +42,16 @@ class Figure:
         return asdict(self) | {"pictures_per_second": self.rate}
 
 
-def measure(jobs: Mapping[tuple[str, str], Job], rounds: int, clock: str) -> list[Figure]:
-    """Measure jobs, given by (name, detail): each once to warm up, then all of them in turn for several rounds."""
+def measure(jobs: Mapping[tuple[str, str], Job], effort: Effort, clock: str) -> list[Figure]:
+    """Measure jobs, given by (name, detail), all of them in turn for several rounds; the first one warms up."""
     now = CLOCKS[clock]
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
-    for _ in range(rounds + 1):
+    for _ in range(effort.rounds + 1):
         for key, job in jobs.items():
             start = now()
             pictures = job()
+            while now() - start < effort.seconds:
+                pictures += job()
             seconds[key].append((now() - start) / pictures)
     return [Figure(*key, median(taken[1:]), clock) for key, taken in seconds.items()]
 

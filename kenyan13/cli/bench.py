@@ -32,16 +32,18 @@ def bench(
     if quick:
         pictures, rounds = min(pictures, 16), 1
     from kenyan13.bench import report
+    from kenyan13.bench.timing import Effort
     from kenyan13.machine import available_cores, keep_freed_memory
 
     keep_freed_memory()  # as in training; it helps all libraries
+    effort = Effort(rounds, seconds=0 if quick else 0.5)
     facts = {"overrides": overrides or [], "pictures": pictures, "rounds": rounds}
     if peers:
         from kenyan13.bench.peers import compare, ratios
         from kenyan13.bench.pictures import large_pictures, read_paths
 
         with large_pictures(read_paths(settings.data, pictures)) as files:
-            figures = compare(files, crop or [224, 380], settings.augment, rounds)
+            figures = compare(files, crop or [224, 380], settings.augment, effort)
         slower = ratios(figures)
         content = report.document(figures, facts | {"ratios": slower})
         head = ["training input", "crop", "pictures/s", "ms/picture", "ratio"]
@@ -51,8 +53,8 @@ def bench(
         from kenyan13.bench.stages import measure_input, measure_training, verdict
 
         presets = {name: compose_settings([f"augment={name}"]).augment for name in PRESETS}
-        figures = measure_input(settings, presets, crop or [224, 380], pictures, rounds)
-        figures += measure_training(settings, 1 if quick else available_cores(), rounds)
+        figures = measure_input(settings, presets, crop or [224, 380], pictures, effort)
+        figures += measure_training(settings, 1 if quick else available_cores(), effort)
         content = report.document(figures, facts | {"verdict": verdict(figures)})
         head = ["stage", "of", "pictures/s", "ms/picture", "clock"]
         lines = [report.table(head, report.stage_rows(figures)), verdict(figures)]

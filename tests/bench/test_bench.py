@@ -13,7 +13,7 @@ from PIL import Image
 from kenyan13 import cli
 from kenyan13.bench import peers, report, stages
 from kenyan13.bench.pictures import large_pictures, stored
-from kenyan13.bench.timing import CPU, WALL, Figure, measure, one_core
+from kenyan13.bench.timing import CPU, WALL, Effort, Figure, measure, one_core
 from kenyan13.settings import Settings
 
 ROADS = [peers.STUDY, peers.TORCHVISION, peers.TIMM, peers.OURS, peers.STUDY_DECODE, peers.BUILD]
@@ -106,7 +106,7 @@ def test_the_median_of_rounds_counts_and_the_first_one_does_not() -> None:
         time.sleep(next(pauses))
         return 2
 
-    [found] = measure({("job", "here"): job}, 3, WALL)
+    [found] = measure({("job", "here"): job}, Effort(3, 0), WALL)
     assert found == Figure("job", "here", pytest.approx(0.015, abs=0.01), WALL)  # type: ignore[arg-type]
 
 
@@ -117,8 +117,22 @@ def test_jobs_take_turns() -> None:
         turns.append(name)
         return 1
 
-    measure({("a", ""): lambda: job("a"), ("b", ""): lambda: job("b")}, 2, CPU)
+    measure({("a", ""): lambda: job("a"), ("b", ""): lambda: job("b")}, Effort(2, 0), CPU)
     assert turns == ["a", "b"] * 3
+
+
+def test_a_short_job_is_repeated() -> None:
+    done: list[float] = []
+
+    def job() -> int:
+        time.sleep(0.01)
+        done.append(time.perf_counter())
+        return 1
+
+    [found] = measure({("job", ""): job}, Effort(1, 0.1), WALL)
+    assert len(done) >= 4
+    assert done[-1] - done[0] > 0.1
+    assert 0.01 <= found.seconds < 0.1
 
 
 def test_threads_are_one_only_while_measuring() -> None:
