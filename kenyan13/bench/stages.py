@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader
 
 from kenyan13.bench.peers import build_store, decode_all
 from kenyan13.bench.pictures import draw_if_missing, read_paths, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
-from kenyan13.data.datamodule import Batch, PictureData, PictureDataset
+from kenyan13.data.datamodule import Batch, PictureData, PictureDataset, RawBatch
 from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import Draw
 from kenyan13.model.backbones import build, normalisation
@@ -57,17 +58,16 @@ def measure_training(settings: Settings, most_workers: int, effort: Effort) -> l
     """Measure the loader with 0 to n workers, the model step, and whole training epochs, on the settings' device."""
     draw_if_missing(settings.data)
     step = Step(settings)
-    data = step.data
     synthetic = torch.randn(settings.model.batch_size, 3, settings.model.crop, settings.model.crop, device=step.device)
     targets = torch.zeros(settings.model.batch_size, dtype=torch.int64, device=step.device)
     jobs: dict[tuple[str, str], Job] = {}
     for workers in range(most_workers + 1):
-        jobs[LOADER, f"{workers} workers"] = load_all(step, workers)
+        jobs[LOADER, f"{workers} workers"] = load_all(step.data, workers)
     model = f"{settings.model.backbone}, crop {settings.model.crop}, {step.device.type}"
     batch = Batch(synthetic.contiguous(memory_format=torch.channels_last), targets, targets)
     jobs[STEP, model] = lambda: sum(step.train(batch) for _ in range(4)) + step.wait()
-    loader = data.train_dataloader()
-    jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step)
+    loader = step.data.train_dataloader()
+    jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step, loader)
     return measure(jobs, effort, WALL)
 
 
@@ -102,19 +102,17 @@ class Step:
         return 0
 
 
-def load_all(step: Step, workers: int) -> Job:
+def load_all(data: PictureData, workers: int) -> Job:
     """Return the making of an epoch's batches by a number of loader processes, left on the host."""
-    settings = step.data.settings
-    data = step.data.settings
-    step.data.settings = replace(settings, data=replace(settings.data, workers=workers))
-    loader = step.data.train_dataloader()
-    step.data.settings = data
+    settings = data.settings
+    data.settings = replace(settings, data=replace(settings.data, workers=workers))
+    loader = data.train_dataloader()
+    data.settings = settings
     return lambda: sum(len(raw.targets) for raw in loader)
 
 
-def train_all(step: Step) -> Job:
+def train_all(step: Step, loader: DataLoader[RawBatch]) -> Job:
     """Return one training epoch."""
-    loader = step.data.train_dataloader()
 
     def job() -> int:
         done = 0
