@@ -21,7 +21,7 @@ def ensembles_of_models(models: Sequence[Path]) -> Table:
     finished = [folder for folder in models if read_result(folder)]
     ours: dict[tuple[int, str], float] = {}
     if len(finished) > 1:
-        ranked = rank(finished, max(study["models"]))
+        ranked = rank(finished, min(len(finished), max(study["models"])))
         figures = accuracy_table(align({folder.name: read_predictions(folder) for folder in ranked}))
         ours = {(row["models"], method): 100 * row[method] for row in figures.to_dict("records") for method in METHODS}
         table.notes += noise_notes(list(ranked.values())[:1])

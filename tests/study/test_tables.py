@@ -1,0 +1,169 @@
+"""The study's tables, from hand-made run directories."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kenyan13.configuration import compose_settings
+from kenyan13.errors import UserError
+from kenyan13.settings import run_directory
+from kenyan13.study.group_tables import tables
+from kenyan13.study.references import reference_tables
+from kenyan13.study.tables import Table, within_noise
+from kenyan13.training.directory import METRICS, Result, write_config, write_result
+from kenyan13.training.predictions import write_predictions, write_test_predictions
+
+SPEC = Path(__file__).parents[3] / "shared" / "spec" / "reference_tables.json"
+CLASSES = ("a", "b")
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make a finished run of an experiment: its loss, accuracy, and what more of its result is given."""
+
+    def run(id_: str, loss: float, accuracy: float, pictures: int = 1308, epochs: int = 35, slope: float = 0.1) -> Path:
+        settings = compose_settings([f"experiment={id_}", f"runs={tmp_path}"])
+        folder = run_directory(settings)
+        folder.mkdir()
+        write_config(folder, settings, {"classes": list(CLASSES)})
+        result = Result(
+            "finished", loss, accuracy, 0.8, 3, epochs, 9.0, slope, 60.0, 5228, pictures, 10, 10, "cpu", "epochs"
+        )
+        write_result(folder, result)
+        return folder
+
+    return run
+
+
+def made(group: str, runs: Path) -> dict[str, Table]:
+    return {table.name: table for table in tables(group, [f"runs={runs}"])}
+
+
+def cells(table: Table, row: int) -> dict[str, object]:
+    return dict(zip((column.key for column in table.columns), table.rows[row], strict=True))
+
+
+def test_ours_beside_the_studys(make: Make, tmp_path: Path) -> None:
+    make("CBC", 0.650, 0.8103, slope=0.2)
+    make("CAC", 0.615, 0.9)
+    table = made("C", tmp_path)["C3"]
+    ours = cells(table, 1)
+    assert (ours["id"], ours["experiment"]) == ("CBC", "EfficientNetB4_PT5")
+    assert (ours["min_loss"], ours["min_loss_study"]) == (0.650, 0.601)
+    assert ours["min_loss_difference"] == pytest.approx(0.049)
+    assert ours["accuracy"] == pytest.approx(81.03)
+    assert ours["accuracy_difference"] == pytest.approx(-1.00)
+    assert ours["overfitting_difference"] == pytest.approx(0.005)
+    assert ours["noise"] == "within"
+    assert cells(table, 0)["noise"] == ""
+    missing = cells(table, 2)
+    assert (missing["id"], missing["noise"], missing["min_loss"]) == ("CCC", "missing", None)
+    text = table.text().splitlines()
+    assert text[0] == "C3  all layers (PT5)"
+    figures = "0.650 0.601 +0.049 81.03 82.03 -1.00 within 0.200 0.195 +0.005"
+    assert text[3].split() == ["CBC", "EfficientNetB4_PT5", *figures.split()]
+    assert "up to 1.08 points (1,308 validation pictures)" in text[6]  # sqrt(0.8103 x 0.1897 / 1308)
+    assert max(map(len, text)) <= 120
+
+
+def test_noise_is_two_standard_errors_of_a_difference() -> None:
+    """At 80 % and 1,308 pictures, one standard error is 1.106 points, that of a difference 1.564."""
+    assert within_noise([80.0, 80.0 + 3.0, -3.0], 1308) == "within"
+    assert within_noise([80.0, 80.0 + 3.2, -3.2], 1308) == ""
+    assert within_noise([80.0, None, None], 1308) == ""
+
+
+def test_a1_is_the_mean_of_the_epochs_after_the_first(make: Make, tmp_path: Path) -> None:
+    folder = make("ACB", 1.0, 0.5, epochs=3)
+    pd.DataFrame({"epoch": [1, 2, 3], "seconds": [30.0, 4.0, 6.0]}).to_csv(folder / METRICS)
+    table = made("A", tmp_path)["A1"]
+    assert len(table.rows) == 16
+    row = cells(table, 1)
+    assert (row["id"], row["workers"], row["seconds"], row["seconds_study"]) == ("ACB", 2, 5.0, 76)
+    assert cells(table, 0)["seconds"] is None
+
+
+def test_b1_has_the_rate_of_the_lowest_loss(make: Make, tmp_path: Path) -> None:
+    make("BAJ", 0.9, 0.70)
+    make("BAK", 0.8, 0.69)
+    found = made("B", tmp_path)
+    row = cells(found["B1"], 0)
+    assert (row["model"], row["id"], row["lr"], row["id_study"]) == ("EfficientNetB0", "BAK", "3.16e-04", "BAK")
+    assert row["min_loss_difference"] == pytest.approx(0.04)
+    assert row["auc_loss_difference"] == pytest.approx(9.0 - 9.69)
+    assert cells(found["B1"], 2)["id"] is None
+    assert [len(found[f"B1{letter}"].rows) for letter in "abc"] == [17, 17, 17]
+    assert found["B1a"].rows[9][2:4] == [0.9, 9.0]
+
+
+def test_g1_is_in_the_order_of_the_studys_accuracies(tmp_path: Path) -> None:
+    rows = made("G", tmp_path)["G1"].rows
+    assert len(rows) == 25
+    assert [row[0] for row in rows[:3]] == ["GFF", "GFE", "GFG"]
+    studys = [row[6] for row in rows]
+    assert studys == sorted(studys, reverse=True)  # type: ignore[type-var]
+
+
+def test_e1_has_both_gatings(tmp_path: Path) -> None:
+    folder = run_directory(compose_settings(["experiment=EAE", f"runs={tmp_path}"]))
+    folder.mkdir()
+    gating = {"hard": {"accuracy": 0.8073}, "soft": {"accuracy": 0.82}}
+    (folder / "cascade.json").write_text(json.dumps({"pictures": 1308, "gating": gating}))
+    table = made("E", tmp_path)["E1"]
+    hard, soft = cells(table, 4), cells(table, 5)
+    assert (hard["accuracy_study"], hard["noise"]) == (81.73, "within")
+    assert hard["accuracy_difference"] == pytest.approx(-1.00)
+    assert (soft["accuracy"], soft["accuracy_study"]) == (82.0, None)
+
+
+def predict(folder: Path, ids: str, targets: list[int], first: list[float]) -> None:
+    """Write predictions of classes a and b for validation and test pictures."""
+    probabilities = np.array([[p, 1 - p] for p in first], dtype=np.float32)
+    write_predictions(folder, list(ids), CLASSES, np.array(targets), probabilities)
+    write_test_predictions(folder, list("xyz"), CLASSES, probabilities[:3])
+
+
+def test_h1_combines_group_gs_best(make: Make, tmp_path: Path) -> None:
+    """AP of the first two: 0.5 x (0.9, 0.4, 0.3) + 0.5 x (0.2, 0.7, 0.4); targets a, a, b."""
+    predict(make("GFF", 0.5, 0.70), "pqr", [0, 0, 1], [0.9, 0.4, 0.3])
+    predict(make("GFE", 0.6, 0.60), "pqr", [0, 0, 1], [0.2, 0.7, 0.4])
+    table = made("H", tmp_path)["H1"]
+    row = cells(table, 0)
+    assert (row["models"], row["AP"], row["AP_study"]) == (2, 100.0, 83.56)
+    assert row["MP"] == pytest.approx(100.0)
+    assert row["V1"] == pytest.approx(100 * 2 / 3)  # ties go to the more accurate: a, b, b
+    assert cells(table, 1)["AP"] is None
+    assert any("2 of group G's 25 models" in note for note in table.notes)
+
+
+def test_h2_combines_what_the_seeds_had_not_seen(make: Make, tmp_path: Path) -> None:
+    predict(make("HAA", 0.5, 0.70), "pqr", [0, 0, 1], [0.9, 0.4, 0.3])
+    predict(make("HAB", 0.6, 0.60), "qrs", [0, 1, 1], [0.8, 0.1, 0.8])
+    found = made("H", tmp_path)
+    row = cells(found["H2"], 0)
+    assert (row["method"], row["board_study"]) == ("AP", 82.867)
+    assert row["unseen"] == 75.0  # p a, q a (0.4 + 0.8), r b, s a where b is right
+    assert row["changed"] == pytest.approx(100 / 3)  # HAA alone: a, b, b; with HAB, z is 0.3 + 0.8: a
+        100 / 3
+    )  # x 0.9 + 0.8, y 0.4 + 0.1, z 0.3 + 0.6: a, b, b; HAA alone: a, b, b
+    assert len(found["H3"].rows) == 15
+
+
+def test_other_settings_are_told_in_the_title(tmp_path: Path) -> None:
+    (smoke,) = tables("D", [f"runs={tmp_path}", "smoke=true"])
+    assert "SMOKE RUNS" in smoke.title
+    (other,) = tables("D", [f"runs={tmp_path}", "trainer.max_epochs=3"])
+    assert "OTHER SETTINGS" in other.title
+    with pytest.raises(UserError, match="The study has no group X"):
+        tables("X")
+
+
+def test_reference_tables_are_the_specs() -> None:
+    if not SPEC.exists():
+        pytest.skip("the spec is not at hand")
+    assert reference_tables() == json.loads(SPEC.read_text())
