@@ -218,12 +218,9 @@ def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
     The memory layout stays channels last.
     """
-    width = pictures.shape[2]  # whole rows, for torch is slow at broadcasting over three numbers
-    factor, offset = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
-    rows = torch.empty(pictures.shape, device=pictures.device).flatten(2)
-    size = 1 if pictures.device.type == "cpu" else len(pictures)  # one picture stays in a processor's cache
-    for part, source in zip(rows.split(size), pictures.flatten(2).split(size), strict=True):
-        torch.addcmul(offset, part.copy_(source), factor, out=part)
+    width = pictures.shape[2]
+    rows = pictures.flatten(2).float()  # whole rows, for torch is slow at broadcasting over three numbers
+    torch.addcmul((-mean / std).repeat(width), rows, (1 / (255 * std)).repeat(width), out=rows)
     return rows.view(pictures.shape).permute(0, 3, 1, 2)
 
 

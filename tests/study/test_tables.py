@@ -149,8 +149,6 @@ def test_h2_combines_what_the_seeds_had_not_seen(make: Make, tmp_path: Path) -> 
     assert (row["method"], row["board_study"]) == ("AP", 82.867)
     assert row["unseen"] == 75.0  # p a, q a (0.4 + 0.8), r b, s a where b is right
     assert row["changed"] == pytest.approx(100 / 3)  # HAA alone: a, b, b; with HAB, z is 0.3 + 0.8: a
-        100 / 3
-    )  # x 0.9 + 0.8, y 0.4 + 0.1, z 0.3 + 0.6: a, b, b; HAA alone: a, b, b
     assert len(found["H3"].rows) == 15
 
 
