@@ -208,7 +208,11 @@ class PictureData(LightningDataModule):
         trainer = self.trainer
         if trainer is None:
             return EpochSampler(order, length)
-        return EpochSampler(order, length, trainer.global_rank, trainer.world_size)
+        sampler = EpochSampler(order, length, trainer.global_rank, trainer.world_size)
+        # Lightning tells a resumed run's sampler its epoch only when loader processes have asked it for first batches.
+        progress = trainer.fit_loop.epoch_progress.current
+        sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
+        return sampler
 
     def loader(self, dataset: PictureDataset, sampler: EpochSampler, drop_last: bool = False) -> DataLoader[RawBatch]:
         """Return a loader with the number of workers that the settings or the machine give."""

@@ -13,7 +13,7 @@ from kenyan13.model.backbones import build
 from kenyan13.settings import ModelSettings, Settings
 from kenyan13.training.display import console, duration
 
-WARM_UP, STEPS = 3, 20  # steps that are not timed, as the first ones are slower, and steps that are
+WARM_UP, STEPS = 3, 20  # at most: first steps, which are slower and not timed, and steps that are
 
 
 class Estimate(Callback):
@@ -30,14 +30,15 @@ class Estimate(Callback):
         """Take the time, and say the estimate once."""
         batches = int(trainer.num_training_batches)
         last = min(WARM_UP + STEPS, batches - 1)
-        if self.said or batch_idx not in (WARM_UP, last):
+        first = min(WARM_UP, last // 2)
+        if self.said or batch_idx not in (first, last):
             return
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # or the steps would be counted that are only queued
-        if batch_idx == WARM_UP:
+        if batch_idx == first:
             self.start = perf_counter()
-        if batch_idx == last > WARM_UP and self.start:
-            step = (perf_counter() - self.start) / (last - WARM_UP)
+        if batch_idx == last > first and self.start:
+            step = (perf_counter() - self.start) / (last - first)
             self.say(step * batches, trainer.current_epoch)
 
     def say(self, training: float, epoch: int) -> None:

@@ -168,7 +168,11 @@ VARIANTS = {
     "plateau": ["balance=balanced_sampler", "schedule=plateau", "schedule.patience=0", "schedule.threshold=1"],
     "multistep": ["schedule=multistep", "schedule.milestones=[1,3]", "optim=sgd"],
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
+    "worker": ["data.workers=1"],
     "step": ["balance=weighted_loss", "schedule=step", "schedule.every=2"],
+    "moving_statistics": [
+        "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
+    ],
 }  # fmt: skip
 
 

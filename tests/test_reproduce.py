@@ -1,0 +1,153 @@
+"""make reproduce-group-X: toy runs of whole groups, through kills and restarts; every id trains a batch."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pytorch_lightning import Trainer
+
+from kenyan13.configuration import compose_settings
+from kenyan13.data.datamodule import PictureData
+from kenyan13.experiments.ids import experiments
+from kenyan13.model.backbones import create, normalisation
+from kenyan13.model.classifier import Classifier
+from kenyan13.model.freezing import Freeze
+from kenyan13.settings import Task
+from kenyan13.training.predictions import VALIDATION
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(group: str, root: Path, cache: Path, runs: Path) -> list[str]:
+    """`make reproduce-group-X SMOKE=1` with this interpreter, on given drawings; what is set up is taken as it is."""
+    settings = f"data=demo 'data.root={root}' 'data.cache={cache}' 'runs={runs}'"
+    variables = [f"BIN={Path(sys.executable).parent}", "SMOKE=1", f"DATA={root}", f"ARGS={settings}"]
+    return ["make", "--old-file=.venv/.complete", f"reproduce-group-{group}", *variables]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def reproduce(group: str, root: Path, cache: Path, runs: Path) -> str:
+    """Run a group to its end; returns what it printed."""
+    done = subprocess.run(
+        command(group, root, cache, runs), cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "parts"),
+    [
+        ([], ["-m 'experiment=C*'  'data.root=data/kenyan13'", "kenyan13 study table C"]),
+        (["DATA=some where"], ["'data.root=some where'"]),
+        (["SMOKE=1", "LAUNCHER=joblib", "ARGS=trainer=gpu"], ["smoke=true", "trainer=gpu hydra/launcher=joblib"]),
+    ],
+)
+def test_make_reproduce_says_what_it_would_run(variables: list[str], parts: list[str]) -> None:
+    make = ["make", "--dry-run", "--old-file=.venv/.complete", "reproduce-group-C", *variables]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
+    for part in parts:
+        assert part in done.stdout
+
+
+@pytest.mark.slow
+def test_group_c_killed_in_the_middle_ends_the_same(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    printed = reproduce("C", demo_root, cache, undisturbed)
+    assert "12 runs: 12 to do" in printed
+    assert re.search(r"about .* for the 12 runs from here", printed)
+    assert "C3  all layers (PT5)  (SMOKE RUNS" in printed
+    process = subprocess.Popen(
+        command("C", demo_root, cache, killed),
+        cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while not list(killed.glob("smoke/CBA*/checkpoints/last.ckpt")):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = reproduce("C", demo_root, cache, killed)
+    assert re.search(r"12 runs: 3 finished before, 1 (goes on where it stopped|finished before)", again)
+    for folder in sorted((undisturbed / "smoke").iterdir()):
+        if folder.name.startswith("."):
+            continue
+        other = killed / "smoke" / folder.name
+        assert (folder / VALIDATION).read_bytes() == (other / VALIDATION).read_bytes()
+        one, two = (pd.read_csv(place / "metrics.csv").drop(columns="seconds") for place in (folder, other))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert table(again, "C1") == table(printed, "C1")
+
+
+def table(printed: str, name: str) -> list[str]:
+    """The lines of a table in what was printed."""
+    lines = printed.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(f"{name}  "))
+    return lines[start : start + 6]
+
+
+@pytest.mark.slow
+def test_group_e_ends_with_the_two_stage_result(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    printed = reproduce("E", demo_root, cache, tmp_path)
+    rows = [line.split() for line in printed.splitlines() if line.startswith("EAE  TwoStage")]
+    assert [row[2] for row in rows] == ["hard", "soft"]
+    composed = pd.read_csv(tmp_path / "smoke/EAE_EfficientNetB4_TwoStage-smoke" / VALIDATION, dtype={"id": str})
+    accuracy = 100 * (composed["target"] == composed["predicted"]).mean()
+    assert float(rows[0][7]) == pytest.approx(accuracy, abs=0.005)
+    assert len(composed) == 26
+
+
+@pytest.mark.slow
+def test_group_h_ends_with_the_ensemble_table(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    printed = reproduce("H", demo_root, cache, tmp_path)
+    lines = printed.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("H2  "))
+    rows = {line.split()[0]: line.split()[1:] for line in lines[start + 2 : start + 5]}
+    assert sorted(rows) == ["AP", "MP", "V2"]
+    assert all(0 <= float(cell) <= 100 for row in rows.values() for cell in row)
+    tests = list(tmp_path.glob("smoke/HA?_*/predictions_test.csv"))
+    assert len(tests) == 15
+    assert all(len(pd.read_csv(file)) == 26 for file in tests)
+
+
+TRAINED = [id_ for id_, one in experiments().items() if one.settings.get("task", "train") == "train"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id_", TRAINED)
+def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    """The study's own network and settings, from scratch, on the demo's pictures at a tiny crop."""
+    places = ["data=demo", f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]
+    size = ["model.crop=32", "model.batch_size=4", "model.pretrained=false", "data.subset=null", "trainer=cpu"]
+    settings = compose_settings([f"experiment={id_}", *places, *size])
+    colours = normalisation(settings.model)
+    data = PictureData(settings, colours.mean, colours.std)
+    network = create(settings.model, data.classes)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    trainer = Trainer(
+        max_epochs=1, limit_train_batches=1, num_sanity_val_steps=0, accelerator="cpu",
+        callbacks=[Freeze(settings.freeze)], logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(Classifier(network, data.classes, settings.optim, settings.schedule), datamodule=data)
+    assert torch.isfinite(torch.tensor(float(trainer.callback_metrics["val_loss"])))
+    for name, value in network.named_parameters():
+        assert value.requires_grad or torch.equal(value, before[name]), f"{name} is frozen"
+    moved = [not torch.equal(value, before[name]) for name, value in network.named_parameters() if value.requires_grad]
+    assert np.mean(moved) > 0.9
+
+
+def test_the_experiments_that_do_not_train_have_their_own_tasks() -> None:
+    others = {id_: compose_settings([f"experiment={id_}"]).task for id_ in experiments() if id_ not in TRAINED}
+    assert others == {"AAA": Task.contact_sheets, "AAB": Task.contact_sheets, "EAE": Task.cascade}
