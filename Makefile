@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= data/kenyan13
+BENCH ?= data=demo
 
 .DEFAULT_GOAL := help
 
@@ -47,6 +48,9 @@ lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your pictures)
+	$(BIN)/kenyan13 bench --peers --output runs/bench.json $(BENCH)
+
 test: .venv/.complete  ## the tests, on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -59,4 +63,4 @@ constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 clean:  ## remove caches and decoded pictures; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) lint test test-slow constraints clean
+.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) bench lint test test-slow constraints clean

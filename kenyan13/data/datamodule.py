@@ -43,8 +43,8 @@ class RawBatch(NamedTuple):
     pictures: Tensor  # uint8 [n, crop, crop, 3]
     targets: Tensor  # int64 [n]
     rows: Tensor  # int64 [n]
-    erased: Tensor | None  # int64 [n, 4], None where no picture has a rectangle
-    noise: Tensor | None  # bool [n], None where no picture gets noise
+    erased: NDArray[np.int64] | None  # [n, 4], None where no picture has a rectangle; stays on the host
+    noise: NDArray[np.bool_] | None  # [n], None where no picture gets noise; stays on the host
     seed: int
 
 
@@ -95,8 +95,8 @@ class PictureDataset(Dataset[Sample]):
 
 def collate(samples: Sequence[Sample]) -> RawBatch:
     """Stack samples; the first one's seed stands for the batch."""
-    erased = torch.tensor([sample.erased for sample in samples])
-    noise = torch.tensor([sample.noise for sample in samples])
+    erased = np.array([sample.erased for sample in samples])
+    noise = np.array([sample.noise for sample in samples])
     return RawBatch(
         torch.from_numpy(np.stack([sample.picture for sample in samples])),
         torch.tensor([sample.target for sample in samples]),
@@ -237,8 +237,7 @@ class PictureData(LightningDataModule):
         device = batch.pictures.device
         pictures = normalise(batch.pictures, self.mean.to(device), self.std.to(device))
         if batch.erased is not None or batch.noise is not None:
-            settings = self.settings.augment
-            pictures = erase_and_add_noise(pictures, batch.erased, batch.noise, batch.seed, settings)
+            erase_and_add_noise(pictures, batch.erased, batch.noise, batch.seed, self.settings.augment)
         if not self.settings.trainer.channels_last:
             pictures = pictures.contiguous()
         return Batch(pictures, batch.targets, batch.rows)

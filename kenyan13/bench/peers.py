@@ -1,0 +1,185 @@
+"""Training input by four roads, with the default preset: the study's, torchvision's, timm's and ours.
+
+Each ends with float32 batches [n, 3, crop, crop], normalised and erased, made on one core in this process.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision.transforms as pil
+from PIL import Image
+from timm.data.loader import create_loader
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import InterpolationMode, v2
+
+from kenyan13.bench.pictures import stored
+from kenyan13.bench.timing import CPU, Effort, Figure, Job, measure, one_core
+from kenyan13.data.augmentation import erase_and_add_noise, normalise
+from kenyan13.data.datamodule import PictureDataset, Pictures, collate
+from kenyan13.data.pictures import load, resize_length
+from kenyan13.data.sampling import EpochSampler
+from kenyan13.data.store import write
+from kenyan13.settings import AugmentSettings
+
+OURS = "kenyan13, from its store"
+STUDY = "study: Pillow, from JPEG"
+TORCHVISION = "torchvision v2, from decoded tensors"
+TIMM = "timm create_loader, from JPEG"
+STUDY_DECODE = "study: decode and resize only"
+BUILD = "kenyan13: build the store"
+BATCH = 16
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+
+Road = Callable[[], Iterator[Tensor]]  # makes each picture once more: float32 [n, 3, crop, crop]
+
+
+def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSettings, effort: Effort) -> list[Figure]:
+    """Measure all roads at all crops, in turns, on the same files."""
+    with one_core(), tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache:
+        jobs: dict[tuple[str, str], Job] = {}
+        for crop in crops:
+            pictures = stored(files, crop, Path(cache))
+            roads = {
+                STUDY: study(files, crop, augment),
+                TORCHVISION: torchvision_v2(pictures, crop, augment),
+                TIMM: timm(files, crop, augment),
+                OURS: ours(pictures, crop, augment),
+            }
+            jobs |= {(name, str(crop)): count(road) for name, road in roads.items()}
+            jobs |= {(STUDY_DECODE, str(crop)): decode_all(files, crop), (BUILD, str(crop)): build_store(files, crop)}
+        return measure(jobs, effort, CPU)
+
+
+def ratios(figures: Sequence[Figure]) -> dict[str, dict[str, float]]:
+    """Return, crop by crop, how many times as long as ours each other road takes for a picture."""
+    found: dict[str, dict[str, float]] = {}
+    for own in (figure for figure in figures if figure.name == OURS):
+        others = {figure.name: figure for figure in figures if figure.detail == own.detail}
+        found[own.detail] = {name: others[name].seconds / own.seconds for name in (STUDY, TORCHVISION, TIMM)}
+        found[own.detail][BUILD] = others[BUILD].seconds / others[STUDY_DECODE].seconds
+    return found
+
+
+class Items(Dataset[tuple[Any, int]]):
+    """What `read` returns for each item, through the transform that a library sets."""
+
+    def __init__(
+        self, items: Sequence[Any], read: Callable[[Any], Any], transform: Callable[[Any], Any] | None
+    ) -> None:
+        self.items, self.read, self.transform = items, read, transform
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, row: int) -> tuple[Any, int]:
+        item = self.read(self.items[row])
+        return (item if self.transform is None else self.transform(item)), 0
+
+
+def open_rgb(file: Path) -> Image.Image:
+    """Decode a file as the study did."""
+    return Image.open(file).convert("RGB")
+
+
+def count(road: Road) -> Job:
+    """Return the job of making all batches of a road."""
+    return lambda: sum(len(pictures) for pictures in road())
+
+
+def batches(loader: DataLoader[Any]) -> Road:
+    """Return the road that a loader of (pictures, targets) is."""
+    return lambda: (pictures for pictures, _ in loader)
+
+
+def study(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
+    """Return the study's training input: torchvision's transforms of Pillow's pictures."""
+    steps = [pil.Resize(resize_length(crop)), *views(pil, crop, augment), pil.ToTensor(), *after(pil, augment)]
+    return batches(DataLoader(Items(files, open_rgb, pil.Compose(steps)), BATCH))
+
+
+def torchvision_v2(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
+    """Return torchvision's v2 transforms of uint8 tensors that are decoded and resized already."""
+    tensors = [torch.from_numpy(np.array(pictures.store[row]).transpose(2, 0, 1).copy()) for row in pictures.store_rows]
+    steps = [*views(v2, crop, augment), v2.ToDtype(torch.float32, scale=True), *after(v2, augment)]
+    return batches(DataLoader(Items(tensors, lambda tensor: tensor, v2.Compose(steps)), BATCH))
+
+
+def views(library: Any, crop: int, augment: AugmentSettings) -> list[Any]:
+    """Return the steps on whole pictures, of torchvision's first or second transforms."""
+    shift = (augment.translation, augment.translation)
+    bilinear = InterpolationMode.BILINEAR
+    return [
+        library.ColorJitter(tuple(augment.brightness), tuple(augment.contrast), tuple(augment.saturation), augment.hue),
+        library.RandomVerticalFlip(augment.vertical_flip),
+        library.RandomHorizontalFlip(augment.horizontal_flip),
+        library.RandomAffine(augment.rotation, shift, tuple(augment.scale), augment.shear or None, bilinear),
+        library.CenterCrop(crop),
+    ]
+
+
+def after(library: Any, augment: AugmentSettings) -> list[Any]:
+    """Return the steps on float tensors."""
+    erasing = augment.erasing
+    return [
+        library.Normalize(MEAN, STD),
+        library.RandomErasing(erasing.probability, tuple(erasing.area), tuple(erasing.ratio)),
+    ]
+
+
+def timm(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
+    """Return timm's own loader: a random resized crop where the others have an affine map, which timm lacks."""
+    jitter: Any = (*(1 - pair[0] for pair in (augment.brightness, augment.contrast, augment.saturation)), augment.hue)
+    items: Any = Items(files, open_rgb, None)
+    loader = create_loader(
+        items, (3, crop, crop), min(BATCH, len(files)),  # it drops a last batch that is not full
+
+        is_training=True, use_prefetcher=False, num_workers=0, persistent_workers=False, interpolation="bilinear",
+        hflip=augment.horizontal_flip, vflip=augment.vertical_flip, color_jitter=jitter,
+        re_prob=augment.erasing.probability, re_mode="const", mean=MEAN, std=STD,
+    )  # fmt: skip
+    return batches(loader)
+
+
+def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
+    """Return our training input, with what a training step does on the device."""
+    dataset: Any = PictureDataset(pictures, crop, seed=0, augment=augment)
+    rows = np.arange(len(dataset))
+    sampler = EpochSampler(lambda epoch: rows, len(rows))
+    loader: DataLoader[Any] = DataLoader(dataset, BATCH, sampler=sampler, collate_fn=collate)
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+
+    def road() -> Iterator[Tensor]:
+        sampler.set_epoch(sampler.epoch + 1)  # other views each time, as the other roads draw them
+        for raw in loader:
+            finished = normalise(raw.pictures, mean, std)
+            erase_and_add_noise(finished, raw.erased, raw.noise, raw.seed, augment)
+            yield finished
+
+    return road
+
+
+def decode_all(files: Sequence[Path], crop: int) -> Job:
+    """Return the decoding and resizing of every file."""
+
+    def job() -> int:
+        for file in files:
+            load(file, resize_length(crop))
+        return len(files)
+
+    return job
+
+
+def build_store(files: Sequence[Path], crop: int) -> Job:
+    """Return the writing of a store of all files."""
+
+    def job() -> int:
+        with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as folder:
+            write(files, resize_length(crop), Path(folder))
+        return len(files)
+
+    return job

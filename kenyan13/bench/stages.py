@@ -1,0 +1,141 @@
+"""The stages of a training run, each measured by itself, and whole epochs: what limits this machine."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from kenyan13.bench.peers import build_store, decode_all
+from kenyan13.bench.pictures import draw_if_missing, read_paths, stored
+from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
+from kenyan13.data.datamodule import Batch, PictureData, PictureDataset, RawBatch
+from kenyan13.data.pictures import resize_length
+from kenyan13.data.sampling import Draw
+from kenyan13.model.backbones import build, normalisation
+from kenyan13.model.freezing import Freeze
+from kenyan13.model.optimisation import create_optimizer
+from kenyan13.settings import AugmentSettings, Settings
+from kenyan13.training.device import precision
+
+DECODE, BUILD, AUGMENTATION = "decode and resize", "store build", "augmentation"
+LOADER, STEP, EPOCH = "loader", "model step", "whole epoch"
+
+
+def measure_input(
+    settings: Settings, presets: Mapping[str, AugmentSettings], crops: Sequence[int], pictures: int, effort: Effort
+) -> list[Figure]:
+    """Measure decoding, store building and augmentation on one core, from the data set's own files."""
+    files = read_paths(settings.data, pictures)
+    jobs: dict[tuple[str, str], Job] = {}
+    with one_core(), tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache:
+        for crop in crops:
+            length = f"{resize_length(crop)} px"
+            jobs |= {(DECODE, length): decode_all(files, crop), (BUILD, length): build_store(files, crop)}
+            views = stored(files, crop, Path(cache))
+            jobs |= {
+                (AUGMENTATION, f"{name}, crop {crop}"): view_all(PictureDataset(views, crop, settings.seed, augment))
+                for name, augment in presets.items()
+            }
+        return measure(jobs, effort, CPU)
+
+
+def view_all(dataset: PictureDataset) -> Job:
+    """Return the making of one view of every picture."""
+
+    def job() -> int:
+        for row in range(len(dataset)):
+            dataset[Draw(row, 0, row)]
+        return len(dataset)
+
+    return job
+
+
+def measure_training(settings: Settings, most_workers: int, effort: Effort) -> list[Figure]:
+    """Measure the loader with 0 to n workers, the model step, and whole training epochs, on the settings' device."""
+    draw_if_missing(settings.data)
+    step = Step(settings)
+    synthetic = torch.randn(settings.model.batch_size, 3, settings.model.crop, settings.model.crop, device=step.device)
+    targets = torch.zeros(settings.model.batch_size, dtype=torch.int64, device=step.device)
+    jobs: dict[tuple[str, str], Job] = {}
+    for workers in range(most_workers + 1):
+        jobs[LOADER, f"{workers} workers"] = load_all(step.data, workers)
+    model = f"{settings.model.backbone}, crop {settings.model.crop}, {step.device.type}"
+    batch = Batch(synthetic.contiguous(memory_format=torch.channels_last), targets, targets)
+    jobs[STEP, model] = lambda: sum(step.train(batch) for _ in range(4)) + step.wait()
+    loader = step.data.train_dataloader()
+    jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step, loader)
+    return measure(jobs, effort, WALL)
+
+
+class Step:
+    """A network with optimiser and data, and one training step of it, as the settings say."""
+
+    def __init__(self, settings: Settings) -> None:
+        colours = normalisation(settings.model)
+        self.data = PictureData(settings, colours.mean, colours.std)
+        gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
+        self.device = torch.device("cuda" if gpu else "cpu")
+        network = build(settings.model, len(self.data.classes), pretrained=False).to(self.device)
+        self.network = network.to(memory_format=torch.channels_last) if settings.trainer.channels_last else network
+        self.network.train()
+        Freeze(settings.freeze).apply(self.network, settings.freeze.level)
+        self.optimizer = create_optimizer(settings.optim, self.network.parameters())
+        self.low = precision(settings) == "bf16-mixed"
+
+    def train(self, batch: Batch) -> int:
+        """Train on a batch and return its size; on a GPU, without waiting for the end."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
+            loss = F.cross_entropy(self.network(batch.pictures), batch.targets)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return len(batch.targets)
+
+    def wait(self) -> int:
+        """Wait until the device has done everything; returns 0 pictures."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return 0
+
+
+def load_all(data: PictureData, workers: int) -> Job:
+    """Return the making of an epoch's batches by a number of loader processes, left on the host."""
+    settings = data.settings
+    data.settings = replace(settings, data=replace(settings.data, workers=workers))
+    loader = data.train_dataloader()
+    data.settings = settings
+    return lambda: sum(len(raw.targets) for raw in loader)
+
+
+def train_all(step: Step, loader: DataLoader[RawBatch]) -> Job:
+    """Return one training epoch."""
+
+    def job() -> int:
+        done = 0
+        for raw in loader:
+            on_device = raw._replace(
+                pictures=raw.pictures.to(step.device, non_blocking=True), targets=raw.targets.to(step.device)
+            )
+            done += step.train(step.data.on_after_batch_transfer(on_device, 0))
+        return done + step.wait()
+
+    return job
+
+
+def verdict(figures: Sequence[Figure]) -> str:
+    """Say which of input and model limits the epoch, and what share of the model's own rate an epoch reaches."""
+    loader = max(figure.rate for figure in figures if figure.name == LOADER)
+    step, epoch = (next(figure.rate for figure in figures if figure.name == name) for name in (STEP, EPOCH))
+    if loader < step:
+        limit = (
+            f"The input limits: at {loader:,.0f} pictures/s it is slower than the model, which trains on {step:,.0f}."
+        )
+    else:
+        limit = (
+            f"The model limits: it trains on {step:,.0f} pictures/s, and the input makes {loader / step:.1f} x as many."
+        )
+    return f"{limit} A whole epoch reaches {epoch / step:.0%} of the model's rate with synthetic pictures."
