@@ -104,7 +104,7 @@ def check_cached(settings: Settings) -> None:
         raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
     if freeze.frozen_bn is FrozenBatchNorm.train:
         raise UserError(
-            "freeze.features=cached needs frozen batch norms: with freeze.frozen_bn=train, features change all the time.",
+            "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be.",
             "freeze.frozen_bn=eval",
         )
     if settings.trainer.devices != 1:

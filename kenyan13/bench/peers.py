@@ -20,7 +20,7 @@ from torchvision.transforms import InterpolationMode, v2
 from kenyan13.bench.pictures import stored
 from kenyan13.bench.timing import CPU, Effort, Figure, Job, measure, one_core
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.datamodule import PictureDataset, Pictures, collate
+from kenyan13.data.batches import PictureDataset, Pictures, collate
 from kenyan13.data.pictures import load, resize_length
 from kenyan13.data.sampling import EpochSampler
 from kenyan13.data.store import write

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from kenyan13.data.batches import Pictures
 from kenyan13.data.catalogue import Catalogue, read
-from kenyan13.data.datamodule import Pictures
 from kenyan13.data.pictures import decode, resize_length
 from kenyan13.data.store import open_store
 from kenyan13.data.synthetic import draw_dataset

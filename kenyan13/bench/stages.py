@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from kenyan13.bench.peers import build_store, decode_all
 from kenyan13.bench.pictures import draw_if_missing, read_paths, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
-from kenyan13.data.datamodule import Batch, PictureData, PictureDataset, RawBatch
+from kenyan13.data.batches import Batch, PictureDataset, RawBatch
+from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import Draw
 from kenyan13.model.backbones import build, normalisation

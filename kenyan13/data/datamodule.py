@@ -1,9 +1,8 @@
 """The LightningDataModule: from a data set's settings to batches of normalised pictures on the device."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,97 +13,18 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kenyan13.data.augmentation import apply_view, centre_crop, draw_view, erase_and_add_noise, normalise
+from kenyan13.data.augmentation import erase_and_add_noise, normalise
+from kenyan13.data.batches import Batch, PictureDataset, Pictures, RawBatch, collate
 from kenyan13.data.catalogue import Catalogue, Source, read
+from kenyan13.data.features import FeatureDataset, Features
 from kenyan13.data.pictures import resize_length
-from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, Order, epoch_order, generator
+from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
-from kenyan13.data.store import Store, open_store
+from kenyan13.data.store import open_store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
-from kenyan13.settings import AugmentSettings, OnBad, Settings
-
-
-class Sample(NamedTuple):
-    """One view of a picture, with what is left to do to it on the device."""
-
-    picture: NDArray[np.uint8]  # [crop, crop, 3]
-    target: int
-    row: int
-    erased: tuple[int, int, int, int]
-    noise: bool
-    seed: int
-
-
-class RawBatch(NamedTuple):
-    """Samples as the loader hands them on; plain values are known without asking the device."""
-
-    pictures: Tensor  # uint8 [n, crop, crop, 3]
-    targets: Tensor  # int64 [n]
-    rows: Tensor  # int64 [n]
-    erased: NDArray[np.int64] | None  # [n, 4], None where no picture has a rectangle; stays on the host
-    noise: NDArray[np.bool_] | None  # [n], None where no picture gets noise; stays on the host
-    seed: int
-
-
-class Batch(NamedTuple):
-    """Pictures on the device, ready for the network."""
-
-    pictures: Tensor  # float32 [n, 3, crop, crop], normalised
-    targets: Tensor  # int64 [n]; -1 without label
-    rows: Tensor  # int64 [n], rows of the catalogue
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """A catalogue with its pixels; store_rows: int64 [n], where each picture lies in the store."""
-
-    catalogue: Catalogue
-    store: Store
-    store_rows: NDArray[np.int64]
-
-    def of_classes(self) -> "Pictures":
-        """Return the pictures that are of one of the catalogue's classes."""
-        rows = np.flatnonzero(self.catalogue.labels() >= 0)
-        return Pictures(self.catalogue.take(rows), self.store, self.store_rows[rows])
-
-
-class PictureDataset(Dataset[Sample]):
-    """Views of pictures: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
-
-    def __init__(self, pictures: Pictures, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
-        self.store, self.store_rows = pictures.store, pictures.store_rows
-        targets = pictures.catalogue.targets
-        self.targets = np.full(len(self.store_rows), -1, dtype=np.int64) if targets is None else targets
-        self.crop, self.seed, self.augment = crop, seed, augment
-
-    def __len__(self) -> int:
-        return len(self.store_rows)
-
-    def __getitem__(self, draw: Draw) -> Sample:
-        picture = self.store[self.store_rows[draw.row]]
-        target = int(self.targets[draw.row])
-        if self.augment is None:
-            return Sample(centre_crop(picture, self.crop), target, draw.row, (0, 0, 0, 0), False, 0)
-        random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
-        view = draw_view(self.augment, self.crop, random)
-        pixels = apply_view(picture, view, self.crop)
-        return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
-
-
-def collate(samples: Sequence[Sample]) -> RawBatch:
-    """Stack samples; the first one's seed stands for the batch."""
-    erased = np.array([sample.erased for sample in samples])
-    noise = np.array([sample.noise for sample in samples])
-    return RawBatch(
-        torch.from_numpy(np.stack([sample.picture for sample in samples])),
-        torch.tensor([sample.target for sample in samples]),
-        torch.tensor([sample.row for sample in samples]),
-        erased if erased.any() else None,
-        noise if noise.any() else None,
-        samples[0].seed,
-    )
+from kenyan13.settings import OnBad, Settings
 
 
 class PictureData(LightningDataModule):
@@ -134,6 +54,7 @@ class PictureData(LightningDataModule):
         self.train, self.validation = opened[0].of_classes(), opened[1]
         self.test = None if test is None else opened[2]
         labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
+        self.features: Features | None = None  # what batches hold instead of pictures, where they are given
         self.class_counts = np.bincount(labels[labels >= 0], minlength=len(self.classes))
         self.validation_pictures = int((self.validation.catalogue.labels() >= 0).sum())
         empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]
@@ -175,7 +96,7 @@ class PictureData(LightningDataModule):
             f"Left out, as data.on_bad=skip says: {message}", soft_wrap=True
         )
 
-    def train_dataloader(self) -> DataLoader[RawBatch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Batches of augmented training pictures in the order that conf/balance chose.
 
         A last batch of a single picture is left out: batch norm cannot train on it.
@@ -183,10 +104,13 @@ class PictureData(LightningDataModule):
         sampling = self.settings.balance.sampling
         targets = self.train.catalogue.labels()
         order = epoch_order(sampling, targets, self.class_counts, self.settings.seed)
-        dataset = PictureDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
         sampler = self.sampler(order, len(targets))
         size = self.settings.model.batch_size
-        loader = self.loader(dataset, sampler, drop_last=len(sampler) % size == 1 and size > 1)
+        drop_last = len(sampler) % size == 1 and size > 1
+        if self.features is not None:
+            return self.feature_loader(self.features.train, targets, sampler, drop_last)
+        dataset = PictureDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
+        loader = self.loader(dataset, sampler, drop_last)
         if not len(loader):
             raise UserError(
                 f"A batch of {size} leaves nothing to train on: {len(sampler)} picture for this process.",
@@ -194,14 +118,23 @@ class PictureData(LightningDataModule):
             )
         return loader
 
-    def val_dataloader(self) -> DataLoader[RawBatch]:
-        """Batches of validation pictures, in catalogue order."""
-        return self.evaluation_loader(self.validation)
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of validation pictures, centre-cropped, in catalogue order, each of them once."""
+        rows = np.arange(len(self.validation.catalogue))
+        sampler = self.sampler(lambda epoch: rows, len(rows))
+        if self.features is not None:
+            return self.feature_loader(self.features.validation, self.validation.catalogue.labels(), sampler)
+        return self.loader(PictureDataset(self.validation, self.crop, 0), sampler)
 
-    def evaluation_loader(self, pictures: Pictures) -> DataLoader[RawBatch]:
-        """Batches of centre-cropped pictures, in catalogue order, each of them once."""
-        rows = np.arange(len(pictures.catalogue))
-        return self.loader(PictureDataset(pictures, self.crop, 0), self.sampler(lambda epoch: rows, len(rows)))
+    def feature_loader(
+        self, features: Tensor, targets: NDArray[np.int64], sampler: EpochSampler, drop_last: bool = False
+    ) -> DataLoader[Batch]:
+        """Return a loader of features, which need no processes to load them."""
+        dataset = FeatureDataset(features, targets, self.settings.seed)
+        size = self.settings.model.batch_size
+        return DataLoader[Batch](
+            dataset, size, sampler=sampler, drop_last=drop_last, generator=torch.Generator(), collate_fn=whole
+        )
 
     def sampler(self, order: Order, length: int) -> EpochSampler:
         """Return the sampler of this process."""
@@ -214,7 +147,7 @@ class PictureData(LightningDataModule):
         sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return sampler
 
-    def loader(self, dataset: PictureDataset, sampler: EpochSampler, drop_last: bool = False) -> DataLoader[RawBatch]:
+    def loader(self, dataset: PictureDataset, sampler: Iterable[Draw], drop_last: bool = False) -> DataLoader[RawBatch]:
         """Return a loader with the number of workers that the settings or the machine give."""
         workers = self.settings.data.workers
         if workers is None:
@@ -232,8 +165,10 @@ class PictureData(LightningDataModule):
             collate_fn=collate,
         )
 
-    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
-        """Normalise on the device; erase and add noise where the views say so."""
+    def on_after_batch_transfer(self, batch: RawBatch | Batch, dataloader_idx: int) -> Batch:
+        """Normalise on the device; erase and add noise where the views say so. Features stay as they are."""
+        if isinstance(batch, Batch):
+            return batch
         device = batch.pictures.device
         pictures = normalise(batch.pictures, self.mean.to(device), self.std.to(device))
         if batch.erased is not None or batch.noise is not None:
@@ -246,6 +181,11 @@ class PictureData(LightningDataModule):
 def default_workers(pictures: int) -> int:
     """Return the number of loader processes: all cores but one, at most eight; none for tiny data."""
     return 0 if pictures < 64 else max(1, min(8, available_cores() - 1))
+
+
+def whole(batch: Any) -> Any:
+    """Return a batch that its data set has made whole."""
+    return batch
 
 
 def use_one_thread(worker: int) -> None:

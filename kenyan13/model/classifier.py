@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
-from kenyan13.data.datamodule import Batch
+from kenyan13.data.batches import Batch
 from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule
 from kenyan13.settings import OptimSettings, ScheduleSettings
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from kenyan13.data.datamodule import Batch, PictureData, PictureDataset, collate
+from kenyan13.data.batches import Batch, PictureDataset, collate
+from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing

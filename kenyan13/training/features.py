@@ -12,7 +12,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from kenyan13.data.datamodule import PictureData, PictureDataset, Pictures
+from kenyan13.data.batches import PictureDataset, Pictures
+from kenyan13.data.datamodule import PictureData
 from kenyan13.data.features import Features
 from kenyan13.data.sampling import Draw
 from kenyan13.model.freezing import parameter_levels
@@ -90,4 +91,5 @@ def compute(
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(raw, device, 0), 0)
             parts.append(body(batch.pictures).float().cpu())
     network.cpu().train()
-    return torch.cat(parts).unflatten(0, (len(pictures.catalogue), views)).contiguous()
+    features = torch.cat(parts)
+    return features.reshape(len(pictures.catalogue), views, *features.shape[1:])

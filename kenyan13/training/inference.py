@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
 from kenyan13.data.augmentation import centre_crop, normalise
+from kenyan13.data.batches import Pictures
 from kenyan13.data.catalogue import Catalogue, pictures_below, read
-from kenyan13.data.datamodule import PictureData, Pictures
+from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.errors import UserError, shorten

@@ -14,7 +14,8 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
-from kenyan13.data.datamodule import PictureData, Pictures
+from kenyan13.data.batches import Pictures
+from kenyan13.data.datamodule import PictureData
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory

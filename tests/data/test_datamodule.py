@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from kenyan13.data import datamodule
 from kenyan13.data.augmentation import apply_view, draw_view, erase_and_add_noise, normalise
+from kenyan13.data.batches import Batch, PictureDataset, RawBatch
 from kenyan13.data.catalogue import read
-from kenyan13.data.datamodule import Batch, PictureData, RawBatch, default_workers
+from kenyan13.data.datamodule import PictureData, default_workers
 from kenyan13.data.pictures import decode
 from kenyan13.data.sampling import AUGMENTATION, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
@@ -213,7 +214,13 @@ def test_pictures_without_labels_have_targets_of_minus_one(compose: Compose) -> 
     pictures = data(compose())
     assert pictures.source.test is not None
     [test] = pictures.open([pictures.source.test])
-    whole = joined(batches(pictures, pictures.evaluation_loader(test)))
+    rows = np.arange(26)
+    whole = joined(
+        batches(
+            pictures,
+            pictures.loader(PictureDataset(test, pictures.crop, 0), pictures.sampler(lambda epoch: rows, len(rows))),
+        )
+    )
     assert whole.targets.tolist() == [-1] * 26
     assert whole.rows.tolist() == list(range(26))
     for picture, path in zip(whole.pictures[:5], test.catalogue.paths, strict=False):

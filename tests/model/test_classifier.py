@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kenyan13.configuration import compose_settings
-from kenyan13.data.datamodule import Batch
+from kenyan13.data.batches import Batch
 from kenyan13.model.backbones import read_weights
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.settings import Optimizer, OptimSettings, ScheduleSettings

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from kenyan13.configuration import compose_settings
-from kenyan13.data.datamodule import Batch
+from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import build, head_prefixes
 from kenyan13.model.classifier import Classifier
