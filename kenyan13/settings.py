@@ -35,6 +35,14 @@ class OnBad(Enum):
     skip = "skip"
 
 
+class StoreKind(Enum):
+    """How decoded pictures are kept: as pixels, as JPEG at the run's size, or not at all."""
+
+    raw = "raw"
+    jpeg = "jpeg"
+    off = "off"
+
+
 class Sampling(Enum):
     """Which training pictures an epoch draws."""
 
@@ -114,6 +122,7 @@ class DataSettings:
     test: bool = False
     on_bad: OnBad = MISSING
     cache: str = MISSING
+    store: StoreKind = StoreKind.raw
     workers: int | None = None
 
 
@@ -275,6 +284,8 @@ def decisive(settings: Settings) -> dict[str, object]:
             del kept[key]
         else:
             kept[key] = {name: value for name, value in kept[key].items() if name not in inner}  # type: ignore[attr-defined]
+    if settings.data.store is not StoreKind.jpeg:  # the others give the same pixels
+        del kept["data"]["store"]  # type: ignore[attr-defined]
     return kept
 
 

@@ -141,3 +141,8 @@ def test_composing_imports_no_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout == "[]\n"
+
+
+def test_only_a_lossy_store_makes_another_run() -> None:
+    names = [run_name(compose_settings([f"data.store={kind}"])) for kind in ("raw", "off", "jpeg")]
+    assert names[0] == names[1] != names[2]

@@ -24,7 +24,7 @@ from kenyan13.data.batches import PictureDataset, Pictures, collate
 from kenyan13.data.pictures import load, resize_length
 from kenyan13.data.sampling import EpochSampler
 from kenyan13.data.store import write
-from kenyan13.settings import AugmentSettings
+from kenyan13.settings import AugmentSettings, StoreKind
 
 OURS = "kenyan13, from its store"
 STUDY = "study: Pillow, from JPEG"
@@ -179,7 +179,7 @@ def build_store(files: Sequence[Path], crop: int) -> Job:
 
     def job() -> int:
         with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as folder:
-            write(files, resize_length(crop), Path(folder))
+            write(files, resize_length(crop), Path(folder), StoreKind.raw)
         return len(files)
 
     return job

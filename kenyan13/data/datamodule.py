@@ -72,7 +72,8 @@ class PictureData(LightningDataModule):
         """
         paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
         place = {path: row for row, path in enumerate(paths)}
-        store = open_store(paths, resize_length(self.crop), Path(self.settings.data.cache).expanduser())
+        chosen = self.settings.data
+        store = open_store(paths, resize_length(self.crop), Path(chosen.cache).expanduser(), chosen.store)
         bad = {paths[row]: reason for row, reason in store.bad.items()}
         if bad:
             self.report_bad(catalogues, bad)

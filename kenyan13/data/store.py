@@ -1,7 +1,8 @@
 """Pictures decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
 
-A store is a folder <cache>/<length>px-<digest of the paths>/ with pictures.bin (uint8 pixels, one picture after the
-other) and index.npz. It is built beside its place and renamed, so it is there whole or not at all.
+A store is a folder <cache>/<length>px-<digest of the paths>/ with pictures.bin (one picture after the other: uint8
+pixels, JPEG, or nothing where pictures are decoded anew each time) and index.npz. It is built beside its place and
+renamed, so it is there whole or not at all.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import BadZipFile
 
+import cv2
 import numpy as np
 from filelock import FileLock
 from rich.console import Console
@@ -19,19 +21,22 @@ from rich.console import Console
 from kenyan13.data.pictures import UNREADABLE, Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
+from kenyan13.settings import StoreKind
 from kenyan13.terminal import progress
 
 ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
+QUALITY = 95  # of JPEG
+BYTES = {StoreKind.raw: 3, StoreKind.jpeg: 0.4, StoreKind.off: 0}  # a pixel, about
 
 
 class Store:
-    """The pixels of many pictures: `store[row]` is uint8 [height, width, 3], a view into the mapped file.
+    """The pixels of many pictures: `store[row]` is uint8 [height, width, 3]; raw, a view into the mapped file.
 
     bad: row -> reason, for the files that could not be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind) -> None:
+        self.folder, self.paths, self.length, self.kind = folder, paths, length, kind
         with np.load(folder / "index.npz", allow_pickle=False) as index:
             self.shapes, self.offsets, self.stats, self.digests = (
                 index[name] for name in ("shapes", "offsets", "stats", "digests")
@@ -45,10 +50,15 @@ class Store:
         return len(self.shapes)
 
     def __getitem__(self, row: int) -> Pixels:
+        if self.kind is StoreKind.off:
+            return load(self.paths[row], self.length)
         if self.pixels is None:
             self.pixels = np.memmap(self.folder / "pictures.bin", np.uint8, mode="r")
+        stored = self.pixels[self.offsets[row] : self.offsets[row + 1]]
+        if self.kind is StoreKind.jpeg:
+            return cv2.imdecode(stored, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
         height, width = self.shapes[row]
-        return self.pixels[self.offsets[row] : self.offsets[row + 1]].reshape(height, width, 3)
+        return stored.reshape(height, width, 3)
 
     def __getstate__(self) -> dict[str, object]:
         # A pickled memmap would carry all pixels to every worker; each maps the file itself instead.
@@ -61,42 +71,46 @@ class Store:
         return all(content_digest(paths[row]) == self.digests[row] for row in changed)
 
 
-def open_store(paths: Sequence[Path], length: int, cache: Path) -> Store:
+def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw) -> Store:
     """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
 
     Two processes may ask at once: one builds, the other waits. Raises UserError where the disk is too small.
     """
     cache.mkdir(parents=True, exist_ok=True)
     names = "\n".join(str(path.absolute()) for path in paths)
-    folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}"
+    suffix = "" if kind is StoreKind.raw else f"-{kind.name}"
+    folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}{suffix}"
     with FileLock(f"{folder}.lock"):
         try:
-            store = Store(folder)
+            store = Store(folder, paths, length, kind)
             if store.is_current(paths):
                 return store
         except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             pass  # not there yet, or torn: built anew
-        build(paths, length, folder)
-        return Store(folder)
+        build(paths, length, folder, kind)
+        return Store(folder, paths, length, kind)
 
 
-def build(paths: Sequence[Path], length: int, folder: Path) -> None:
+def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
     """Decode all files into a new store and put it at `folder`, in place of an older one."""
-    expected = int(len(paths) * length * length * ASPECT * 3)
+    expected = int(len(paths) * length * length * ASPECT * BYTES[kind])
     free = shutil.disk_usage(folder.parent).free
     if expected > free:
         raise UserError(
             f"Decoded pictures need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
             "point data.cache= at a larger disk, or choose a smaller model.crop",
+            "data.store=jpeg needs a tenth, data.store=off nothing; both are slower",
         )
     Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
         f"Decoding {len(paths):,} pictures once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
+        if expected
+        else f"Reading {len(paths):,} pictures once, to see whether they can be read"
     )
     for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        write(paths, length, fresh)
+        write(paths, length, fresh, kind)
         if folder.exists():
             shutil.rmtree(folder)  # a run that has it mapped keeps its view
         fresh.rename(folder)
@@ -104,10 +118,10 @@ def build(paths: Sequence[Path], length: int, folder: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def write(paths: Sequence[Path], length: int, folder: Path) -> None:
+def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
     """Write pictures.bin and index.npz; unreadable files get an empty shape and a reason."""
     stats = file_stats(paths)
-    shapes = np.zeros((len(paths), 2), dtype=np.int64)
+    shapes, lengths = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths), dtype=np.int64)
     digests = np.zeros(len(paths), dtype="U32")
     reasons: dict[int, str] = {}
     with (folder / "pictures.bin").open("wb") as file:
@@ -118,12 +132,22 @@ def write(paths: Sequence[Path], length: int, folder: Path) -> None:
                 reasons[row] = pixels
             else:
                 shapes[row] = pixels.shape[:2]
-                file.write(pixels.tobytes())
-    offsets = np.concatenate([[0], np.cumsum(shapes.prod(axis=1) * 3)])
+                lengths[row] = file.write(encode(pixels, kind))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     np.savez(
         folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests,
         bad=np.array(list(reasons), dtype=np.int64), reasons=np.array(list(reasons.values()), dtype=np.str_),
     )  # fmt: skip
+
+
+def encode(pixels: Pixels, kind: StoreKind) -> bytes:
+    """Return what a store keeps of a picture."""
+    if kind is StoreKind.off:
+        return b""
+    if kind is StoreKind.raw:
+        return pixels.tobytes()
+    blue_first = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | str, str]]:

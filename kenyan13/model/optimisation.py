@@ -12,14 +12,17 @@ from kenyan13.settings import Optimizer, OptimSettings, Schedule, ScheduleSettin
 
 
 def create_optimizer(settings: OptimSettings, parameters: Iterable[Parameter]) -> TorchOptimizer:
-    """Return the optimiser over all parameters; those without gradient are passed over at each step."""
+    """Return the optimiser over all parameters; those without gradient are passed over at each step.
+
+    Fused: all arithmetic of a step in one pass, on GPUs and CPUs alike. SGD's cannot take layers that join it later.
+    """
     lr, decay = settings.lr, settings.weight_decay
     betas = (settings.betas[0], settings.betas[1])
     match settings.name:
         case Optimizer.adam:
-            return Adam(parameters, lr, betas, weight_decay=decay)
+            return Adam(parameters, lr, betas, weight_decay=decay, fused=True)
         case Optimizer.adamw:
-            return AdamW(parameters, lr, betas, weight_decay=decay)
+            return AdamW(parameters, lr, betas, weight_decay=decay, fused=True)
         case Optimizer.sgd:
             return SGD(parameters, lr, settings.momentum, weight_decay=decay)
 

@@ -16,6 +16,7 @@ from kenyan13.data.batches import PictureDataset, Pictures
 from kenyan13.data.datamodule import PictureData
 from kenyan13.data.features import Features
 from kenyan13.data.sampling import Draw
+from kenyan13.errors import UserError
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.settings import AugmentSettings, Settings
 from kenyan13.terminal import progress
@@ -28,8 +29,13 @@ Function = Callable[[Tensor], Tensor]
 def split_network(network: nn.Module) -> tuple[Function, Function]:
     """Return body and head of a network of timm's: pictures -> features, features -> logits.
 
-    Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains.
+    Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains. Raises
+    UserError for a network whose frozen part is another one at every step.
     """
+    random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules())
+    if random or not hasattr(network, "forward_head"):
+        reason = "has dropout in it" if random else "cannot be taken apart"
+        raise UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
     last = network.get_classifier()  # type: ignore[operator]
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     own = {name for name, value in network.named_parameters() if any(value is one for one in last.parameters())}

@@ -95,6 +95,8 @@ def fit(
         data.features = cached_features(settings, data, network, described)
         head = split_network(network)[1]
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
+    if settings.trainer.compile:
+        network.compile()  # in place, so that names in checkpoints stay
     classifier = Classifier(network, data.classes, settings.optim, settings.schedule, weights, head)
     history = History()
     stop = Stop(settings.stop, history)

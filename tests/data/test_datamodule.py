@@ -232,7 +232,8 @@ def test_processes_share_the_draws(compose: Compose, loader: str) -> None:
     whole, rows = data(compose("balance=none", "augment=none")), []
     for rank in range(3):
         pictures = data(compose("balance=none", "augment=none"))
-        pictures.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=3))
+        progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+        pictures.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=3, fit_loop=progress))
         rows.append(joined(batches(pictures, getattr(pictures, loader)())).rows.tolist())
     everything = joined(batches(whole, getattr(whole, loader)())).rows.tolist()
     together = [row for step in zip(*rows, strict=True) for row in step]

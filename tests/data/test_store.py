@@ -16,6 +16,7 @@ from kenyan13.data import store as module
 from kenyan13.data.pictures import Pixels, load
 from kenyan13.data.store import Store, open_store
 from kenyan13.errors import UserError
+from kenyan13.settings import StoreKind
 
 LENGTH = 16
 
@@ -234,3 +235,32 @@ def test_a_full_disk_is_told_before_decoding(
     assert folders(tmp_path / "cache") == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=expected))
     check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+
+
+def test_pictures_that_are_not_kept_are_the_same(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+    store = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off)
+    assert (store.folder / "pictures.bin").stat().st_size == 0
+    check(store, paths)
+    assert len(decoded) == 2 * len(paths), "once to see whether they can be read, and once more to be used"
+    paths[2].write_text("no picture")
+    assert list(open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off).bad) == [2]
+
+
+def test_pictures_kept_as_jpeg_are_nearly_the_same_and_smaller(tmp_path: Path) -> None:
+    smooth = np.stack(np.meshgrid(np.arange(256), np.arange(200), [90]), axis=-1)[:, :, 0].astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "smooth.png")
+    paths = [tmp_path / "smooth.png"]
+    raw, jpeg = (open_store(paths, 128, tmp_path / "cache", kind) for kind in (StoreKind.raw, StoreKind.jpeg))
+    assert jpeg[0].shape == raw[0].shape
+    assert abs(jpeg[0].astype(int) - raw[0].astype(int)).mean() < 2
+    sizes = [(store.folder / "pictures.bin").stat().st_size for store in (raw, jpeg)]
+    assert sizes[1] < sizes[0] / 5
+    assert np.array_equal(pickle.loads(pickle.dumps(jpeg))[0], jpeg[0])
+
+
+def test_a_cut_jpeg_store_is_built_anew(paths: list[Path], tmp_path: Path) -> None:
+    store = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.jpeg)
+    file = store.folder / "pictures.bin"
+    file.write_bytes(file.read_bytes()[:-1])
+    again = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.jpeg)
+    assert again[4].shape == load(paths[4], LENGTH).shape

@@ -247,3 +247,16 @@ def test_what_will_train_requires_gradients_from_the_start() -> None:
     Freeze(FreezeSettings(0, [[1, 2], [3, 4]])).setup(Trainer(max_epochs=4, logger=False), classifier, "fit")
     levels = parameter_levels(network)
     assert trainable(network) == {name for name in levels if levels[name] <= 4}
+
+
+def test_the_frozen_part_runs_without_autograd() -> None:
+    """No layer before the first that trains records what a backward pass would need."""
+    network = timm.create_model("test_resnet", num_classes=2)
+    Freeze(FreezeSettings(level=1)).apply(network, 1)
+    recorded: dict[str, bool] = {}
+    for name in ("conv1", "layer1", "layer2", "layer3", "layer4", "fc"):
+        network.get_submodule(name).register_forward_hook(
+            lambda layer, inputs, out, name=name: recorded.update({name: out.requires_grad})
+        )
+    network(torch.randn(2, 3, 32, 32))
+    assert recorded == {"conv1": False, "layer1": False, "layer2": False, "layer3": False, "layer4": True, "fc": True}

@@ -314,3 +314,16 @@ def test_torch_is_seeded_for_each_epoch(compose: Compose, monkeypatch: pytest.Mo
     train(compose())
     expected = [int(generator(callbacks.DROPOUT, 42, epoch, 0).integers(2**62)) for epoch in (0, 1)]
     assert seen[-2:] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler for the CPU")
+def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compose) -> None:
+    settings = compose("trainer.compile=true", "trainer.max_epochs=1")
+    result = train(settings)
+    names = torch.load(run_directory(settings) / directory.BEST, weights_only=True)["state_dict"]
+    assert not any("_orig_mod" in name for name in names)
+    plain = train(compose("trainer.max_epochs=1"))
+    assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
+    figures = evaluate(open_run(run_directory(settings), ["trainer.compile=false"]))
+    assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
