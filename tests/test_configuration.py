@@ -1,5 +1,6 @@
 """The configuration as a user interface: every choice composes, and every mistake is said in the user's words."""
 
+import os
 import re
 import subprocess
 import sys
@@ -146,3 +147,12 @@ def test_composing_imports_no_torch() -> None:
 def test_only_a_lossy_store_makes_another_run() -> None:
     names = [run_name(compose_settings([f"data.store={kind}"])) for kind in ("raw", "off", "jpeg")]
     assert names[0] == names[1] != names[2]
+
+
+def test_waiting_threads_sleep_unless_told_otherwise() -> None:
+    code = "import os, kenyan13; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+        environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == expected
