@@ -98,8 +98,14 @@ def batches(loader: DataLoader[Any]) -> Road:
 
 def study(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
     """Return the study's training input: torchvision's transforms of Pillow's pictures."""
+    return batches(DataLoader(Items(files, open_rgb, study_steps(crop, augment)), BATCH))
+
+
+def study_steps(crop: int, augment: AugmentSettings) -> Callable[[Any], Any]:
+    """Return the study's training transforms (study, Input transforms)."""
     steps = [pil.Resize(resize_length(crop)), *views(pil, crop, augment), pil.ToTensor(), *after(pil, augment)]
-    return batches(DataLoader(Items(files, open_rgb, pil.Compose(steps)), BATCH))
+    composed: Callable[[Any], Any] = pil.Compose(steps)
+    return composed
 
 
 def torchvision_v2(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:

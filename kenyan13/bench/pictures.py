@@ -12,8 +12,8 @@ from kenyan13.data.batches import Pictures
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.pictures import decode, resize_length
 from kenyan13.data.store import open_store
-from kenyan13.data.synthetic import draw_dataset
-from kenyan13.settings import DataSettings, Layout
+from kenyan13.data.synthetic import draw_if_missing
+from kenyan13.settings import DataSettings
 
 SHORT_SIDE, QUALITY = 1080, 90  # pixels of KenyanFood13's photographs; JPEG quality
 
@@ -23,12 +23,6 @@ def read_paths(settings: DataSettings, number: int) -> tuple[Path, ...]:
     draw_if_missing(settings)
     paths = read(settings).labelled.paths
     return tuple(paths[k] for k in np.linspace(0, len(paths) - 1, min(number, len(paths))).astype(int).tolist())
-
-
-def draw_if_missing(settings: DataSettings) -> None:
-    """Draw the demo's pictures if they are asked for and not there."""
-    if settings.layout is Layout.demo and not Path(settings.root).exists():
-        draw_dataset(Path(settings.root))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 
 from kenyan13.bench.timing import Figure
 from kenyan13.machine import available_cores, git_commit, versions
+from kenyan13.terminal import align
 
 
 def machine() -> str:
@@ -39,16 +40,9 @@ def write(file: Path, content: Mapping[str, Any]) -> None:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return aligned lines; columns that hold numbers are aligned right."""
-    columns = list(zip(head, *rows, strict=True))
-    numbers = [all(cell[:1].isdigit() for cell in column[1:] if cell) for column in columns]
-    widths = [max(len(cell) for cell in column) for column in columns]
-    return "\n".join(
-        "  ".join(
-            f"{cell:>{width}}" if number else f"{cell:<{width}}"
-            for cell, width, number in zip(row, widths, numbers, strict=True)
-        ).rstrip()
-        for row in [head, *rows]
-    )
+    columns = list(zip(*rows, strict=True))
+    numbers = {place for place, cells in enumerate(columns) if all(cell[:1].isdigit() for cell in cells if cell)}
+    return align([head, *rows], numbers)
 
 
 def stage_rows(figures: Sequence[Figure]) -> list[list[str]]:

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
 
 from kenyan13.bench.peers import build_store, decode_all
-from kenyan13.bench.pictures import draw_if_missing, read_paths, stored
+from kenyan13.bench.pictures import read_paths, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
-from kenyan13.data.batches import Batch, PictureDataset, RawBatch
+from kenyan13.data.batches import PictureDataset, RawBatch
 from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import resize_length
 from kenyan13.data.sampling import Draw
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import build, normalisation
 from kenyan13.model.freezing import Freeze
 from kenyan13.model.optimisation import create_optimizer
@@ -58,43 +61,50 @@ def view_all(dataset: PictureDataset) -> Job:
 def measure_training(settings: Settings, most_workers: int, effort: Effort) -> list[Figure]:
     """Measure the loader with 0 to n workers, the model step, and whole training epochs, on the settings' device."""
     draw_if_missing(settings.data)
-    step = Step(settings)
+    colours = normalisation(settings.model)
+    data = PictureData(settings, colours.mean, colours.std)
+    step = Step(settings, len(data.classes))
     synthetic = torch.randn(settings.model.batch_size, 3, settings.model.crop, settings.model.crop, device=step.device)
     targets = torch.zeros(settings.model.batch_size, dtype=torch.int64, device=step.device)
     jobs: dict[tuple[str, str], Job] = {}
     for workers in range(most_workers + 1):
-        jobs[LOADER, f"{workers} workers"] = load_all(step.data, workers)
+        jobs[LOADER, f"{workers} workers"] = load_all(data, workers)
     model = f"{settings.model.backbone}, crop {settings.model.crop}, {step.device.type}"
-    batch = Batch(synthetic.contiguous(memory_format=torch.channels_last), targets, targets)
-    jobs[STEP, model] = lambda: sum(step.train(batch) for _ in range(4)) + step.wait()
-    loader = step.data.train_dataloader()
-    jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step, loader)
+    pictures = synthetic.contiguous(memory_format=torch.channels_last)
+    jobs[STEP, model] = lambda: sum(step.train(pictures, targets) for _ in range(4)) + step.wait()
+    loader = data.train_dataloader()
+    jobs[EPOCH, f"{loader.num_workers} workers"] = train_all(step, data, loader)
     return measure(jobs, effort, WALL)
 
 
 class Step:
-    """A network with optimiser and data, and one training step of it, as the settings say."""
+    """A network with its optimiser, and one training step of it, as the settings say.
 
-    def __init__(self, settings: Settings) -> None:
-        colours = normalisation(settings.model)
-        self.data = PictureData(settings, colours.mean, colours.std)
+    plain: in float32 and contiguous memory, with torch's ordinary Adam, as a simple training loop has it.
+    """
+
+    def __init__(self, settings: Settings, classes: int, plain: bool = False) -> None:
         gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
         self.device = torch.device("cuda" if gpu else "cpu")
-        network = build(settings.model, len(self.data.classes), pretrained=False).to(self.device)
-        self.network = network.to(memory_format=torch.channels_last) if settings.trainer.channels_last else network
-        self.network.train()
+        self.network = build(settings.model, classes, pretrained=False).to(self.device).train()
         Freeze(settings.freeze).apply(self.network, settings.freeze.level)
-        self.optimizer = create_optimizer(settings.optim, self.network.parameters())
-        self.low = precision(settings) == "bf16-mixed"
+        if settings.trainer.channels_last and not plain:
+            self.network.to(memory_format=torch.channels_last)
+        self.optimizer: Optimizer = (
+            Adam(self.network.parameters(), settings.optim.lr)
+            if plain
+            else create_optimizer(settings.optim, self.network.parameters())
+        )
+        self.low = precision(settings) == "bf16-mixed" and not plain
 
-    def train(self, batch: Batch) -> int:
+    def train(self, pictures: Tensor, targets: Tensor) -> int:
         """Train on a batch and return its size; on a GPU, without waiting for the end."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
-            loss = F.cross_entropy(self.network(batch.pictures), batch.targets)
+            loss = F.cross_entropy(self.network(pictures), targets)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        return len(batch.targets)
+        return len(targets)
 
     def wait(self) -> int:
         """Wait until the device has done everything; returns 0 pictures."""
@@ -112,16 +122,15 @@ def load_all(data: PictureData, workers: int) -> Job:
     return lambda: sum(len(raw.targets) for raw in loader)
 
 
-def train_all(step: Step, loader: DataLoader[RawBatch]) -> Job:
+def train_all(step: Step, data: PictureData, loader: DataLoader[RawBatch]) -> Job:
     """Return one training epoch."""
 
     def job() -> int:
         done = 0
         for raw in loader:
-            on_device = raw._replace(
-                pictures=raw.pictures.to(step.device, non_blocking=True), targets=raw.targets.to(step.device)
-            )
-            done += step.train(step.data.on_after_batch_transfer(on_device, 0))
+            pictures = raw.pictures.to(step.device, non_blocking=True)
+            batch = data.on_after_batch_transfer(raw._replace(pictures=pictures), 0)
+            done += step.train(batch.pictures, batch.targets.to(step.device))
         return done + step.wait()
 
     return job

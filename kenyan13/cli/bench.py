@@ -19,6 +19,9 @@ def bench(
     peers: Annotated[
         bool, typer.Option("--peers", help="Compare training input with other libraries' instead, on one core.")
     ] = False,
+    epochs: Annotated[
+        bool, typer.Option("--epochs", help="Compare whole training epochs with a plain loop's instead, on all cores.")
+    ] = False,
     crop: Annotated[
         list[int] | None, typer.Option(min=8, help="Crop in pixels; several may be given. By default 224 and 380.")
     ] = None,
@@ -38,7 +41,16 @@ def bench(
     keep_freed_memory()  # as in training; it helps all libraries
     effort = Effort(rounds, seconds=0 if quick else 0.5)
     facts = {"overrides": overrides or [], "pictures": pictures, "rounds": rounds}
-    if peers:
+    if epochs:
+        from kenyan13.bench.epochs import compare_epochs
+        from kenyan13.bench.pictures import large_pictures, read_paths
+
+        with large_pictures(read_paths(settings.data, pictures)) as files:
+            figures = compare_epochs(files, settings, Effort(rounds, seconds=0))
+        content = report.document(figures, facts | {"ratio": figures[0].seconds / figures[1].seconds})
+        lines = [report.table(["epoch", "of", "pictures/s", "ms/picture", "clock"], report.stage_rows(figures))]
+        lines += [f"ratio: {content['ratio']:.2f} x"]
+    elif peers:
         from kenyan13.bench.peers import compare, ratios
         from kenyan13.bench.pictures import large_pictures, read_paths
 
