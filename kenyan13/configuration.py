@@ -112,9 +112,9 @@ def own_name(settings: Settings) -> Settings:
             settings.experiment = None
             if settings.name == reference.name:
                 settings.name = f"{reference.name}-{digits(settings)}"
-    if settings.experiment is None and settings.name in {one.name for one in ids.experiments().values()}:
-        id_ = settings.name.partition("_")[0]
-        raise UserError(f"name={settings.name} is the name of experiment {id_}.", "choose another name=")
+    owner = next((id_ for id_, one in ids.experiments().items() if one.name == settings.name), None)
+    if owner not in (None, settings.experiment):
+        raise UserError(f"name={settings.name} is the name of experiment {owner}.", "choose another name=")
     return toy(settings, run_name(settings)) if settings.smoke else settings
 
 
