@@ -27,14 +27,16 @@ SHEETS = 5  # first number of the random key that chooses the pictures; see keny
 def write_contact_sheets(settings: Settings) -> Path:
     """Write sheets/CLASS.png and sheets/CLASS_augmented.png into the run directory, and both to TensorBoard.
 
-    Returns the folder of the sheets. Raises UserError for data that cannot be used.
+    Returns the folder of the sheets. Raises UserError for data that cannot be used, or a folder of another run.
     """
     folder = run_directory(settings)
     draw_if_missing(settings.data)
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
+    described = describe(data)
+    directory.check_same(folder, settings, described)
     with directory.only_process(folder):
-        directory.write_config(folder, settings, describe(data))
+        directory.write_config(folder, settings, described)
         (folder / "sheets").mkdir(exist_ok=True)
         written: dict[str, list[str]] = {}
         with SummaryWriter(folder) as board:

@@ -88,7 +88,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
     console.print(f"{len(planned)} runs: {listed}", style="bold")
     if any(one.settings.smoke for one in planned):
         console.print("Smoke runs: toy size, on synthetic drawings. Their figures say nothing.", style="yellow")
-    width = max(len(str(one.folder)) for one in planned)
+    width = max((len(str(one.folder)) for one in planned), default=0)
     for one in planned:
         console.print(f"  {one.folder!s:<{width}}  {one.intent}")
     if any(one.intent == SKIPPED for one in planned):

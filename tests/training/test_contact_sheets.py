@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.datamodule import PictureData
+from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
-from kenyan13.settings import Settings, run_directory
+from kenyan13.settings import Settings, Task, run_directory
 from kenyan13.training.contact_sheets import arrange, class_views, write_contact_sheets
-from kenyan13.training.directory import SHEETS, State, read_state
+from kenyan13.training.directory import SHEETS, State, read_settings, read_state, write_config
 
 
 def test_pictures_are_laid_out_row_by_row_on_white() -> None:
@@ -45,3 +47,15 @@ def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Call
     assert sorted(board.Tags()["images"]) == sorted(
         f"{kind}/{name}" for kind in ("original", "augmented") for name in data.classes
     )
+
+
+def test_another_runs_folder_is_refused(compose: Callable[..., Settings]) -> None:
+    trained = compose("name=mine")
+    folder = run_directory(trained)
+    folder.mkdir(parents=True)
+    write_config(folder, trained, {"classes": []})
+    with pytest.raises(UserError, match=r"holds a run with other settings \(task=train there, contact_sheets now\)"):
+        write_contact_sheets(compose("task=contact_sheets", "name=mine"))
+    assert read_settings(folder).task is Task.train
+    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))
+    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))  # again
