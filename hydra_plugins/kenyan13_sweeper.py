@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from itertools import groupby
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,7 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
 from kenyan13.errors import BusyError, UserError, did_you_mean
-from kenyan13.settings import Settings
+from kenyan13.settings import Settings, Task
 
 
 class SweeperThatGoesOn(BasicSweeper):
@@ -27,7 +28,8 @@ class SweeperThatGoesOn(BasicSweeper):
         """Run all combinations that have not finished; raises UserError at the end where runs have failed.
 
         All are composed before the first is run, so that a slip in a name or value costs no time. Unlike the basic
-        sweeper, it leaves no multirun.yaml: each run keeps its own configuration.
+        sweeper, it leaves no multirun.yaml: each run keeps its own configuration. Stages are put together when all
+        other runs have ended, whatever the launcher runs at the same time.
         """
         from kenyan13.training import sweep
 
@@ -40,10 +42,13 @@ class SweeperThatGoesOn(BasicSweeper):
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         planned = sweep.make_plan([(job, self.settings(job)) for job in jobs], named_choices(overrides))
         sweep.print_plan(planned)
-        due = [one for one in planned if one.due]
+        stages_first = sorted(planned, key=lambda one: one.settings.task is Task.cascade)
+        due = [one for one in stages_first if one.due]
         if isinstance(self.launcher, BasicLauncher):
             sweep.in_this_process[:] = due
-        results = self.launcher.launch([one.job for one in due], initial_job_idx=0) if due else []
+        results: list[JobReturn] = []
+        for _, together in groupby(due, lambda one: one.settings.task is Task.cascade):
+            results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
         failures = find_failures([one.job for one in due], results)
         sweep.print_outcome(planned, [due[place].folder for place in failures])
         report_failures([one.job for one in due], failures)

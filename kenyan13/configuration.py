@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,19 +104,26 @@ def own_name(settings: Settings) -> Settings:
     Raises UserError for an experiment's name on another run.
     """
     if settings.experiment is not None:
-        # in a job of train.py, Hydra is at work already, and on the same conf/
-        working = GlobalHydra.instance().is_initialized()
-        with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
-            reference = to_settings(compose("train", overrides=[f"experiment={settings.experiment}"]))
+        reference = reference_settings(settings.experiment)
         same = is_same_experiment(settings, reference)
         if not same:
             settings.experiment = None
             if settings.name == reference.name:
-                settings.name = f"{reference.name}-{digits(settings)}"
-    if settings.experiment is None and settings.name in {one.name for one in ids.experiments().values()}:
-        id_ = settings.name.partition("_")[0]
-        raise UserError(f"name={settings.name} is the name of experiment {id_}.", "choose another name=")
+                workers = f"-W{settings.data.workers}" if reference.data.workers else ""  # which group A times
+                settings.name = f"{reference.name}-{digits(settings)}{workers}"
+    owner = next((id_ for id_, one in ids.experiments().items() if one.name == settings.name), None)
+    if owner not in (None, settings.experiment):
+        raise UserError(f"name={settings.name} is the name of experiment {owner}.", "choose another name=")
     return toy(settings, run_name(settings)) if settings.smoke else settings
+
+
+@cache
+def reference_settings(id_: str) -> Settings:
+    """Return the settings of an experiment as the study has it; not to be changed."""
+    # in a job of train.py, Hydra is at work already, and on the same conf/
+    working = GlobalHydra.instance().is_initialized()
+    with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
+        return to_settings(compose("train", overrides=[f"experiment={id_}"]))
 
 
 def is_same_experiment(settings: Settings, reference: Settings) -> bool:

@@ -5,9 +5,11 @@ The help of a setting is the comment in the conf/ file that sets it; ranges are 
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -262,7 +264,7 @@ class Settings:
 
 
 # Where a run's result does not depend on a setting, the setting does not make it another run.
-MACHINE_ONLY = {
+MACHINE_ONLY: dict[str, set[str] | None] = {
     "runs": None,
     "name": None,
     "experiment": None,
@@ -278,14 +280,20 @@ def plain(settings: Settings) -> dict[str, object]:
 
 def decisive(settings: Settings) -> dict[str, object]:
     """Return the plain settings that a run's result depends on."""
-    kept = plain(settings)
-    for key, inner in MACHINE_ONLY.items():
-        if inner is None:
-            del kept[key]
-        else:
-            kept[key] = {name: value for name, value in kept[key].items() if name not in inner}  # type: ignore[attr-defined]
-    if settings.data.store is not StoreKind.jpeg:  # the others give the same pixels
-        del kept["data"]["store"]  # type: ignore[attr-defined]
+    return decisive_part(plain(settings))
+
+
+def decisive_part(settings: Mapping[str, Any]) -> dict[str, object]:
+    """Return plain settings without those that a run's result does not depend on."""
+    kept: dict[str, object] = {}
+    for key, value in settings.items():
+        left_out = MACHINE_ONLY.get(key, set())
+        if left_out is not None:
+            nested = isinstance(value, dict)
+            kept[key] = {name: inner for name, inner in value.items() if name not in left_out} if nested else value
+    data = kept.get("data")
+    if isinstance(data, dict) and data.get("store") != StoreKind.jpeg.name:  # the others give the same pixels
+        data.pop("store", None)
     return kept
 
 

@@ -16,7 +16,7 @@ from kenyan13.errors import UserError
 from kenyan13.overrides import teach_hydra
 from kenyan13.ranges import expand
 from kenyan13.settings import Settings, run_directory
-from kenyan13.training.directory import write_config
+from kenyan13.training.directory import differing_settings, write_config
 from kenyan13.training.sweep import make_plan
 
 
@@ -172,3 +172,23 @@ def test_two_processes_share_a_sweep(demo_root: Path, cache: Path, tmp_path: Pat
     again = call("-m", *common, "seed=1,2", cwd=tmp_path)
     assert "2 runs: 1 to do, 1 finished before" in again.stdout
     assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2
+
+
+def test_a_finished_run_of_other_groups_is_another_run(tmp_path: Path) -> None:
+    """Groups are names of their own choice: one that is gone is a difference too."""
+    both, one = (f"data.groups={{greens:[sukumawiki,ugali]{more}}}" for more in (",meats:[pilau,bhaji]", ""))
+    before, now = (
+        compose_settings([groups, "data.stage=first", "name=first", f"runs={tmp_path}"]) for groups in (both, one)
+    )
+    folder = run_directory(now)
+    folder.mkdir()
+    write_config(folder, before, {"classes": ["a", "b"]})
+    assert differing_settings(folder, before) == []
+    assert differing_settings(folder, now) == ["data.groups.meats=['pilau', 'bhaji'] there, None now"]
+    (folder / "result.json").write_text("{}")
+    assert [one.intent for one in make_plan([([], now)], [])] == ["to do"]
+
+
+def test_a_sweep_over_nothing_says_so(tmp_path: Path) -> None:
+    done = call("-m", "seed=range(5,5)", f"runs={tmp_path}", cwd=tmp_path)
+    assert (done.returncode, done.stdout.startswith("0 runs")) == (0, True), done.stderr

@@ -28,8 +28,10 @@ def toy(settings: Settings, name: str) -> Settings:
         backbone=backbone or "small_cnn", pretrained=False, weights=None, crop=CROP, batch_size=BATCH,
     )  # fmt: skip
     trainer = replace(
-        settings.trainer, max_epochs=min(EPOCHS, settings.trainer.max_epochs), accelerator="cpu", model_graph=False
-    )
+        settings.trainer,
+        max_epochs=min(EPOCHS, settings.trainer.max_epochs),
+        accelerator="cpu", devices=1, model_graph=False,
+    )  # fmt: skip
     runs = str(Path(settings.runs) / "smoke")
     return replace(settings, data=data, model=model, trainer=trainer, experiment=None, name=name + MARK, runs=runs)
 

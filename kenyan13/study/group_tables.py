@@ -1,7 +1,7 @@
 """The tables of each group of the study, from run directories: A1, B1, C1 to C3, D1, E1, F1, G1; H's stand beside."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,57 +16,59 @@ from kenyan13.study.tables import Column, Table, Value, compared, comparison, nu
 from kenyan13.training.directory import CASCADE, METRICS, SHEETS, Result, read_result
 
 Runs = dict[str, tuple[str, Path]]  # id -> the study's name, folder of our run
+Chosen = Mapping[str, Settings]  # by id
 
 
 def tables(group: str, overrides: Sequence[str] = ()) -> list[Table]:
     """Return a group's tables (group: A to H), for runs made with the given Hydra overrides.
 
-    Raises UserError for an unknown group or override.
+    Those of Hydra itself (hydra/launcher=joblib) change no run and are left out. Raises UserError for an unknown group
+    or override.
     """
     if group not in BUILDERS:
         raise UserError(f"The study has no group {group}.", f"groups: {', '.join(BUILDERS)}")
-    made = BUILDERS[group](overrides)
-    settings = compose_settings([f"experiment={group}AA", *overrides])
+    others = [word for word in overrides if not word.lstrip("+").startswith(("hydra.", "hydra/"))]
+    needed = "GH" if group == "H" else group
+    chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in experiments() if id_[0] in needed}
+    made = BUILDERS[group](chosen)
     for table in made:
-        table.title += caution(settings)
+        table.title += caution(chosen.values())
     return made
 
 
-def caution(settings: Settings) -> str:
-    """Return what a title must say of runs that are not the study's own experiments; "" for those that are."""
-    if settings.smoke:
+def caution(chosen: Collection[Settings]) -> str:
+    """Return what a title must say of runs that are not all the study's own experiments; "" for those that are."""
+    if any(settings.smoke for settings in chosen):
         return "  (SMOKE RUNS at toy size on drawings: the figures say nothing)"
-    if settings.experiment is None:
-        return f"  (OTHER SETTINGS OR PICTURES THAN THE STUDY'S: data.root={settings.data.root})"
-    return ""
+    other = next((settings for settings in chosen if settings.experiment is None), None)
+    return f"  (OTHER SETTINGS OR PICTURES THAN THE STUDY'S: data.root={other.data.root})" if other else ""
 
 
-def runs_of(prefix: str, overrides: Sequence[str]) -> Runs:
+def runs_of(prefix: str, chosen: Chosen) -> Runs:
     """Return name and folder of the experiments whose ids begin with `prefix`."""
-    found: Runs = {}
-    for id_, one in experiments().items():
-        if id_.startswith(prefix):
-            folder = run_directory(compose_settings([f"experiment={id_}", *overrides]))
-            found[id_] = (one.name.partition("_")[2], folder)
-    return found
+    return {
+        id_: (experiments()[id_].name.partition("_")[2], run_directory(settings))
+        for id_, settings in chosen.items()
+        if id_.startswith(prefix)
+    }
 
 
-def group_a(overrides: Sequence[str]) -> list[Table]:
+def group_a(chosen: Chosen) -> list[Table]:
     """Contact sheets and the subset's runs, and A1: seconds an epoch by loader workers."""
     checks = Table(
         "A", "checks of data and pipeline", [Column("id", "id"), Column("name", "name"), Column("made", "made")]
     )
-    for id_, (name, folder) in runs_of("AA", overrides).items():
+    for id_, (name, folder) in runs_of("AA", chosen).items():
         there = (folder / SHEETS).exists()
         checks.rows.append([id_, name, f"contact sheets: {folder / 'sheets'}" if there else None])
-    for id_, (name, folder) in runs_of("AB", overrides).items():
+    for id_, (name, folder) in runs_of("AB", chosen).items():
         result = read_result(folder)
         checks.rows.append([id_, name, f"{result.accuracy:.2%} after {result.epochs} epochs" if result else None])
     columns = [Column("id", "id"), Column("workers", "workers", 0), *compared("seconds", "seconds an epoch", 1)]
     timing = Table("A1", "time of an epoch by loader workers, ResNet-18 PT0", columns)
     reported = reference_tables()["A1_seconds_per_epoch_by_workers"]
     study = dict(zip(reported["id"], reported["seconds"], strict=True))
-    for workers, (id_, (_, folder)) in enumerate(runs_of("AC", overrides).items(), start=1):
+    for workers, (id_, (_, folder)) in enumerate(runs_of("AC", chosen).items(), start=1):
         timing.rows.append([id_, float(workers), *triple(seconds_an_epoch(folder), float(study[id_]))])
     timing.notes.append("The study's times are of its machine and include decoding; ours are of pictures decoded once.")
     return [checks, timing]
@@ -81,12 +83,12 @@ def seconds_an_epoch(folder: Path) -> float | None:
     return float(seconds[1:].mean())
 
 
-def group_b(overrides: Sequence[str]) -> list[Table]:
+def group_b(chosen: Chosen) -> list[Table]:
     """B1: the best rate of each model; and behind it, all rates of each."""
     best = Table("B1", "best learning rate of each model, by lowest loss", B1_COLUMNS)
     behind: list[Table] = []
     for letter in "ABC":
-        runs = runs_of(f"B{letter}", overrides)
+        runs = runs_of(f"B{letter}", chosen)
         model = next(iter(runs.values()))[0].partition("_")[0]
         every = Table(f"B1{letter.lower()}", f"all rates of {model}", RATE_COLUMNS)
         results = {id_: result for id_, (_, folder) in runs.items() if (result := read_result(folder))}
@@ -124,9 +126,9 @@ B1_COLUMNS = [
 ]  # fmt: skip
 
 
-def group_c(overrides: Sequence[str]) -> list[Table]:
+def group_c(chosen: Chosen) -> list[Table]:
     """C1 to C3: sizes of EfficientNet by the layers that train."""
-    runs = runs_of("C", overrides)
+    runs = runs_of("C", chosen)
     titles = ("head only (PT0)", "head and two fifths (PT2)", "all layers (PT5)")
     return [
         comparison(f"C{place}", title, {id_: run for id_, run in runs.items() if id_[2] == letter})
@@ -134,9 +136,9 @@ def group_c(overrides: Sequence[str]) -> list[Table]:
     ]
 
 
-def group_e(overrides: Sequence[str]) -> list[Table]:
+def group_e(chosen: Chosen) -> list[Table]:
     """E1: the stages, and the two stages together."""
-    runs = runs_of("E", overrides)
+    runs = runs_of("E", chosen)
     composed = runs.pop("EAE")
     table = comparison("E1", "two stages", runs)
     file = composed[1] / CASCADE
@@ -149,38 +151,36 @@ def group_e(overrides: Sequence[str]) -> list[Table]:
     return [table]
 
 
-def group_f(overrides: Sequence[str]) -> list[Table]:
+def group_f(chosen: Chosen) -> list[Table]:
     """F1: from scratch."""
-    table = comparison("F1", "from scratch", runs_of("F", overrides))
+    table = comparison("F1", "from scratch", runs_of("F", chosen))
     about = reference_tables()["F"]["FBA_accuracy_after_160_epochs_about"]
     table.notes.append(f"The study's FBA: about {about:.0f} % after 160 epochs.")
     return [table]
 
 
-def group_g(overrides: Sequence[str]) -> list[Table]:
+def group_g(chosen: Chosen) -> list[Table]:
     """G1: 25 models, in the order of the study's accuracies."""
-    runs = runs_of("G", overrides)
+    runs = runs_of("G", chosen)
     ordered = {id_: runs[id_] for id_ in reference() if id_ in runs}
     return [comparison("G1", "comparison of models, all layers", ordered)]
 
 
-def group_h(overrides: Sequence[str]) -> list[Table]:
+def group_h(chosen: Chosen) -> list[Table]:
     """H1: ensembles of group G's models; H2: ensembles of the fifteen seeds; H3: the seeds one by one."""
-    runs = runs_of("H", overrides)
-    models = [folder for _, folder in runs_of("G", overrides).values()]
+    runs = runs_of("H", chosen)
+    models = [folder for _, folder in runs_of("G", chosen).values()]
     seeds = [folder for _, folder in runs.values()]
     return [ensembles_of_models(models), ensembles_of_seeds(seeds), comparison("H3", "15 seeds", runs)]
 
 
-BUILDERS: dict[str, Callable[[Sequence[str]], list[Table]]] = {
+BUILDERS: dict[str, Callable[[Chosen], list[Table]]] = {
     "A": group_a,
     "B": group_b,
     "C": group_c,
-    "D": lambda overrides: [comparison("D1", "regularisation and imbalance", runs_of("D", overrides))],
+    "D": lambda chosen: [comparison("D1", "regularisation and imbalance", runs_of("D", chosen))],
     "E": group_e,
-    "F": lambda overrides: [
-        comparison("F1", "from scratch (the study's FBA: about 35 % after 160 epochs)", runs_of("F", overrides))
-    ],
+    "F": group_f,
     "G": group_g,
     "H": group_h,
 }

@@ -97,6 +97,8 @@ def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Tabl
         noise = within_noise(accuracies, result.validation_pictures) if result else "missing"
         table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
     table.notes = noise_notes([result for result in results.values() if result])
+    if table.notes:
+        table.notes.append("within: the difference is smaller than two standard errors of a difference.")
     return table
 
 
@@ -118,5 +120,4 @@ def noise_notes(results: Sequence[Result]) -> list[str]:
     said = f"{pictures[0]:,}" if len(pictures) == 1 else f"{pictures[0]:,} to {pictures[-1]:,}"
     return [
         f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures).",
-        "within: the difference is smaller than two standard errors of a difference.",
     ]

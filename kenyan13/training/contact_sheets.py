@@ -25,24 +25,26 @@ SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
 
 
 def write_contact_sheets(settings: Settings) -> Path:
-    """Write sheets/CLASS.png and sheets/CLASS_augmented.png into the run directory, and both to TensorBoard.
+    """Write sheets/original/CLASS.png and sheets/augmented/CLASS.png into the run directory, and both to TensorBoard.
 
-    Returns the folder of the sheets. Raises UserError for data that cannot be used.
+    Returns the folder of the sheets. Raises UserError for data that cannot be used, or a folder of another run.
     """
     folder = run_directory(settings)
     draw_if_missing(settings.data)
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
+    described = describe(data)
+    directory.check_same(folder, settings, described)
     with directory.only_process(folder):
-        directory.write_config(folder, settings, describe(data))
-        (folder / "sheets").mkdir(exist_ok=True)
+        directory.write_config(folder, settings, described)
         written: dict[str, list[str]] = {}
         with SummaryWriter(folder) as board:
             for k, name in progress(list(enumerate(data.classes)), "Contact sheets"):
                 written[name] = []
                 for kind, batch in class_views(data, k).items():
                     sheet = arrange(visible(batch, data))
-                    file = f"sheets/{name}{'' if kind == 'original' else f'_{kind}'}.png"
+                    file = f"sheets/{kind}/{name.replace('/', '_')}.png"
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
                     with directory.replacing(folder / file) as temporary:
                         Image.fromarray(sheet).save(temporary, "PNG")
                     board.add_image(f"{kind}/{name}", sheet, dataformats="HWC")

@@ -3,8 +3,8 @@
 config.yaml        settings, classes, data, versions and commit
 metrics.csv        one row an epoch
 checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all that resuming needs)
-predictions.csv    validation ids, targets and class probabilities at the best epoch
-result.json        summary, written when training has finished
+predictions.csv    validation ids, targets and class probabilities at the best epoch; predictions_test.csv likewise
+result.json        summary, written when training has finished; of other tasks: sheets.json, cascade.json
 events.out...      TensorBoard
 failed.txt         why training ended with an error; removed when it is tried again
 .lock              held by the process that trains
@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from kenyan13.configuration import load_settings, read_config
 from kenyan13.errors import BusyError, UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
-from kenyan13.settings import Settings, decisive, plain
+from kenyan13.settings import Settings, decisive, decisive_part, plain
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
@@ -122,11 +122,10 @@ def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None
 
 def differing_settings(folder: Path, settings: Settings) -> list[str]:
     """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
-    saved = OmegaConf.to_container(read_config(folder / CONFIG).settings)
-    assert isinstance(saved, dict)
-    here, there = dict(flatten(decisive(settings))), dict(flatten(saved))  # type: ignore[arg-type]
-    del here["data.root"]  # the same pictures may lie elsewhere: they are known by their contents
-    return [f"{key}={there.get(key)} there, {value} now" for key, value in here.items() if there.get(key) != value]
+    saved: Any = OmegaConf.to_container(read_config(folder / CONFIG).settings)
+    here, there = dict(flatten(decisive(settings))), dict(flatten(decisive_part(saved)))
+    keys = [key for key in here | there if key != "data.root"]  # the same pictures may lie elsewhere: see check_same
+    return [f"{key}={there.get(key)} there, {here.get(key)} now" for key in keys if there.get(key) != here.get(key)]
 
 
 def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -145,6 +144,8 @@ def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
 
 def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
     """Raise UserError when the folder holds a run with other settings, other classes or other pictures."""
+    if not (folder / CONFIG).exists():
+        return
     different = differing_settings(folder, settings)
     ways = ("choose another name=, or remove the folder to train anew",)
     if different:

@@ -5,12 +5,14 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from kenyan13.data.catalogue import Catalogue
 from kenyan13.model.backbones import build
-from kenyan13.settings import ModelSettings, Settings
+from kenyan13.settings import DataSettings, ModelSettings, Settings
 from kenyan13.training.display import console, duration
 
 WARM_UP, STEPS = 3, 20  # at most: first steps, which are slower and not timed, and steps that are
@@ -39,15 +41,20 @@ class Estimate(Callback):
             self.start = perf_counter()
         if batch_idx == last > first and self.start:
             step = (perf_counter() - self.start) / (last - first)
-            self.say(step * batches, trainer.current_epoch)
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            self.say(step * batches, trainer.current_epoch, data.source.labelled)
 
-    def say(self, training: float, epoch: int) -> None:
-        """Print the estimate; training: seconds that an epoch's training steps take; epoch: epochs done before."""
+    def say(self, training: float, epoch: int, labelled: Catalogue) -> None:
+        """Print the estimate.
+
+        training: seconds that an epoch's training steps take; epoch: epochs done before; labelled: all the data.
+        """
         self.said = True
         whole = training * (passes(self.settings) + VALIDATION) / passes(self.settings)
-        seconds_a_unit = whole * self.settings.trainer.max_epochs / work(self.settings)
-        here = work(self.settings) * (1 - epoch / self.settings.trainer.max_epochs)
-        seconds = seconds_a_unit * (here + sum(work(other) for other in self.after))
+        own = work(self.settings, labelled)
+        seconds_a_unit = whole * self.settings.trainer.max_epochs / own
+        here = own * (1 - epoch / self.settings.trainer.max_epochs)
+        seconds = seconds_a_unit * (here + sum(work(other, labelled) for other in self.after))
         runs = f"{1 + len(self.after)} runs" if self.after else "run"
         console.print(f"about {duration(seconds)} for the {runs} from here, by the first steps; less where a rule ends")
 
@@ -60,9 +67,19 @@ def passes(settings: Settings) -> float:
     return 1 + 2 * settings.freeze.level / 5
 
 
-def work(settings: Settings) -> float:
-    """Return the multiplications of a run a training picture, about."""
-    return settings.trainer.max_epochs * multiplications(settings.model) * (passes(settings) + VALIDATION)
+def work(settings: Settings, labelled: Catalogue) -> float:
+    """Return the multiplications of a run, about."""
+    a_picture = multiplications(settings.model) * (passes(settings) + VALIDATION)
+    return settings.trainer.max_epochs * a_picture * training_pictures(settings.data, labelled)
+
+
+def training_pictures(data: DataSettings, labelled: Catalogue) -> float:
+    """Return how many training pictures an epoch has, about."""
+    if data.subset is not None:
+        return data.subset
+    of_stage = [labelled.classes.index(name) for name in data.groups.get(data.stage or "", labelled.classes)]
+    share = 1 - data.validation_fraction if data.fold is None else 1 - 1 / data.folds
+    return share * float(np.isin(labelled.labels(), of_stage).sum())
 
 
 def multiplications(model: ModelSettings) -> float:

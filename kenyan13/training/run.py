@@ -50,24 +50,34 @@ def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result
     data = PictureData(settings, colours.mean, colours.std)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
-    result = finished_before(folder, settings, described)
-    if result is None:
+    before = finished_before(folder, settings, described)
+    if before is None:
         quiet_libraries()
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
-        with directory.only_process(folder) if first else nullcontext():
-            before = finished_before(folder, settings, described)  # by the process that was waited for
-            result = before or fit(settings, folder, data, described, network, after)
-    else:
-        before = result
-    if before is not None:
-        print_end(folder, result, before=True, brief=after is not None)
-    if first and data.test is not None and not (folder / TEST).exists():
-        probabilities = predict_stored(open_run(folder), data.test)
-        write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
+    idle = before is not None and not lacks_test(folder, data)
+    with directory.only_process(folder) if first and not idle else nullcontext():
+        before = before or finished_before(folder, settings, described)  # by the process that was waited for
+        if before is not None:
+            print_end(folder, before, before=True, brief=after is not None)
+        result = before or fit(settings, folder, data, described, network, after)
+        if first and lacks_test(folder, data):
+            predict_test(folder, data)
     return result
+
+
+def lacks_test(folder: Path, data: PictureData) -> bool:
+    """Return whether test pictures are to be predicted and have not been."""
+    return data.test is not None and not (folder / TEST).exists()
+
+
+def predict_test(folder: Path, data: PictureData) -> None:
+    """Predict the test pictures with the best epoch's weights and write predictions_test.csv."""
+    assert data.test is not None
+    probabilities = predict_stored(open_run(folder), data.test)
+    write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
 
 
 def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:

@@ -17,6 +17,7 @@ from kenyan13.training.predictions import TEST
 console = Console(highlight=False, soft_wrap=True, markup=False)
 SKIPPED = "skipped: more workers than cores"
 ELSEWHERE = "running elsewhere"
+ANEW = "put together anew"  # it takes seconds, and its stages may have been trained again
 NEXT = {
     State.not_started: "to do",
     State.interrupted: "goes on where it stopped",
@@ -65,6 +66,8 @@ def intent(job: Sequence[str], settings: Settings, folder: Path, named: Collecti
     state = read_state(folder)
     if state is State.finished and differing_settings(folder, settings):
         return NEXT[State.not_started]  # and will be refused by its own words
+    if state is State.finished and settings.task is Task.cascade:
+        return ANEW
     if state is State.finished and settings.data.test and not (folder / TEST).exists():
         return NEXT[State.interrupted]
     chosen = [word.removeprefix("experiment=") for word in job if word.startswith("experiment=")]
@@ -85,10 +88,10 @@ def print_plan(planned: Sequence[Planned]) -> None:
     """Say how many runs there are, and what will be done about each."""
     counts = Counter(one.intent for one in planned)
     listed = ", ".join(f"{count} {words}" for words, count in counts.items())
-    console.print(f"{len(planned)} runs: {listed}", style="bold")
+    console.print(f"{len(planned)} run{'' if len(planned) == 1 else 's'}: {listed}", style="bold")
     if any(one.settings.smoke for one in planned):
         console.print("Smoke runs: toy size, on synthetic drawings. Their figures say nothing.", style="yellow")
-    width = max(len(str(one.folder)) for one in planned)
+    width = max((len(str(one.folder)) for one in planned), default=0)
     for one in planned:
         console.print(f"  {one.folder!s:<{width}}  {one.intent}")
     if any(one.intent == SKIPPED for one in planned):
@@ -101,6 +104,9 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     head = ("run", "state", "val loss", "accuracy", "macro F1", "epochs", "time")
     rows = [(one.folder.name, outcome(one, failed), *figures(one.folder)) for one in planned]
     console.print("\n" + align([head, *rows], right=range(2, len(head))))
+    elsewhere = sum(row[1] == ELSEWHERE for row in rows)
+    if elsewhere:
+        console.print(f"{elsewhere} of these are still at work in another process; the same command shows them later.")
 
 
 def outcome(one: Planned, failed: Collection[Path]) -> str:

@@ -249,6 +249,8 @@ def test_a_changed_run_never_passes_for_the_reference(override: str) -> None:
 def test_ones_own_name_stays_but_an_experiments_name_is_its_own(tmp_path: Path) -> None:
     own = compose_settings(["experiment=CBC", "trainer.max_epochs=3", "name=mine"])
     assert (own.name, own.experiment) == ("mine", None)
+    with pytest.raises(UserError, match="is the name of experiment CAA"):
+        compose_settings(["experiment=CBC", "name=CAA_EfficientNetB3_PT0"])
     with pytest.raises(UserError, match="is the name of experiment CBC"):
         compose_settings(["name=CBC_EfficientNetB4_PT5"])
 

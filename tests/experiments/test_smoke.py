@@ -42,5 +42,9 @@ def test_the_demos_place_is_kept_and_other_data_left() -> None:
     assert compose_settings(["data.root=photographs", "smoke=true"]).data.root == "data/demo"
 
 
+def test_a_toy_run_has_one_device() -> None:
+    assert compose_settings(["trainer=ddp", "smoke=true"]).trainer.devices == 1
+
+
 def test_shorter_runs_stay_shorter() -> None:
     assert compose_settings(["trainer.max_epochs=1", "smoke=true"]).trainer.max_epochs == 1

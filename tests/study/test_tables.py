@@ -152,11 +152,19 @@ def test_h2_combines_what_the_seeds_had_not_seen(make: Make, tmp_path: Path) -> 
     assert len(found["H3"].rows) == 15
 
 
+def test_f1_tells_what_the_study_says_of_fba(tmp_path: Path) -> None:
+    assert "The study's FBA: about 35 % after 160 epochs." in made("F", tmp_path)["F1"].notes
+
+
 def test_other_settings_are_told_in_the_title(tmp_path: Path) -> None:
     (smoke,) = tables("D", [f"runs={tmp_path}", "smoke=true"])
     assert "SMOKE RUNS" in smoke.title
     (other,) = tables("D", [f"runs={tmp_path}", "trainer.max_epochs=3"])
     assert "OTHER SETTINGS" in other.title
+    (some,) = tables("E", [f"runs={tmp_path}", "data.stage=first"])  # EAA is the study's, the others are not
+    assert "OTHER SETTINGS" in some.title
+    (same,) = tables("E", [f"runs={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    assert same.title == "two stages"
     with pytest.raises(UserError, match="The study has no group X"):
         tables("X")
 

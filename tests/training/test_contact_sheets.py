@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.datamodule import PictureData
+from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
-from kenyan13.settings import Settings, run_directory
+from kenyan13.settings import Settings, Task, run_directory
 from kenyan13.training.contact_sheets import arrange, class_views, write_contact_sheets
-from kenyan13.training.directory import SHEETS, State, read_state
+from kenyan13.training.directory import SHEETS, State, read_settings, read_state, write_config
 
 
 def test_pictures_are_laid_out_row_by_row_on_white() -> None:
@@ -31,13 +33,13 @@ def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Call
     folder = write_contact_sheets(settings)
     listed = json.loads((run_directory(settings) / SHEETS).read_text())
     assert len(listed) == 13
-    assert listed["ugali"] == ["sheets/ugali.png", "sheets/ugali_augmented.png"]
+    assert listed["ugali"] == ["sheets/original/ugali.png", "sheets/augmented/ugali.png"]
     assert read_state(run_directory(settings)) is State.finished
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
     first = int(class_views(data, 12)["original"].rows[0])
     assert data.train.catalogue.labels()[first] == 12
-    shown = np.asarray(Image.open(folder / "ugali.png"))[:32, :32].astype(int)
+    shown = np.asarray(Image.open(folder / "original" / "ugali.png"))[:32, :32].astype(int)
     stored = centre_crop(data.train.store[data.train.store_rows[first]], 32).astype(int)
     assert abs(shown - stored).max() <= 1  # normalised and back
     board = EventAccumulator(str(run_directory(settings)), size_guidance={"images": 0})
@@ -45,3 +47,15 @@ def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Call
     assert sorted(board.Tags()["images"]) == sorted(
         f"{kind}/{name}" for kind in ("original", "augmented") for name in data.classes
     )
+
+
+def test_another_runs_folder_is_refused(compose: Callable[..., Settings]) -> None:
+    trained = compose("name=mine")
+    folder = run_directory(trained)
+    folder.mkdir(parents=True)
+    write_config(folder, trained, {"classes": []})
+    with pytest.raises(UserError, match=r"holds a run with other settings \(task=train there, contact_sheets now\)"):
+        write_contact_sheets(compose("task=contact_sheets", "name=mine"))
+    assert read_settings(folder).task is Task.train
+    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))
+    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))  # again

@@ -10,6 +10,7 @@ from kenyan13.errors import BusyError
 from kenyan13.settings import Settings, run_directory
 from kenyan13.training import run
 from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State, only_process, read_state
+from kenyan13.training.predictions import TEST
 from kenyan13.training.run import train
 
 
@@ -56,3 +57,17 @@ def test_a_failing_run_says_why_and_can_be_tried_again(
     assert "ZeroDivisionError" in (folder / "failed.txt").read_text()
     train(settings)
     assert read_state(folder) is State.finished
+
+
+def test_test_pictures_are_predicted_by_one_process(compose: Callable[..., Settings]) -> None:
+    """Of a finished run, too: two processes would write into one temporary file."""
+    settings = compose("trainer.max_epochs=1", "data.test=true")
+    folder = run_directory(settings)
+    train(settings)
+    (folder / TEST).rename(folder / "before.csv")
+    with FileLock(folder / ".lock"), pytest.raises(BusyError):
+        train(settings)
+    train(settings)
+    assert (folder / TEST).read_text() == (folder / "before.csv").read_text()
+    with FileLock(folder / ".lock"):
+        train(settings)  # nothing left to do: nobody is waited for
