@@ -114,7 +114,10 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     assert max(rates) == pytest.approx(10 * min(rates))
     assert not (tmp_path / "runs" / "multirun.yaml").exists()
     table = done.stdout[done.stdout.rindex("\nrun ") :].splitlines()[2:]
-    assert sorted(line.split("  ")[1].strip() for line in table) == ["failed", "failed", "finished", "finished"]
+    assert sorted(line.split()[3] for line in table) == ["failed", "failed", "finished", "finished"]
+    assert sorted(" ".join(line.split()[1:3]) for line in table) == [
+        f"model.crop={crop} optim.lr={rate}" for crop in (32, 8) for rate in ("0.0001", "0.001")
+    ]
 
 
 def plan(root: Path, *overrides: str, named: Sequence[str] = ()) -> dict[str, str]:

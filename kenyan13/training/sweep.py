@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from rich.console import Console
 
@@ -91,20 +92,30 @@ def print_plan(planned: Sequence[Planned]) -> None:
     console.print(f"{len(planned)} run{'' if len(planned) == 1 else 's'}: {listed}", style="bold")
     if any(one.settings.smoke for one in planned):
         console.print("Smoke runs: toy size, on synthetic drawings. Their figures say nothing.", style="yellow")
-    width = max((len(str(one.folder)) for one in planned), default=0)
-    for one in planned:
-        console.print(f"  {one.folder!s:<{width}}  {one.intent}")
+    if planned:
+        rows = [(str(one.folder), differing(one, planned), one.intent) for one in planned]
+        console.print(indent(align(rows), "  "))
     if any(one.intent == SKIPPED for one in planned):
         console.print(f"This machine has {available_cores()} cores; to time more workers, name the ids: experiment=ACP")
     console.print()
 
 
+def differing(one: Planned, planned: Sequence[Planned]) -> str:
+    """Return the overrides of a run that not all runs of the sweep have."""
+    common = set(planned[0].job).intersection(*(other.job for other in planned))
+    return " ".join(word for word in one.job if word not in common and not word.startswith("experiment="))
+
+
 def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     """Print a row a run: state and figures. failed: folders of runs that have just failed."""
-    head = ("run", "state", "val loss", "accuracy", "macro F1", "epochs", "time")
-    rows = [(one.folder.name, outcome(one, failed), *figures(one.folder)) for one in planned]
-    console.print("\n" + align([head, *rows], right=range(2, len(head))))
-    elsewhere = sum(row[1] == ELSEWHERE for row in rows)
+    head: tuple[str, ...] = ("run", "settings", "state", "val loss", "accuracy", "macro F1", "epochs", "time")
+    rows: list[tuple[str, ...]] = [
+        (one.folder.name, differing(one, planned), outcome(one, failed), *figures(one.folder)) for one in planned
+    ]
+    if not any(row[1] for row in rows):  # the study's experiments: their names say it
+        head, rows = head[:1] + head[2:], [row[:1] + row[2:] for row in rows]
+    console.print("\n" + align([head, *rows], right=range(len(head) - 5, len(head))))
+    elsewhere = sum(ELSEWHERE in row for row in rows)
     if elsewhere:
         console.print(f"{elsewhere} of these are still at work in another process; the same command shows them later.")
 
