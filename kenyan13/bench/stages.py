@@ -3,8 +3,10 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,19 +16,19 @@ from torch.utils.data import DataLoader
 from kenyan13.bench.peers import build_store, decode_all
 from kenyan13.bench.pictures import read_paths, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
-from kenyan13.data.batches import PictureDataset, RawBatch
+from kenyan13.data.batches import PictureDataset, Pictures, RawBatch
 from kenyan13.data.datamodule import PictureData
 from kenyan13.data.pictures import resize_length
-from kenyan13.data.sampling import Draw
+from kenyan13.data.sampling import Draw, EpochSampler, epoch_order
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import build, normalisation
 from kenyan13.model.freezing import Freeze
 from kenyan13.model.optimisation import create_optimizer
-from kenyan13.settings import AugmentSettings, Settings
+from kenyan13.settings import AugmentSettings, Sampling, Settings
 from kenyan13.training.device import precision
 
 DECODE, BUILD, AUGMENTATION = "decode and resize", "store build", "augmentation"
-LOADER, STEP, EPOCH = "loader", "model step", "whole epoch"
+SAMPLER, LOADER, STEP, EPOCH = "sampler, plain crops", "loader", "model step", "whole epoch"
 
 
 def measure_input(
@@ -41,10 +43,33 @@ def measure_input(
             jobs |= {(DECODE, length): decode_all(files, crop), (BUILD, length): build_store(files, crop)}
             views = stored(files, crop, Path(cache))
             jobs |= {
+                (SAMPLER, f"{times} x the ids, crop {crop}"): draw_some(views, crop, times) for times in (1, 10, 100)
+            }
+            jobs |= {
                 (AUGMENTATION, f"{name}, crop {crop}"): view_all(PictureDataset(views, crop, settings.seed, augment))
                 for name, augment in presets.items()
             }
         return measure(jobs, effort, CPU)
+
+
+def draw_some(pictures: Pictures, crop: int, times: int) -> Job:
+    """Return the drawing of an epoch's order over the pictures repeated, and the making of as many as there are files.
+
+    What it takes should not grow with the number of ids.
+    """
+    labels = pictures.catalogue.labels()
+    repeated = replace(pictures, store_rows=np.tile(pictures.store_rows, times), catalogue=pictures.catalogue.take(
+        np.tile(np.arange(len(labels)), times)
+    ))  # fmt: skip
+    dataset = PictureDataset(repeated, crop, seed=0)
+    order = epoch_order(Sampling.weighted, repeated.catalogue.labels(), np.bincount(labels), seed=0)
+    sampler = EpochSampler(order, len(dataset))
+
+    def job() -> int:
+        draws = islice(sampler, len(labels))
+        return sum(1 for draw in draws if dataset[draw].target >= 0)
+
+    return job
 
 
 def view_all(dataset: PictureDataset) -> Job:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from kenyan13 import cli
-from kenyan13.bench import peers, report, stages
+from kenyan13.bench import epochs, peers, report, stages
 from kenyan13.bench.pictures import large_pictures, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, measure, one_core
 from kenyan13.settings import Settings
@@ -68,13 +68,14 @@ def test_peers_are_compared_at_every_crop(bench: Callable[..., tuple[str, dict[s
 def test_every_stage_is_measured(bench: Callable[..., tuple[str, dict[str, object]]]) -> None:
     printed, written = bench("--crop", "32", "model=small_cnn", "model.crop=32", "model.batch_size=16", "trainer=cpu")
     rows = [(row["name"], row["detail"], row["clock"]) for row in written["figures"]]  # type: ignore[attr-defined]
-    assert rows[:6] == [
+    assert rows[:9] == [
         (stages.DECODE, "36 px", CPU), (stages.BUILD, "36 px", CPU),
+        *((stages.SAMPLER, f"{times} x the ids, crop 32", CPU) for times in (1, 10, 100)),
         *((stages.AUGMENTATION, f"{preset}, crop 32", CPU) for preset in ("none", "default", "enhanced", "untuned")),
     ]  # fmt: skip
-    assert rows[6:8] == [(stages.LOADER, "0 workers", WALL), (stages.LOADER, "1 workers", WALL)]
-    assert rows[8] == (stages.STEP, "small_cnn, crop 32, cpu", WALL)
-    assert rows[9][0] == stages.EPOCH
+    assert rows[9:11] == [(stages.LOADER, "0 workers", WALL), (stages.LOADER, "1 workers", WALL)]
+    assert rows[11] == (stages.STEP, "small_cnn, crop 32, cpu", WALL)
+    assert rows[12][0] == stages.EPOCH
     for row in written["figures"]:  # type: ignore[attr-defined]
         assert row["pictures_per_second"] == pytest.approx(1 / row["seconds"])
     assert str(written["verdict"]) in printed
@@ -178,3 +179,13 @@ def test_columns_are_aligned_and_numbers_to_the_right() -> None:
     assert report.table(["stage", "rate"], [["a", "5"], ["longer", "1,000"]]) == (
         "stage    rate\na           5\nlonger  1,000"
     )
+
+
+def test_whole_epochs_are_compared_with_a_plain_loops(bench: Callable[..., tuple[str, dict[str, object]]]) -> None:
+    small = ["model=small_cnn", "model.crop=32", "model.batch_size=8", "trainer=cpu"]
+    printed, written = bench("--epochs", *small)
+    names = [row["name"] for row in written["figures"]]  # type: ignore[attr-defined]
+    assert names == [epochs.PLAIN, epochs.OURS]
+    seconds = [row["seconds"] for row in written["figures"]]  # type: ignore[attr-defined]
+    assert written["ratio"] == pytest.approx(seconds[0] / seconds[1])
+    assert f"ratio: {written['ratio']:.2f} x" in printed

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision.transforms as T
 from pytorch_lightning import Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from kenyan13.data import datamodule
 from kenyan13.data.augmentation import apply_view, draw_view, erase_and_add_noise, normalise
@@ -19,7 +19,7 @@ from kenyan13.data.batches import Batch, PictureDataset, RawBatch
 from kenyan13.data.catalogue import read
 from kenyan13.data.datamodule import PictureData, default_workers
 from kenyan13.data.pictures import decode
-from kenyan13.data.sampling import AUGMENTATION, EpochSampler, epoch_order, generator
+from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
 from kenyan13.errors import UserError
 from kenyan13.settings import Sampling, Settings
@@ -304,3 +304,28 @@ def test_a_class_without_readable_pictures_is_named(compose: Compose, copied: Pa
         damage(copied, *part.take(np.flatnonzero(part.labels() == 4)).ids)
     with pytest.raises(UserError, match="No picture is left of kukuchoma"):
         data(compose(f"data.root={copied}", f"data.cache={copied}/cache", "data.on_bad=skip"))
+
+
+class PrivateMemory(Dataset[int]):
+    """Augments each picture a process is asked for, and returns the bytes that the process shares with no other."""
+
+    def __init__(self, pictures: PictureDataset) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, row: int) -> int:
+        for position in range(20):
+            self.pictures[Draw(row, 0, position)]
+        rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return sum(1024 * int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is shared")
+def test_a_loader_process_maps_the_store_and_takes_little_memory(compose: Compose) -> None:
+    pictures = data(compose("model.crop=224", "augment=enhanced"))
+    views = PictureDataset(pictures.train, 224, 0, pictures.settings.augment)
+    used = [int(one) for one in DataLoader(PrivateMemory(views), batch_size=None, num_workers=1)]
+    assert len(used) == 104
+    assert max(used) < 150e6
