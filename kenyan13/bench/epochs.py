@@ -1,7 +1,11 @@
 """Whole training epochs by two loops on the same pictures: a plain one with the study's input, and ours."""
 
+import multiprocessing
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,47 @@ CLASSES = 13
 
 
 def compare_epochs(files: Sequence[Path], settings: Settings, effort: Effort) -> list[Figure]:
-    """Measure an epoch of both loops in turns, with all cores and the same number of loader processes."""
-    with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache:
+    """Measure an epoch of both loops in turns, with all cores and the same number of loader processes.
+
+    The plain loop has a process of its own, as torch makes it: without what `train.py` asks of memory and threads.
+    """
+    with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache, plain_process(files, settings) as plain:
         jobs = {
-            (PLAIN, settings.model.backbone): plain_epoch(files, settings),
+            (PLAIN, settings.model.backbone): plain,
             (OURS, settings.model.backbone): our_epoch(files, settings, Path(cache)),
         }
         return measure(jobs, effort, WALL)
+
+
+@contextmanager
+def plain_process(files: Sequence[Path], settings: Settings) -> Iterator[Job]:
+    """Give the job of one epoch of the plain loop, made in another process."""
+    here, there = multiprocessing.Pipe()
+    policy = os.environ.pop("OMP_WAIT_POLICY", "")
+    os.environ["OMP_WAIT_POLICY"] = ""  # torch's own way: kenyan13 chooses one only where the variable is missing
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=serve, args=(there, list(files), settings))
+    process.start()
+    there.close()  # or this process would wait for ever if the other one broke off
+    os.environ["OMP_WAIT_POLICY"] = policy
+
+    def job() -> int:
+        here.send("epoch")
+        pictures: int = here.recv()
+        return pictures
+
+    try:
+        yield job
+    finally:
+        here.send(None)
+        process.join()
+
+
+def serve(connection: Connection, files: Sequence[Path], settings: Settings) -> None:
+    """Make an epoch of the plain loop each time it is asked for, and send the number of its pictures."""
+    job = plain_epoch(files, settings)
+    while connection.recv() is not None:
+        connection.send(job())
 
 
 def plain_epoch(files: Sequence[Path], settings: Settings) -> Job:
