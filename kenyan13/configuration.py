@@ -25,8 +25,9 @@ from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.experiments import ids
 from kenyan13.experiments.smoke import toy
 from kenyan13.limits import check, leaves
+from kenyan13.naming import decisive, digits, run_name
 from kenyan13.overrides import teach_hydra
-from kenyan13.settings import Settings, decisive, digits, run_name
+from kenyan13.settings import Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 

@@ -15,7 +15,8 @@ from kenyan13.configuration import CONF, explain, own_name, quote_paths, to_sett
 from kenyan13.devices import launched
 from kenyan13.errors import UserError, one_screen
 from kenyan13.limits import leaves
-from kenyan13.settings import Settings, Task, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings, Task
 
 HYDRA_FLAGS = (
     "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",

@@ -11,7 +11,8 @@ import pytest
 from kenyan13.configuration import CONF, compose_settings, load_settings
 from kenyan13.errors import UserError
 from kenyan13.limits import LIMITS, leaves
-from kenyan13.settings import Fill, FrozenBatchNorm, Layout, Optimizer, Sampling, Schedule, Settings, run_name
+from kenyan13.naming import run_name
+from kenyan13.settings import Fill, FrozenBatchNorm, Layout, Optimizer, Sampling, Schedule, Settings
 
 ROOT = Path(__file__).parent.parent
 GROUPS = ("data", "augment", "balance", "model", "freeze", "optim", "schedule", "stop", "trainer", "experiment")

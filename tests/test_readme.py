@@ -15,7 +15,8 @@ import typer.main
 from kenyan13 import cli
 from kenyan13.configuration import CONF, compose_settings
 from kenyan13.experiments.ids import experiments
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.training.predictions import VALIDATION
 from kenyan13.training.run import train
 

@@ -13,9 +13,10 @@ from test_commands import TINY, assert_one_screen, call
 
 from kenyan13.configuration import CONF, compose_settings
 from kenyan13.errors import UserError
+from kenyan13.naming import run_directory
 from kenyan13.overrides import teach_hydra
 from kenyan13.ranges import expand
-from kenyan13.settings import Settings, run_directory
+from kenyan13.settings import Settings
 from kenyan13.training.directory import differing_settings, write_config
 from kenyan13.training.sweep import make_plan
 

@@ -9,7 +9,8 @@ import pandas as pd
 from kenyan13.configuration import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.experiments.ids import experiments
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import Column, Table, Value, compared, comparison, number, triple, within_noise

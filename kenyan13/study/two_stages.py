@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import BusyError, UserError
-from kenyan13.settings import Settings, Task, decisive, run_directory
+from kenyan13.naming import decisive, run_directory
+from kenyan13.settings import Settings, Task
 from kenyan13.study.cascade import compose, read_stages, summary, write_cascade
 from kenyan13.training import directory
 from kenyan13.training.display import console

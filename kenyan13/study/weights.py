@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kenyan13.configuration import load_settings
 from kenyan13.errors import UserError, shorten
-from kenyan13.settings import decisive
+from kenyan13.naming import decisive
 from kenyan13.study.ensemble import (
     ANOTHER_TEST,
     Aligned,

@@ -15,7 +15,8 @@ from kenyan13.data.pictures import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import normalisation
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.terminal import progress
 from kenyan13.training import directory
 from kenyan13.training.display import console

@@ -26,7 +26,8 @@ from omegaconf import OmegaConf
 from kenyan13.configuration import load_settings, read_config
 from kenyan13.errors import BusyError, UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
-from kenyan13.settings import Settings, decisive, decisive_part, plain
+from kenyan13.naming import decisive, decisive_part, plain
+from kenyan13.settings import Settings
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end

@@ -23,7 +23,8 @@ from kenyan13.measures import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.settings import FrozenFeatures, Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import FrozenFeatures, Settings
 from kenyan13.training import directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.device import check_device, precision

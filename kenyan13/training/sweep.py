@@ -10,7 +10,8 @@ from rich.console import Console
 
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.settings import Settings, Task, decisive, run_directory
+from kenyan13.naming import decisive, run_directory
+from kenyan13.settings import Settings, Task
 from kenyan13.terminal import align
 from kenyan13.training.directory import State, differing_settings, read_result, read_state
 from kenyan13.training.predictions import TEST

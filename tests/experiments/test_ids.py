@@ -14,7 +14,8 @@ from hydra import initialize_config_dir
 from kenyan13.configuration import CONF, compose_settings, load_settings, to_settings
 from kenyan13.errors import UserError
 from kenyan13.experiments import ids
-from kenyan13.settings import Fill, FrozenBatchNorm, Sampling, Settings, Task, run_directory, run_name
+from kenyan13.naming import run_directory, run_name
+from kenyan13.settings import Fill, FrozenBatchNorm, Sampling, Settings, Task
 from kenyan13.study import references
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kenyan13.configuration import compose_settings
-from kenyan13.settings import Layout, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Layout
 
 
 def test_a_toy_run_is_kept_apart_and_labelled() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kenyan13.configuration import compose_settings
 from kenyan13.errors import UserError
-from kenyan13.settings import run_directory
+from kenyan13.naming import run_directory
 from kenyan13.study.group_tables import tables
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Table, within_noise

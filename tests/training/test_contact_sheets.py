@@ -12,7 +12,8 @@ from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.datamodule import PictureData
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
-from kenyan13.settings import Settings, Task, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings, Task
 from kenyan13.training.contact_sheets import arrange, class_views, write_contact_sheets
 from kenyan13.training.directory import SHEETS, State, read_settings, read_state, write_config
 

@@ -7,7 +7,8 @@ import pytest
 from filelock import FileLock
 
 from kenyan13.errors import BusyError
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.training import run
 from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State, only_process, read_state
 from kenyan13.training.predictions import TEST

@@ -13,7 +13,8 @@ from kenyan13.data.features import FeatureDataset
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import create, normalisation
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.training import features
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import evaluate, open_run

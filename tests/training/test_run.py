@@ -15,7 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
-from kenyan13.settings import Settings, run_directory
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
 from kenyan13.training import callbacks, directory
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
