@@ -76,7 +76,10 @@ def refuse_idle_pattern(override: Override) -> None:
     for pattern in patterns.include:
         if not any(fnmatch(option, pattern) for option in options):
             close = did_you_mean(pattern, options)
-            raise UserError(f"No {override.key_or_group}= is called '{pattern}'.{close}", "see python train.py --help")
+            raise UserError(
+                f"No {override.key_or_group}= is called '{pattern}'.{close}",
+                "see python train.py --help, for experiments kenyan13 study list",
+            )
 
 
 def named_choices(overrides: Sequence[Override]) -> set[str]:

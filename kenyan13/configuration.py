@@ -196,9 +196,9 @@ def explain_choice(missing: str, options: Sequence[str]) -> UserError:
     if not group:
         return UserError(f"There is no configuration '{choice}'.", "see python train.py --help")
     listed = [option for option in options if group != "experiment" or option not in ids.experiments()]
-    steps = [f"choices: {', '.join(sorted(listed))}"]
+    steps = [f"choices: {', '.join(sorted(one for one in listed if not one.endswith('_plugin')))}"]
     if group == "experiment":
-        steps.append("the study's: kenyan13 study list")
+        steps.insert(0, "the study's: kenyan13 study list")
         options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
     if group == "model":
         steps.append(f"any other timm architecture: model.backbone={choice}")
@@ -226,7 +226,7 @@ def unknown_setting(key: str) -> UserError:
     close = (
         f" Did you mean '{same_name[0]}'?"
         if same_name
-        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups, settings))), "")
+        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups + settings))), "")
     )
     return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
 

@@ -285,6 +285,7 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
     demo_root: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=8"]
+    common += ["data.workers=1"]
     arguments = [sys.executable, str(ROOT / "train.py"), *common, "name=killed"]
     process = subprocess.Popen(
         arguments,
@@ -310,6 +311,26 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
     metrics = [pd.read_csv(folder / directory.METRICS).drop(columns="seconds") for folder in runs]
     pd.testing.assert_frame_equal(metrics[0], metrics[1], check_exact=True)
     assert (runs[0] / VALIDATION).read_bytes() == (runs[1] / VALIDATION).read_bytes()
+
+
+def test_sigterm_is_no_success(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    places = [f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "trainer.max_epochs=500"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *TINY, *places, "name=ended"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch   2/"):
+            process.send_signal(signal.SIGTERM)
+            break
+    _, said = process.communicate()
+    assert process.returncode == 143
+    assert "Terminated. The same command goes on where it stopped." in said
+    assert directory.read_state(tmp_path / "ended") is directory.State.interrupted
 
 
 def hand_made(folder: Path, accuracy: float, validation: list[list[float]], test: list[list[float]]) -> Path:
@@ -423,7 +444,7 @@ def test_ensemble_with_weights(kenyan13: Command, tmp_path: Path) -> None:
     ("arguments", "parts"),
     [
         (["{0}"], ["An ensemble needs two or more runs"]),
-        (["{0}", "{1}", "{0}x"], ["No finished run", "lowx"]),
+        (["{0}", "{1}", "{0}x"], ["No run directory", "lowx"]),
         (["{0}", "{1}", "-o", "a.csv"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--method", "V1"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--weights", "--top", "1"], ["--weights is a method of its own"]),

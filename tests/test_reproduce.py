@@ -145,7 +145,7 @@ def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path,
     for name, value in network.named_parameters():
         assert value.requires_grad or torch.equal(value, before[name]), f"{name} is frozen"
     moved = [not torch.equal(value, before[name]) for name, value in network.named_parameters() if value.requires_grad]
-    assert np.mean(moved) > 0.9
+    assert np.mean(moved) > 0.8  # behind a residual branch whose last norm begins at zero, some have no gradient yet
 
 
 def test_the_experiments_that_do_not_train_have_their_own_tasks() -> None:

@@ -9,6 +9,8 @@ from statistics import median
 import cv2
 import torch
 
+from kenyan13.terminal import progress
+
 Job = Callable[[], int]  # does its work once and returns the number of pictures
 
 CPU, WALL = "CPU time of one core", "wall time"
@@ -46,13 +48,13 @@ def measure(jobs: Mapping[tuple[str, str], Job], effort: Effort, clock: str) -> 
     """Measure jobs, given by (name, detail), all of them in turn for several rounds; the first one warms up."""
     now = CLOCKS[clock]
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
-    for _ in range(effort.rounds + 1):
-        for key, job in jobs.items():
-            start = now()
-            pictures = job()
-            while now() - start < effort.seconds:
-                pictures += job()
-            seconds[key].append((now() - start) / pictures)
+    turns = [(key, job) for _ in range(effort.rounds + 1) for key, job in jobs.items()]
+    for key, job in progress(turns, "Measuring"):
+        start = now()
+        pictures = job()
+        while now() - start < effort.seconds:
+            pictures += job()
+        seconds[key].append((now() - start) / pictures)
     return [Figure(*key, median(taken[1:]), clock) for key, taken in seconds.items()]
 
 

@@ -27,13 +27,17 @@ def bench(
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="Pictures that input is measured on.")] = 64,
     rounds: Annotated[int, typer.Option(min=1, help="Measures of each thing; the median counts.")] = 7,
-    quick: Annotated[bool, typer.Option("--quick", help="Few pictures, one round: to see that it works.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few small pictures, once: to see that it works.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """Measure decoding, augmentation, loader, model and whole epochs, and say which of them limits."""
     settings = compose_settings(overrides or [])
     if quick:
-        pictures, rounds = min(pictures, 16), 1
+        pictures, rounds, crop = min(pictures, 16), 1, crop or [64]
+        settings.model.crop, settings.model.batch_size = (
+            min(settings.model.crop, 64),
+            min(settings.model.batch_size, 16),
+        )
     from kenyan13.bench import report
     from kenyan13.bench.timing import Effort
     from kenyan13.machine import available_cores, keep_freed_memory

@@ -38,6 +38,11 @@ def groups(
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are answers; classes that are confused stand beside each other.\n")
     print("\n".join(matrix_lines(matrix.iloc[order, order])))
+    if len(found) == 1 and len(found[0]) == len(saved.classes):
+        raise UserError(
+            f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
+            "train longer, or give a higher --threshold",
+        )
     if found:
         print(
             f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n"
@@ -70,16 +75,11 @@ def cascade(
         print(json.dumps(summary(composed), indent=2, ensure_ascii=False))
     else:
         print_composed(composed)
-        if output is not None:
-            print(f"\nWritten: {output}")
+        print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
 
 
 def print_composed(composed: "Composed") -> None:
-    """Print the figures of both gatings, and all confusion matrices."""
-    print(f"{len(composed.ids):,} validation pictures of {len(composed.classes)} classes\n")
-    print(f"{'':<12}  accuracy  standard error  macro F1")
-    for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
-        print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")
+    """Print all confusion matrices, and at the end the figures of both gatings."""
     titled = {
         "Stage 1": composed.stage1,
         **{f"Stage 2, pictures sent to {group}": matrix for group, matrix in composed.stage2.items()},
@@ -89,3 +89,7 @@ def print_composed(composed: "Composed") -> None:
     for title, matrix in titled.items():
         print(f"\n{title} (rows are targets, columns are answers)\n")
         print("\n".join(matrix_lines(matrix)))
+    print(f"\n{len(composed.ids):,} validation pictures of {len(composed.classes)} classes\n")
+    print(f"{'':<12}  accuracy  standard error  macro F1")
+    for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
+        print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")

@@ -136,6 +136,9 @@ def rank(folders: Sequence[Path], top: int | None = None) -> dict[Path, Result]:
 
     Raises UserError for fewer than two runs or fewer than `top`, a run given twice, and a folder without result.json.
     """
+    strangers = [folder for folder in folders if not folder.is_dir()]
+    if strangers:
+        raise UserError(f"No run directory: {shorten(strangers)}.", "runs are in runs/, toy runs in runs/smoke/")
     if len(folders) < 2:
         raise UserError("An ensemble needs two or more runs.", "give several run directories, as in runs/GF*")
     twice = [folder for folder in set(folders) if folders.count(folder) > 1]

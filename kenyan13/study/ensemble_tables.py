@@ -30,7 +30,7 @@ def ensembles_of_models(models: Sequence[Path]) -> Table:
         table.rows.append([float(number), *(cell for three in cells for cell in three)])
     if len(finished) < len(models):
         done = f"{len(finished)} of group G's {len(models)} models are finished"
-        table.notes.append(f"{done}: make reproduce-group-G trains the others.")
+        table.notes.append(f"{done}; make reproduce-group-G trains them.")
     return table
 
 

@@ -97,7 +97,7 @@ def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Tabl
         noise = within_noise(accuracies, result.validation_pictures) if result else "missing"
         table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
     table.notes = noise_notes([result for result in results.values() if result])
-    if table.notes:
+    if any("within" in row for row in table.rows):
         table.notes.append("within: the difference is smaller than two standard errors of a difference.")
     return table
 

@@ -56,7 +56,9 @@ class Estimate(Callback):
         here = own * (1 - epoch / self.settings.trainer.max_epochs)
         seconds = seconds_a_unit * (here + sum(work(other, labelled) for other in self.after))
         runs = f"{1 + len(self.after)} runs" if self.after else "run"
-        console.print(f"about {duration(seconds)} for the {runs} from here, by the first steps; less where a rule ends")
+        console.print(
+            f"about {duration(seconds)} for the {runs} from here, by the first steps; less if a stop rule ends them"
+        )
 
 
 VALIDATION = 0.25  # validation pictures a training picture, each passed forward once

@@ -21,7 +21,7 @@ from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
 from kenyan13.model.classifier import Classifier
-from kenyan13.settings import OnBad, Settings
+from kenyan13.settings import OnBad, Settings, Task
 from kenyan13.terminal import progress
 from kenyan13.training import directory
 from kenyan13.training.device import precision
@@ -46,6 +46,8 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
     """
     settings = directory.read_settings(folder, overrides)
+    if settings.task is not Task.train:
+        raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
         raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.checkpoints=true")

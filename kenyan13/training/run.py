@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import signal
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -12,6 +14,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from kenyan13.data.batches import Pictures
@@ -125,6 +128,9 @@ def fit(
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from None
+        if isinstance(end, SIGTERMException):  # which would end the process as if all were well
+            print("Terminated. The same command goes on where it stopped.", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from None
         raise  # of submitit, when Slurm wants the node back: the run is queued again
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")

@@ -118,7 +118,7 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     console.print("\n" + align([head, *rows], right=range(len(head) - 5, len(head))))
     elsewhere = sum(ELSEWHERE in row for row in rows)
     if elsewhere:
-        console.print(f"{elsewhere} of these are still at work in another process; the same command shows them later.")
+        console.print(f"{elsewhere} still at work in another process; the same command shows what became of it.")
 
 
 def outcome(one: Planned, failed: Collection[Path]) -> str:

@@ -188,5 +188,5 @@ def test_ranking_refuses_what_is_no_ensemble(tmp_path: Path) -> None:
         rank([one, two, one])
     with pytest.raises(UserError, match="--top 3: only 2 runs"):
         rank([one, two], 3)
-    with pytest.raises(UserError, match=r"no result\.json: .*three"):
+    with pytest.raises(UserError, match=r"No run directory: .*three"):
         rank([one, tmp_path / "three"])
