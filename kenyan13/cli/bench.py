@@ -1,14 +1,20 @@
 """The command that measures: kenyan13 bench."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from kenyan13.cli.app import app
 from kenyan13.configuration import compose_settings
+from kenyan13.settings import Settings
+
+if TYPE_CHECKING:
+    from kenyan13.bench.timing import Effort, Figure
 
 PRESETS = ("none", "default", "enhanced", "untuned")
+RATES = ("pictures/s", "ms/picture", "clock")
+Measured: TypeAlias = tuple[list["Figure"], dict[str, Any], list[str]]  # figures, facts for JSON, lines to print
 
 
 @app.command(epilog="Examples:  kenyan13 bench data=demo model=resnet18      kenyan13 bench --peers data.root=DIR")
@@ -32,49 +38,65 @@ def bench(
 ) -> None:
     """Measure decoding, augmentation, loader, model and whole epochs, and say which of them limits."""
     settings = compose_settings(overrides or [])
+    crops = crop or ([64] if quick else [224, 380])
     if quick:
-        pictures, rounds, crop = min(pictures, 16), 1, crop or [64]
-        settings.model.crop, settings.model.batch_size = (
-            min(settings.model.crop, 64),
-            min(settings.model.batch_size, 16),
-        )
+        pictures, rounds = min(pictures, 16), 1
+        settings.model.crop, settings.model.batch_size = min(settings.model.crop, 64), 16
     from kenyan13.bench import report
     from kenyan13.bench.timing import Effort
-    from kenyan13.machine import available_cores, keep_freed_memory
+    from kenyan13.machine import keep_freed_memory
 
-    keep_freed_memory()  # as in training; it helps all libraries
+    keep_freed_memory()  # as in training
     effort = Effort(rounds, seconds=0 if quick else 0.5)
-    facts = {"overrides": overrides or [], "pictures": pictures, "rounds": rounds}
     if epochs:
-        from kenyan13.bench.epochs import compare_epochs
-        from kenyan13.bench.pictures import large_pictures, read_paths
-
-        with large_pictures(read_paths(settings.data, pictures)) as files:
-            figures = compare_epochs(files, settings, Effort(rounds, seconds=0))
-        content = report.document(figures, facts | {"ratio": figures[0].seconds / figures[1].seconds})
-        lines = [report.table(["epoch", "of", "pictures/s", "ms/picture", "clock"], report.stage_rows(figures))]
-        lines += [f"ratio: {content['ratio']:.2f} x"]
+        figures, facts, lines = whole_epochs(settings, pictures, Effort(rounds, seconds=0))
     elif peers:
-        from kenyan13.bench.peers import compare, ratios
-        from kenyan13.bench.pictures import large_pictures, read_paths
-
-        with large_pictures(read_paths(settings.data, pictures)) as files:
-            figures = compare(files, crop or [224, 380], settings.augment, effort)
-        slower = ratios(figures)
-        content = report.document(figures, facts | {"ratios": slower})
-        head = ["training input", "crop", "pictures/s", "ms/picture", "ratio"]
-        lines = [report.table(head, report.peer_rows(figures, slower))]
-        lines += ["On one core, CPU time. ratio: times as long as ours; of the store: as decoding and resizing alone."]
+        figures, facts, lines = beside_peers(settings, pictures, crops, effort)
     else:
-        from kenyan13.bench.stages import measure_input, measure_training, verdict
-
-        presets = {name: compose_settings([f"augment={name}"]).augment for name in PRESETS}
-        figures = measure_input(settings, presets, crop or [224, 380], pictures, effort)
-        figures += measure_training(settings, 1 if quick else available_cores(), effort)
-        content = report.document(figures, facts | {"verdict": verdict(figures)})
-        head = ["stage", "of", "pictures/s", "ms/picture", "clock"]
-        lines = [report.table(head, report.stage_rows(figures)), verdict(figures)]
+        figures, facts, lines = stage_by_stage(settings, pictures, crops, effort)
+    facts |= {"overrides": overrides or [], "pictures": pictures, "rounds": rounds}
+    content = report.document(figures, facts)
     described = " ".join(f"{name} {version}" for name, version in content["versions"].items())
     print("\n".join([*lines, content["machine"], described]))
     if output:
         report.write(output, content)
+
+
+def whole_epochs(settings: Settings, pictures: int, effort: "Effort") -> Measured:
+    """Compare epochs with a plain loop's."""
+    from kenyan13.bench import report
+    from kenyan13.bench.epochs import compare_epochs
+    from kenyan13.bench.pictures import large_pictures, read_paths
+
+    with large_pictures(read_paths(settings.data, pictures)) as files:
+        figures = compare_epochs(files, settings, effort)
+    ratio = figures[0].seconds / figures[1].seconds
+    table = report.table(["epoch", "of", *RATES], report.stage_rows(figures))
+    return figures, {"ratio": ratio}, [table, f"ratio: {ratio:.2f} x"]
+
+
+def beside_peers(settings: Settings, pictures: int, crops: list[int], effort: "Effort") -> Measured:
+    """Compare training input with other libraries'."""
+    from kenyan13.bench import report
+    from kenyan13.bench.peers import compare, ratios
+    from kenyan13.bench.pictures import large_pictures, read_paths
+
+    with large_pictures(read_paths(settings.data, pictures)) as files:
+        figures = compare(files, crops, settings.augment, effort)
+    slower = ratios(figures)
+    head = ["training input", "crop", "pictures/s", "ms/picture", "ratio"]
+    note = "On one core, CPU time. ratio: times as long as ours; of the store: as decoding and resizing alone."
+    return figures, {"ratios": slower}, [report.table(head, report.peer_rows(figures, slower)), note]
+
+
+def stage_by_stage(settings: Settings, pictures: int, crops: list[int], effort: "Effort") -> Measured:
+    """Measure every stage of training on this machine."""
+    from kenyan13.bench import report
+    from kenyan13.bench.stages import measure_input, measure_training, verdict
+    from kenyan13.machine import available_cores
+
+    presets = {name: compose_settings([f"augment={name}"]).augment for name in PRESETS}
+    figures = measure_input(settings, presets, crops, pictures, effort)
+    figures += measure_training(settings, available_cores() if effort.seconds else 1, effort)
+    table = report.table(["stage", "of", *RATES], report.stage_rows(figures))
+    return figures, {"verdict": verdict(figures)}, [table, verdict(figures)]
