@@ -182,6 +182,7 @@ def test_only_the_studys_pictures_may_have_been_moved(experiment: str | None, sa
     assert not is_stage(stage, settings, "group2")
 
 
+@pytest.mark.slow
 def test_a_sweep_puts_stages_together_last(demo_root: Path, cache: Path, tmp_path: Path) -> None:
     """With all runs at the same time, too."""
     places = [f"data.root={demo_root}", "data=demo", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]

@@ -1,0 +1,45 @@
+"""Pictures reach a trained network as torchvision would bring them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torchvision.transforms as T
+from PIL import Image, ImageOps
+
+from kenyan13.data.catalogue import read
+from kenyan13.data.pictures import resize_length
+from kenyan13.model.backbones import normalisation
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
+from kenyan13.training.inference import open_run, predict
+from kenyan13.training.run import train
+
+
+def test_a_trained_network_answers_as_with_torchvisions_pictures(compose: Callable[..., Settings]) -> None:
+    """At most one answer in 200 differs from those on Resize (antialiased), CenterCrop and Normalize."""
+    settings = compose("model.crop=64", "trainer.max_epochs=3")
+    train(settings)
+    run = open_run(run_directory(settings))
+    colours = normalisation(settings.model)
+    steps = [T.Resize(resize_length(64)), T.CenterCrop(64), T.ToTensor(), T.Normalize(colours.mean, colours.std)]
+    prepare = T.Compose(steps)
+    source = read(settings.data)
+    assert source.test is not None
+    paths = [*source.labelled.paths, *source.test.paths]
+    crops = torch.stack([prepare(opened(path)) for path in paths])
+    run.network.eval()
+    with torch.inference_mode():
+        theirs = run.network(crops).softmax(dim=1).numpy()
+    ours, _ = predict(run, paths)
+    assert np.mean(ours.argmax(axis=1) != theirs.argmax(axis=1)) <= 1 / 200
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def opened(path: object) -> Image.Image:
+    """A picture in RGB over white, turned as its EXIF data says."""
+    picture = ImageOps.exif_transpose(Image.open(str(path)))
+    if "A" in picture.getbands():
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return picture.convert("RGB")
