@@ -13,7 +13,7 @@ from torch import nn
 from kenyan13.data.datamodule import PictureData
 from kenyan13.measures import standard_error
 from kenyan13.model.freezing import parameter_counts
-from kenyan13.settings import Settings
+from kenyan13.settings import FrozenFeatures, Settings
 from kenyan13.training.directory import Result
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -48,6 +48,9 @@ def print_start(
     console.print(table)
     total, trainable = count_parameters(network, freeze.level)
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
+    if freeze.features is FrozenFeatures.cached:
+        views = "one view" if freeze.views == 1 else f"{freeze.views} views"
+        console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each picture")
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
 
 

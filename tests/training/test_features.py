@@ -54,9 +54,12 @@ def test_without_augmentation_losses_are_those_of_plain_pt0(name: str, compose_h
     assert one["train_loss"].nunique() == 4, "it trains"
 
 
-def test_the_cached_runs_checkpoint_is_the_whole_network(compose_here: Compose) -> None:
-    settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED)
+def test_the_cached_runs_checkpoint_is_the_whole_network(
+    compose_here: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
+    assert "epochs draw from 3 views of each picture" in capsys.readouterr().out
     figures = evaluate(open_run(run_directory(settings)))
     assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
