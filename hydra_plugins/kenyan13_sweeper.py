@@ -49,7 +49,7 @@ class SweeperThatGoesOn(BasicSweeper):
         results: list[JobReturn] = []
         for _, together in groupby(due, lambda one: one.settings.task is Task.cascade):
             results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
-        failures = find_failures([one.job for one in due], results)
+        failures = find_failures(results)
         sweep.print_outcome(planned, [due[place].folder for place in failures])
         report_failures([one.job for one in due], failures)
         return [results]
@@ -96,7 +96,7 @@ def named_choices(overrides: Sequence[Override]) -> set[str]:
     return named
 
 
-def find_failures(jobs: Sequence[Sequence[str]], results: Sequence[JobReturn]) -> dict[int, UserError]:
+def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
     """Return why jobs have failed, by their place; errors of the program itself are printed whole.
 
     A run that another process has taken is no failure.
@@ -104,7 +104,7 @@ def find_failures(jobs: Sequence[Sequence[str]], results: Sequence[JobReturn]) -
     from kenyan13.configuration import explain
 
     failures: dict[int, UserError] = {}
-    for place, (_, result) in enumerate(zip(jobs, results, strict=True)):
+    for place, result in enumerate(results):
         if result.status is JobStatus.COMPLETED:
             continue
         error = result._return_value  # the property would print the overrides and raise
@@ -123,15 +123,16 @@ def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError
 
     A job that failed alone, or all for one reason, is told in that reason's own words.
     """
+    from kenyan13.training.sweep import differing
+
     if not failures:
         return
     reasons = list(failures.values())
     if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
         said = reasons[0].problem if len(jobs) == 1 else f"All {len(jobs)} runs failed: {reasons[0].problem}"
         raise UserError(said, *reasons[0].next_steps)
-    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
     lines = [
-        f"{' '.join(item for item in jobs[place] if item not in common)}: {reason.problem.splitlines()[0]}"
+        f"{' '.join(differing(jobs[place], jobs))}: {reason.problem.splitlines()[0]}"
         for place, reason in failures.items()
     ]
     again = "the same command tries them again, and does not repeat what has finished"

@@ -281,24 +281,29 @@ def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Pat
     assert "Both agree." in kenyan13("evaluate", str(tmp_path / "runs" / "two")).stdout
 
 
+def started_and_sent(sent: signal.Signals, epoch: int, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `python train.py ARGUMENTS` and send it a signal when it has printed an epoch's line."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"epoch   {epoch}/"):
+            process.send_signal(sent)
+            break
+    return process
+
+
 def test_sigkill_at_any_moment_and_the_same_command_again(
     demo_root: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=8"]
     common += ["data.workers=1"]
-    arguments = [sys.executable, str(ROOT / "train.py"), *common, "name=killed"]
-    process = subprocess.Popen(
-        arguments,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch   3/"):
-            process.send_signal(signal.SIGKILL)
-            break
+    process = started_and_sent(signal.SIGKILL, 3, *common, "name=killed")
     process.wait()
     killed = tmp_path / "runs" / "killed"
     assert not (killed / directory.RESULT).exists()
@@ -315,18 +320,7 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
 
 def test_sigterm_is_no_success(demo_root: Path, cache: Path, tmp_path: Path) -> None:
     places = [f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "trainer.max_epochs=500"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *TINY, *places, "name=ended"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch   2/"):
-            process.send_signal(signal.SIGTERM)
-            break
+    process = started_and_sent(signal.SIGTERM, 2, *TINY, *places, "name=ended")
     _, said = process.communicate()
     assert process.returncode == 143
     assert "Terminated. The same command goes on where it stopped." in said

@@ -25,7 +25,7 @@ from kenyan13.model.backbones import build, normalisation
 from kenyan13.model.freezing import Freeze
 from kenyan13.model.optimisation import create_optimizer
 from kenyan13.settings import AugmentSettings, Sampling, Settings
-from kenyan13.training.device import precision
+from kenyan13.training.device import one_device, precision
 
 DECODE, BUILD, AUGMENTATION = "decode and resize", "store build", "augmentation"
 SAMPLER, LOADER, STEP, EPOCH = "sampler, plain crops", "loader", "model step", "whole epoch"
@@ -109,8 +109,7 @@ class Step:
     """
 
     def __init__(self, settings: Settings, classes: int, plain: bool = False) -> None:
-        gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = one_device(settings)
         self.network = build(settings.model, classes, pretrained=False).to(self.device).train()
         Freeze(settings.freeze).apply(self.network, settings.freeze.level)
         if settings.trainer.channels_last and not plain:

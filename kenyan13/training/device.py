@@ -20,6 +20,12 @@ def check_device(settings: Settings) -> None:
         raise UserError(f"{asked}: {str(error).splitlines()[0]}", "trainer=cpu trains on the CPU") from error
 
 
+def one_device(settings: Settings) -> torch.device:
+    """Return the device for work outside of Lightning's trainer: a GPU if there is one, unless the CPU is asked for."""
+    gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
+    return torch.device("cuda" if gpu else "cpu")
+
+
 def precision(settings: Settings) -> Any:
     """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it."""
     chosen = settings.trainer.precision

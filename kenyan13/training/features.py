@@ -18,9 +18,9 @@ from kenyan13.data.features import Features
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.freezing import parameter_levels
-from kenyan13.settings import AugmentSettings, Settings
+from kenyan13.settings import AugmentSettings, Settings, StoreKind
 from kenyan13.terminal import progress
-from kenyan13.training.device import precision
+from kenyan13.training.device import one_device, precision
 from kenyan13.training.directory import replacing
 
 Function = Callable[[Tensor], Tensor]
@@ -65,8 +65,11 @@ def cached_features(settings: Settings, data: PictureData, network: nn.Module, d
 def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
     """Return hex digits that stand for everything that the features depend on."""
     hashed = hashlib.blake2b(digest_size=16)
-    augment = asdict(settings.augment) | {"fill": settings.augment.erasing.fill.name}
-    made_with = [augment, settings.freeze.views, settings.seed, settings.model.crop, precision(settings), described]
+    model, lossy = settings.model, settings.data.store is StoreKind.jpeg
+    made_with = [
+        asdict(settings.augment), settings.freeze.views, settings.seed, model.backbone, model.crop, lossy,
+        precision(settings), described,
+    ]  # fmt: skip
     hashed.update(json.dumps(made_with, default=str).encode())
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     for name, value in network.state_dict().items():
@@ -84,8 +87,7 @@ def compute(
     views: int,
 ) -> Tensor:
     """Return the features of some views of each picture, float32 [n, views, ...]."""
-    gpu = torch.cuda.is_available() and settings.trainer.accelerator != "cpu"
-    device = torch.device("cuda" if gpu else "cpu")
+    device = one_device(settings)
     network.to(device).eval()
     body, _ = split_network(network)
     draws = [Draw(row, view, row) for row in range(len(pictures.catalogue)) for view in range(views)]

@@ -24,7 +24,7 @@ from kenyan13.model.classifier import Classifier
 from kenyan13.settings import OnBad, Settings, Task
 from kenyan13.terminal import progress
 from kenyan13.training import directory
-from kenyan13.training.device import precision
+from kenyan13.training.device import one_device, precision
 from kenyan13.training.display import quiet_libraries
 
 AHEAD = 64  # pictures that are decoded before they are asked for
@@ -165,8 +165,7 @@ def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32
 
     total: how many crops there are at most.
     """
-    gpu = torch.cuda.is_available() and run.settings.trainer.accelerator != "cpu"
-    device = torch.device("cuda" if gpu else "cpu")
+    device = one_device(run.settings)
     network = run.network.to(memory_format=torch.channels_last).to(device).eval()
     colours = normalisation(run.settings.model)
     mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)

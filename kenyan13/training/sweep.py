@@ -94,24 +94,30 @@ def print_plan(planned: Sequence[Planned]) -> None:
     if any(one.settings.smoke for one in planned):
         console.print("Smoke runs: toy size, on synthetic drawings. Their figures say nothing.", style="yellow")
     if planned:
-        rows = [(str(one.folder), differing(one, planned), one.intent) for one in planned]
+        rows = [(str(one.folder), varied(one, planned), one.intent) for one in planned]
         console.print(indent(align(rows), "  "))
     if any(one.intent == SKIPPED for one in planned):
         console.print(f"This machine has {available_cores()} cores; to time more workers, name the ids: experiment=ACP")
     console.print()
 
 
-def differing(one: Planned, planned: Sequence[Planned]) -> str:
-    """Return the overrides of a run that not all runs of the sweep have."""
-    common = set(planned[0].job).intersection(*(other.job for other in planned))
-    return " ".join(word for word in one.job if word not in common and not word.startswith("experiment="))
+def differing(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overrides of a job that not all jobs have; of a single job, all."""
+    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    return [word for word in job if word not in common]
+
+
+def varied(one: Planned, planned: Sequence[Planned]) -> str:
+    """Return what a run's name does not say of what the sweep varies; of a single run, nothing."""
+    words = differing(one.job, [other.job for other in planned]) if len(planned) > 1 else []
+    return " ".join(word for word in words if not word.startswith("experiment="))
 
 
 def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     """Print a row a run: state and figures. failed: folders of runs that have just failed."""
     head: tuple[str, ...] = ("run", "settings", "state", "val loss", "accuracy", "macro F1", "epochs", "time")
     rows: list[tuple[str, ...]] = [
-        (one.folder.name, differing(one, planned), outcome(one, failed), *figures(one.folder)) for one in planned
+        (one.folder.name, varied(one, planned), outcome(one, failed), *figures(one.folder)) for one in planned
     ]
     if not any(row[1] for row in rows):  # the study's experiments: their names say it
         head, rows = head[:1] + head[2:], [row[:1] + row[2:] for row in rows]

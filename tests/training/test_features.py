@@ -81,6 +81,10 @@ def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypa
     assert len(computed) == 4, "another seed makes another split and other weights"
     train(compose_here(*weights, *CACHED, "freeze.views=2"))
     assert len(computed) == 6
+    train(compose_here(*weights, *CACHED, "data.store=jpeg"))
+    assert len(computed) == 8, "JPEG changes the pixels"
+    train(compose_here(*weights, *CACHED, "data.store=off", "name=off"))
+    assert len(computed) == 8, "the same pixels as those that are kept"
 
 
 def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compose) -> None:
