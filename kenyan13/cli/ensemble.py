@@ -60,7 +60,7 @@ def ensemble(
 
 def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -> None:
     """Print the runs by accuracy, and the accuracy of each number of them combined."""
-    from kenyan13.measures import standard_error
+    from kenyan13.measures.noise import standard_error
     from kenyan13.study.ensemble import METHODS, accuracy_table, align, rank
     from kenyan13.training.predictions import read_predictions
 
@@ -104,7 +104,7 @@ def report_test(folders: Sequence[Path], method: Method, top: int | None, file: 
 
 def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:
     """Tune a weight a model on out-of-fold predictions, print them, and with a file combine the test predictions."""
-    from kenyan13.measures import standard_error
+    from kenyan13.measures.noise import standard_error
     from kenyan13.study import weights
     from kenyan13.study.ensemble import rank
     from kenyan13.training.predictions import write_submission

@@ -17,7 +17,8 @@ from sklearn.metrics import f1_score
 
 from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
-from kenyan13.measures import confusion_counts, standard_error
+from kenyan13.measures.classification import confusion_counts
+from kenyan13.measures.noise import standard_error
 from kenyan13.training.directory import read_settings, replacing
 from kenyan13.training.predictions import VALIDATION, Saved, read_predictions, write_predictions
 

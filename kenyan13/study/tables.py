@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 
-from kenyan13.measures import standard_error
+from kenyan13.measures.noise import standard_error
 from kenyan13.study.references import reference
 from kenyan13.terminal import align
 from kenyan13.training.directory import Result, read_result

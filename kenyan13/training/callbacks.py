@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.sampling import generator
-from kenyan13.measures import exponential_moving_average
+from kenyan13.measures.losses import exponential_moving_average
 from kenyan13.model.classifier import Classifier, Predictions
 from kenyan13.settings import StopRule, StopSettings
 from kenyan13.training import directory

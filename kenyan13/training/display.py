@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import nn
 
 from kenyan13.data.datamodule import PictureData
-from kenyan13.measures import standard_error
+from kenyan13.measures.noise import standard_error
 from kenyan13.model.freezing import parameter_counts
 from kenyan13.settings import FrozenFeatures, Settings
 from kenyan13.training.directory import Result

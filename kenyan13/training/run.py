@@ -22,7 +22,7 @@ from kenyan13.data.datamodule import PictureData
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
-from kenyan13.measures import auc_loss, overfitting
+from kenyan13.measures.losses import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kenyan13.measures import auc_loss, exponential_moving_average, overfitting, standard_error
+from kenyan13.measures.losses import auc_loss, exponential_moving_average, overfitting
+from kenyan13.measures.noise import standard_error
 
 
 def test_auc_loss_is_the_sum_over_epochs() -> None:

@@ -1,0 +1,71 @@
+"""Measures of losses over epochs; the study's own are marked so."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+OUTLIER = 3.5  # modified z-score above which a value is an outlier (study, What is measured)
+
+
+def lowest(validation_losses: Sequence[float]) -> int:
+    """Return the place, from 0, of the lowest validation loss: the first of equals; NaN is never the lowest.
+
+    The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured). Raises
+    ValueError where no loss is a number.
+    """
+    return int(np.nanargmin(np.asarray(validation_losses, dtype=np.float64)))
+
+
+def auc_loss(validation_losses: Sequence[float]) -> float:
+    """Return the sum of the validation losses over epochs (study, What is measured)."""
+    return float(np.sum(validation_losses))
+
+
+def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
+    """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
+
+    Raises ValueError with fewer than two epochs. Source: study, What is measured.
+    """
+    if len(train_losses) < 2:
+        raise ValueError("A line needs two epochs or more.")
+    ratio = np.asarray(validation_losses) / np.asarray(train_losses)
+    slope, start = np.polyfit(np.arange(len(ratio)), ratio, 1)
+    return float(slope), float(start)
+
+
+def overfitting(train_losses: Sequence[float], validation_losses: Sequence[float]) -> float | None:
+    """Return the slope, per epoch, of `overfitting_line`; None with fewer than two epochs."""
+    return None if len(train_losses) < 2 else overfitting_line(train_losses, validation_losses)[0]
+
+
+def exponential_moving_average(values: Sequence[float], alpha: float) -> list[float]:
+    """Return s with s_0 = x_0 and s_t = alpha x_t + (1 - alpha) s_(t-1); alpha in 0..1 weighs the newest value."""
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(alpha * value + (1 - alpha) * smoothed[-1] if smoothed else value)
+    return smoothed
+
+
+def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
+    """Return 0.6745 (x - median) / median absolute deviation, float64 [n].
+
+    Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation stands in its place:
+    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Source: Iglewicz and Hoaglin, How to
+    Detect and Handle Outliers (1993), who also give the limit of 3.5.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    away = array - np.median(array)
+    median, mean = np.median(np.abs(away)), np.mean(np.abs(away))
+    if median > 0:
+        return 0.6745 * away / median
+    return away / (1.2533 * mean) if mean > 0 else np.zeros_like(away)
+
+
+def outliers(values: ArrayLike, limit: float = OUTLIER) -> NDArray[np.bool_]:
+    """Return which values have a modified z-score beyond the limit, or are no number; bool [n]."""
+    array = np.asarray(values, dtype=np.float64)
+    found = ~np.isfinite(array)
+    if not found.all():
+        found[~found] = np.abs(modified_z_scores(array[~found])) > limit
+    return found

@@ -1,0 +1,61 @@
+"""How exact accuracies are, and whether two runs differ by more than chance."""
+
+from dataclasses import dataclass
+from math import comb, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two runs on the same pictures: how many only one of them has right, and the exact two-sided p-value, 0..1."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def standard_error(accuracy: float, pictures: int) -> float:
+    """Return the standard error of an accuracy (0..1) measured on that many pictures: sqrt(p (1 - p) / n)."""
+    return float(np.sqrt(accuracy * (1 - accuracy) / pictures))
+
+
+def wilson(correct: int, pictures: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval (low, high; 0..1) of an accuracy: `correct` of that many pictures, at least one.
+
+    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), z the normal quantile of the confidence.
+    Source: Wilson, Probable Inference (1927). Raises ValueError for counts that cannot be.
+    """
+    if not 0 <= correct <= pictures or not pictures:
+        raise ValueError(f"{correct} of {pictures} pictures is no accuracy.")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, square = correct / pictures, z * z / pictures
+    middle, half = p + square / 2, z * sqrt(p * (1 - p) / pictures + square / (4 * pictures))
+    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Return McNemar's exact test of two runs with the same accuracy, from which pictures each has right, bool [n].
+
+    Of the b + c pictures that only one run has right, b would be binomial with 1/2: p = 2 P(X <= min(b, c)), at most 1.
+    Source: McNemar (1947), in its exact form. Raises ValueError for arrays of different length.
+    """
+    if first.shape != second.shape:
+        raise ValueError("The runs must be compared on the same pictures.")
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    tail = sum(comb(b + c, k) for k in range(min(b, c) + 1))
+    return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for being several tests, in the same order (Holm, 1979).
+
+    The k-th smallest of m is multiplied by m - k + 1, and is no smaller than those before it; at most 1.
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
