@@ -17,7 +17,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # colour is never the only difference
 OURS, STUDY, GREY = COLOURS[0], COLOURS[1], "#666666"
 DPI = 110
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib types the keys as a union of hundreds of names
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",

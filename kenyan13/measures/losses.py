@@ -57,9 +57,9 @@ def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     away = array - np.median(array)
     median, mean = np.median(np.abs(away)), np.mean(np.abs(away))
-    if median > 0:
-        return 0.6745 * away / median
-    return away / (1.2533 * mean) if mean > 0 else np.zeros_like(away)
+    scale = median / 0.6745 if median > 0 else 1.2533 * mean
+    scores: NDArray[np.float64] = away / scale if scale > 0 else np.zeros_like(away)
+    return scores
 
 
 def outliers(values: ArrayLike, limit: float = OUTLIER) -> NDArray[np.bool_]:
