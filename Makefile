@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= data/kenyan13
+RUNS ?= runs
 BENCH ?= data=demo
 
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
+	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, RUNS=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -20,24 +21,26 @@ help:  ## list the targets
 
 setup: .venv/.complete  ## make .venv with everything that is needed
 
-demo: .venv/.complete  ## draw a synthetic data set, train a small network on the CPU, show what came out
+demo: .venv/.complete  ## draw a synthetic data set, train a small network on the CPU, write a report
 	$(BIN)/python train.py experiment=demo
+	$(BIN)/kenyan13 report runs/demo --output report-demo
 	@echo "Pictures (synthetic drawings): data/demo    results: runs/demo    decoded pictures: .cache"
 	@echo "Try:   $(BIN)/kenyan13 predict runs/demo data/demo/images/images --top 2 | head"
-	@echo "Look:  $(BIN)/tensorboard --logdir runs   and open http://localhost:6006"
+	@echo "Look:  open report-demo/index.html in a browser; or $(BIN)/tensorboard --logdir runs  at http://localhost:6006"
 
 data: .venv/.complete  ## download KenyanFood13 from Kaggle (needs a token; other ways: scripts/download.py --help)
 	$(BIN)/python scripts/download.py kaggle --to $(DATA)
 
 # The study, group by group. The tables are printed even where runs have failed; make then fails.
 GROUPS := A B C D E F G H
-SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' $(ARGS)
+SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
+REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output $(if $(SMOKE),report-smoke,report)
 
 reproduce-group-C: ## train and compare group C of the study (so A to H); the same command goes on where it stopped
 
 $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
 	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
-	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && exit $$status
+	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && echo && $(REPORT) && exit $$status
 
 reproduce-group-%:
 	@echo "There is no group $*: groups are $(GROUPS), as in make reproduce-group-C"; exit 2

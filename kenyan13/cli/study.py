@@ -79,6 +79,6 @@ def study_table(
     ] = None,
 ) -> None:
     """Print a group's tables: our figures beside the study's."""
-    from kenyan13.study.group_tables import tables
+    from kenyan13.study.group_tables import tables_of_settings
 
-    print("\n\n".join(table.text() for table in tables(group, overrides or [])))
+    print("\n\n".join(table.text() for table in tables_of_settings(group, overrides or [])))

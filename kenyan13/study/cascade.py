@@ -5,6 +5,7 @@ among its members, so that a picture sent to a wrong group is always wrong. Soft
 p(class | group) for classes in groups, and the first stage's own p(class) for the others.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
 from kenyan13.measures.classification import confusion_counts
 from kenyan13.measures.noise import standard_error
-from kenyan13.training.directory import read_settings, replacing
+from kenyan13.training.directory import CASCADE, read_settings, replacing
 from kenyan13.training.predictions import VALIDATION, Saved, read_predictions, write_predictions
 
 NOT_IN_GROUP = "not in this group"
@@ -221,3 +222,13 @@ def summary(composed: Composed) -> dict[str, Any]:
         for name, matrix in matrices(composed).items()
     }
     return {"pictures": len(composed.ids), "gating": figures, "confusion": confusion}
+
+
+def read_matrices(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read all confusion matrices of a two-stage run by name (see `matrices`). Raises UserError for a damaged file."""
+    file = folder / CASCADE
+    try:
+        saved = json.loads(file.read_text())["confusion"]
+        return {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in saved.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}", "remove it: the same command makes it again") from None

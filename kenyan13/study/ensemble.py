@@ -123,6 +123,13 @@ def count_votes(probabilities: Probabilities) -> tuple[Classes, NDArray[np.bool_
     return votes, most[np.arange(votes.shape[1]), votes]
 
 
+def vote_tallies(probabilities: Probabilities) -> Classes:
+    """Return for each picture how many runs voted for the class with most votes, int64 [n], 1 to the number of runs."""
+    votes = probabilities.argmax(axis=2)
+    tallies: Classes = (votes[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0).max(axis=1)
+    return tallies
+
+
 METHODS: dict[str, Callable[[Probabilities], Classes]] = {
     "AP": average_probability,
     "MP": maximum_probability,

@@ -1,5 +1,8 @@
 """A table of the study made again: values with their units, ours beside the study's, printed or written as CSV."""
 
+import csv
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import sqrt
@@ -34,12 +37,40 @@ class Table:
     rows: list[list[Value]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def headings(self) -> list[str]:
+        """Return the columns' headings."""
+        return [column.heading for column in self.columns]
+
+    def cells(self) -> list[list[str]]:
+        """Return the rows as people read them."""
+        return [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
+
     def text(self) -> str:
         """Return the table as aligned lines of text."""
         right = {place for place, column in enumerate(self.columns) if column.digits is not None}
-        body = [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
-        lines = align([[column.heading for column in self.columns], *body], right)
+        lines = align([self.headings(), *self.cells()], right)
         return "\n".join([f"{self.name}  {self.title}", lines, *self.notes])
+
+    def markdown(self) -> str:
+        """Return the table in Markdown (GitHub's), with title and notes; texts in cells stand for themselves."""
+        rules = ["---" if column.digits is None else "---:" for column in self.columns]
+        rows = [self.headings(), rules, *([literal(cell) for cell in row] for row in self.cells())]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        notes = [line for note in self.notes for line in ("", literal(note))]
+        return "\n".join([f"**{self.name}** {literal(self.title)}", "", *lines, *notes, ""])
+
+    def csv(self) -> str:
+        """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([column.key for column in self.columns])
+        writer.writerows(self.rows)
+        return file.getvalue()
+
+
+def literal(text: str) -> str:
+    """Return a text as Markdown that shows it as it is, in one line and inside a table cell."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|~$&])", r"\\\1", " ".join(text.split()))
 
 
 def written(value: Value, column: Column) -> str:

@@ -11,7 +11,7 @@ import pytest
 from kenyan13.configuration import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.naming import run_directory
-from kenyan13.study.group_tables import tables
+from kenyan13.study.group_tables import tables_of_settings
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Table, within_noise
 from kenyan13.training.directory import METRICS, Result, write_config, write_result
@@ -41,7 +41,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def made(group: str, runs: Path) -> dict[str, Table]:
-    return {table.name: table for table in tables(group, [f"runs={runs}"])}
+    return {table.name: table for table in tables_of_settings(group, [f"runs={runs}"])}
 
 
 def cells(table: Table, row: int) -> dict[str, object]:
@@ -157,16 +157,18 @@ def test_f1_tells_what_the_study_says_of_fba(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_told_in_the_title(tmp_path: Path) -> None:
-    (smoke,) = tables("D", [f"runs={tmp_path}", "smoke=true"])
+    (smoke,) = tables_of_settings("D", [f"runs={tmp_path}", "smoke=true"])
     assert "SMOKE RUNS" in smoke.title
-    (other,) = tables("D", [f"runs={tmp_path}", "trainer.max_epochs=3"])
+    (other,) = tables_of_settings("D", [f"runs={tmp_path}", "trainer.max_epochs=3"])
     assert "OTHER SETTINGS" in other.title
-    (some,) = tables("E", [f"runs={tmp_path}", "data.stage=first"])  # EAA is the study's, the others are not
+    (some,) = tables_of_settings(
+        "E", [f"runs={tmp_path}", "data.stage=first"]
+    )  # EAA is the study's, the others are not
     assert "OTHER SETTINGS" in some.title
-    (same,) = tables("E", [f"runs={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    (same,) = tables_of_settings("E", [f"runs={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     assert same.title == "two stages"
     with pytest.raises(UserError, match="The study has no group X"):
-        tables("X")
+        tables_of_settings("X")
 
 
 def test_reference_tables_are_the_specs() -> None:

@@ -1,0 +1,83 @@
+"""What can and cannot be concluded from runs, given how few pictures they were validated on."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kenyan13.errors import shorten
+from kenyan13.measures.noise import holm, mcnemar, wilson
+from kenyan13.report.runs import Run, predictions
+from kenyan13.study.tables import Table
+from kenyan13.training.directory import State
+
+LEVEL = 0.05
+NAMED = 8  # runs that a sentence lists
+ONE_SEED = (
+    "Each run is one seed. How much another seed, or another split, would change is not in these figures; the best of "
+    "many runs on the same pictures is partly luck."
+)
+SMOKE = "These are smoke runs: toy networks on synthetic drawings. Nothing can be concluded from them about pictures."
+
+
+def among(runs: Sequence[Run]) -> list[str]:
+    """Return sentences on which runs can be told from the most accurate one, for each set of validation pictures."""
+    if runs and all(run.setting("smoke") for run in runs):
+        return [SMOKE]
+    sets = [right for right in same_pictures(runs) if len(right) > 1]
+    said = [sentence(right) for right in sets]
+    return [*said, ONE_SEED] if said else ["One run, or runs on different pictures: there is nothing to compare."]
+
+
+def same_pictures(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:
+    """Return, for each set of validation pictures with their labels, which of them each finished run has right."""
+    sets: dict[tuple[tuple[str, ...], ...], dict[str, NDArray[np.bool_]]] = defaultdict(dict)
+    for run in runs:
+        saved = predictions(run.folder) if run.state is State.finished else None
+        if saved is not None:
+            labels = tuple(np.array(saved.classes)[saved.targets])
+            sets[saved.ids, labels][run.name] = saved.probabilities.argmax(axis=1) == saved.targets
+    return list(sets.values())
+
+
+def sentence(right: dict[str, NDArray[np.bool_]]) -> str:
+    """Return which runs are the most accurate one's equals, as far as these pictures can tell."""
+    best = max(right, key=lambda name: right[name].mean())
+    others = [name for name in right if name != best]
+    p_values = dict(zip(others, holm([mcnemar(right[best], right[name]).p for name in others]), strict=True))
+    equal = [name for name in others if p_values[name] >= LEVEL]
+    pictures = len(right[best])
+    low, high = wilson(int(right[best].sum()), pictures)
+    interval = f"{right[best].mean():.1%}, 95 % interval {low:.1%} to {high:.1%}"
+    start = f"On the same {pictures:,} pictures, {best} is the most accurate of {len(right)} runs ({interval})."
+    test = f"McNemar's test, p < {LEVEL} after Holm's correction"
+    if not equal:
+        return f"{start} All others are less accurate beyond chance ({test})."
+    listed = shorten(equal, NAMED)
+    told = "none of the others can be told from it" if len(equal) == len(others) else f"{listed} cannot be told from it"
+    worse = len(others) - len(equal)
+    rest = f"; {worse} {'is' if worse == 1 else 'are'} less accurate beyond chance ({test})" if worse else f" ({test})"
+    return f"{start} By these pictures, {told}{rest}."
+
+
+def against_study(tables: Sequence[Table]) -> list[str]:
+    """Return how many accuracies differ from the study's by more than noise, and which."""
+    within, beyond = 0, []
+    for table in tables:
+        places = {column.key: place for place, column in enumerate(table.columns)}
+        if not {"id", "accuracy_difference", "noise"} <= set(places):
+            continue
+        for row in table.rows:
+            difference, noise = row[places["accuracy_difference"]], row[places["noise"]]
+            if noise == "within":
+                within += 1
+            elif isinstance(difference, float):
+                beyond.append(f"{row[places['id']]} ({difference:+.1f})")
+    total = within + len(beyond)
+    if not total:
+        return []
+    said = (
+        f"Of {total} accuracies that the study reported too, {within} differ from its by less than two standard errors"
+    )
+    return [f"{said}; beyond that: {', '.join(beyond)} points." if beyond else f"{said}: all of them."]

@@ -1,0 +1,83 @@
+"""The sections of the study's groups: question, tables, figures, and what follows from them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from kenyan13.errors import UserError
+from kenyan13.experiments.ids import GROUPS, experiments
+from kenyan13.report.conclusions import SMOKE, against_study, among
+from kenyan13.report.group_figures import FIGURES
+from kenyan13.report.parts import Section
+from kenyan13.report.runs import Run, kind, study_id
+from kenyan13.study.group_tables import tables
+from kenyan13.training.directory import State
+
+Found = Mapping[str, Run]  # the study's id -> our run of it
+
+QUESTIONS = {
+    "A": ("Data and pipeline", "Do the pictures look right as they go in, and how many loader processes do they need?"),
+    "B": ("Learning rate", "At which learning rate does each of three models train best?"),
+    "C": ("Model size and transfer", "Do larger models help, and how many layers should be fine-tuned?"),
+    "D": ("Regularisation and imbalance", "Do stronger augmentation, weight decay or other balancing help?"),
+    "E": ("Two stages", "Does a second classifier for dishes that look alike help?"),
+    "F": ("From scratch", "How far does training come without ImageNet weights?"),
+    "G": ("Comparison of models", "Which of 25 ImageNet models is best on these pictures?"),
+    "H": ("Ensembles", "How much do several models together gain over the best one?"),
+}
+
+
+def group_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
+    """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's."""
+    jobs: list[Callable[[], Section]] = []
+    for place, (said, (found, doubles)) in enumerate(by_kind(runs).items()):
+        for group in GROUPS:
+            if any(id_.startswith(group) for id_ in found):
+                anchor = f"group-{group}" + (f"-{place}" if said else "")
+                jobs.append(partial(group_section, group, found, doubles, said, anchor, output))
+    return jobs
+
+
+def by_kind(runs: Sequence[Run]) -> dict[str, tuple[dict[str, Run], list[Run]]]:
+    """Return, by what sets them apart from the study's (see `kind`), runs by id, and those left out for others.
+
+    Of several runs of an experiment, a finished one stands in the tables, and of several finished ones the newest.
+    """
+    found: dict[str, tuple[dict[str, Run], list[Run]]] = defaultdict(lambda: ({}, []))
+    for run in sorted(runs, key=age):
+        id_ = None if run.problem else study_id(run)
+        if id_:
+            chosen, doubles = found[kind(run)]
+            if id_ in chosen:
+                doubles.append(chosen[id_])
+            chosen[id_] = run
+    return dict(sorted(found.items()))
+
+
+def age(run: Run) -> tuple[bool, float]:
+    """Return a key that sorts finished runs behind others, and newer ones behind older ones."""
+    return run.state is State.finished, max((file.stat().st_mtime for file in run.folder.glob("*.*")), default=0.0)
+
+
+def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, anchor: str, output: Path) -> Section:
+    """Return the section of one group. said: what sets these runs apart from the study's; "" for the study's own."""
+    name, question = QUESTIONS[group]
+    section = Section(anchor, f"Group {group}: {name}" + (f" ({said})" if said else ""), [question])
+    mine = [run for id_, run in found.items() if id_.startswith(group)]
+    needed = [one for one in experiments().values() if one.id[0] in ("GH" if group == "H" else group)]
+    missing = mine[0].folder.parent  # where a run that is not there would be
+    folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
+    try:
+        section.tables = tables(group, folders)
+        section.pictures = FIGURES[group](found, section.tables, output, anchor)
+    except UserError as error:
+        section.texts.append(f"Not all can be shown: {error}")
+    section.links = {id_: run.anchor() for id_, run in found.items()}
+    section.texts += [
+        f"{study_id(run)}: a newer run of it stands in the tables, in place of {run.name}."
+        for run in doubles
+        if study_id(run) in folders
+    ]
+    section.conclusions = [SMOKE] if mine[0].setting("smoke") else [*against_study(section.tables), *among(mine)]
+    return section

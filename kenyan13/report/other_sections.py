@@ -1,0 +1,109 @@
+"""Sections for runs outside the study: learning-rate sweeps, and all runs that were validated on the same pictures."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from pathlib import Path
+
+from kenyan13.errors import shorten
+from kenyan13.figures.accuracy import interval_figure
+from kenyan13.naming import decisive_part
+from kenyan13.report.conclusions import among
+from kenyan13.report.group_figures import draw_rates, draw_sizes
+from kenyan13.report.parts import Section, write_figure
+from kenyan13.report.runs import Run, study_id
+from kenyan13.study.tables import Column, Table, Value, noise_notes
+
+RATES = 3  # that make a sweep
+MOST = 60  # runs in a figure of intervals
+
+
+def other_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
+    """Return what makes the sections of finished training runs that are no experiments of the study."""
+    others = [run for run in runs if run.result and study_id(run) is None]
+    data = [group for group in grouped(others, validation_set) if len(group) > 1]
+    sweeps = [group for group in grouped(others, all_but_rate) if len({rate(run) for run in group}) >= RATES]
+    return [
+        *(partial(data_section, group, f"data-{place}", output) for place, group in enumerate(data, start=1)),
+        *(partial(rate_section, group, f"rates-{place}", output) for place, group in enumerate(sweeps, start=1)),
+    ]
+
+
+def grouped(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
+    """Return runs with the same key together."""
+    groups: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return list(groups.values())
+
+
+def validation_set(run: Run) -> Hashable:
+    """Return what tells the pictures that a run was validated on, and their labels, from others."""
+    return json.dumps([run.data.get("validation"), run.data.get("classes")])
+
+
+def all_but_rate(run: Run) -> Hashable:
+    """Return what runs of a learning-rate sweep share: pictures and all settings that matter but the rate."""
+    settings = json.loads(json.dumps(decisive_part(run.settings)))
+    settings.get("optim", {}).pop("lr", None)
+    return json.dumps([settings, run.data], sort_keys=True)
+
+
+def rate(run: Run) -> float:
+    """Return a run's learning rate."""
+    return float(run.setting("optim.lr"))
+
+
+COLUMNS = [
+    Column("run", "run"), Column("lr", "rate"), Column("min_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("accuracy", "accuracy %", 2), Column("macro_f1", "macro F1", 3), Column("overfitting", "overfitting", 3),
+    Column("minutes", "minutes", 1),
+]  # fmt: skip
+
+
+def run_table(title: str, runs: Sequence[Run]) -> Table:
+    """Return a row a run."""
+    table = Table("", title, COLUMNS)
+    results = [run.result for run in runs if run.result]
+    for run, result in zip(runs, results, strict=True):
+        figures: list[Value] = [result.min_val_loss, result.auc_loss, 100 * result.accuracy, result.macro_f1]
+        table.rows.append([run.name, f"{rate(run):.2e}", *figures, result.overfitting, result.seconds / 60])
+    table.notes = noise_notes(results)
+    return table
+
+
+def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
+    """Return what runs on the same pictures tell together."""
+    classes, pictures = runs[0].data.get("classes", []), runs[0].result.validation_pictures if runs[0].result else 0
+    title = f"Runs on {pictures:,} validation pictures of {len(classes)} classes"
+    roots = sorted({str(run.setting("data.root")) for run in runs})
+    section = Section(anchor, title, [f"Which of these runs is best, and by how much? Data: {shorten(roots)}."])
+    ranked = sorted(runs, key=lambda run: -run.result.accuracy if run.result else 0)
+    section.tables = [run_table(title, ranked)]
+    families = {run.name: str(run.setting("model.backbone")) for run in runs}
+    section.pictures = draw_sizes({run.name: run for run in ranked}, families, output, anchor)
+    results = [run.result for run in ranked[:MOST] if run.result]
+    figure = interval_figure(
+        [run.name for run in ranked[:MOST]],
+        [result.accuracy for result in results],
+        [result.validation_pictures for result in results],
+    )
+    alt = f"Accuracies of {len(results)} runs with 95 % intervals; the table has the values."
+    section.pictures.append(write_figure(output, f"figures/{anchor}/accuracy.png", "Accuracies", alt, figure))
+    section.links = {run.name: run.anchor() for run in runs}
+    section.conclusions = among(runs)
+    return section
+
+
+def rate_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
+    """Return a learning-rate sweep: runs that differ in nothing else."""
+    ranked = sorted(runs, key=rate)
+    name = f"{ranked[0].setting('model.backbone')}, pt{ranked[0].setting('freeze.level')}"
+    section = Section(anchor, f"Learning rate: {name}", ["At which learning rate does this network train best?"])
+    section.tables = [run_table(f"{len(ranked)} rates of {name}", ranked)]
+    file = f"figures/{anchor}/rates.png"
+    section.pictures = [draw_rates(name, [rate(run) for run in ranked], ranked, output, file)]
+    section.links = {run.name: run.anchor() for run in runs}
+    section.conclusions = among(runs)
+    return section

@@ -1,0 +1,83 @@
+"""The report's first page, with all runs in one table, and its last, on how they were made."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kenyan13.measures.noise import standard_error
+from kenyan13.report.parts import Section
+from kenyan13.report.runs import Run
+from kenyan13.study.tables import Column, Table, Value
+from kenyan13.training.directory import State
+
+COLUMNS = [
+    Column("run", "run"), Column("state", "state"), Column("accuracy", "accuracy %", 2),
+    Column("standard_error", "standard error", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
+    Column("overfitting", "overfitting", 3), Column("epochs", "epochs", 0), Column("backbone", "backbone"),
+    Column("level", "trained levels"), Column("lr", "rate"), Column("parameters", "parameters, millions", 1),
+    Column("minutes", "minutes", 1), Column("pictures", "validation pictures", 0),
+]  # fmt: skip
+
+
+def overview(runs: Sequence[Run]) -> Section:
+    """Return the first page: how many runs there are, and their table, the most accurate first."""
+    states = Counter(run.state for run in runs)
+    counted = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
+    section = Section("overview", "Overview", [f"{len(runs)} runs: {counted}."])
+    unreadable = [run for run in runs if run.problem]
+    section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in unreadable]
+    table = Table("runs", "All runs", COLUMNS)
+    table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
+    table.notes = ["Accuracies of runs with different validation pictures do not compare."]
+    section.tables = [table]
+    section.links = {run.name: run.anchor() for run in runs}
+    return section
+
+
+def accuracy(run: Run) -> float:
+    """Return a run's accuracy, 0..1; -1 without one."""
+    return run.result.accuracy if run.result else -1.0
+
+
+def overview_row(run: Run) -> list[Value]:
+    """Return a run's cells of COLUMNS."""
+    level, rate = run.setting("freeze.level"), run.setting("optim.lr")
+    what: list[Value] = [
+        str(run.setting("model.backbone") or "-"),
+        None if level is None else f"pt{level}",
+        f"{rate:.2e}" if isinstance(rate, float) else None,
+    ]
+    result = run.result
+    if result is None:
+        return [run.name, "unreadable" if run.problem else run.state.value, *[None] * 6, *what, *[None] * 3]
+    error = 100 * standard_error(result.accuracy, result.validation_pictures)
+    figures: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.overfitting]
+    end: list[Value] = [result.parameters / 1e6, result.seconds / 60, float(result.validation_pictures)]
+    return [run.name, run.state.value, *figures, float(result.epochs), *what, *end]
+
+
+def how_made(runs: Sequence[Run]) -> Section:
+    """Return the last page: on what pictures, with what versions and of what commit the runs were made."""
+    section = Section("made", "How it was made", ["What the runs' config.yaml says; each run's page has all settings."])
+    readable = [run for run in runs if not run.problem]
+    columns = [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
+    table = Table("made", "Data, versions and commits", columns)
+    found: Counter[tuple[str, str]] = Counter()
+    for run in readable:
+        found.update(
+            [
+                ("commit", run.commit),
+                *((f"version of {name}", str(version)) for name, version in run.versions.items()),
+                *((f"{part} pictures", fingerprint(run, part)) for part in ("train", "validation")),
+                ("data", str(run.setting("data.root"))),
+                ("device", run.result.device if run.result else "-"),
+            ]
+        )
+    table.rows = [[what, value, float(count)] for (what, value), count in sorted(found.items())]
+    section.tables = [table]
+    return section
+
+
+def fingerprint(run: Run, part: str) -> str:
+    """Return the number of pictures and the digest of ids, labels and contents that a run's configuration has."""
+    said = run.data.get(part)
+    return f"{said.get('pictures')}, digest {said.get('digest')}" if isinstance(said, dict) else "-"

@@ -1,0 +1,116 @@
+"""Picture grids of a run: its most confident mistakes, and the classes that it confuses most."""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kenyan13.data.catalogue import read
+from kenyan13.data.pictures import Pixels
+from kenyan13.data.thumbnails import thumbnails
+from kenyan13.errors import UserError
+from kenyan13.measures.classification import confusion_counts
+from kenyan13.report.runs import Run
+from kenyan13.settings import DataSettings, Layout
+from kenyan13.study.tables import Column, Table
+from kenyan13.training.predictions import Saved
+
+SIDE = 112  # pixels
+MISTAKES, PAIRS, EACH = 12, 4, 3  # pictures; pairs of classes, pictures of each
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture that a run names wrongly: its id, its class, the answer, and the answer's probability (0..1)."""
+
+    id: str
+    target: str
+    answer: str
+    confidence: float
+
+    def caption(self) -> str:
+        """Return what stands below the picture."""
+        return f"{self.target}, named {self.answer} ({self.confidence:.0%})"
+
+
+def mistakes(saved: Saved) -> list[Mistake]:
+    """Return all wrong answers, the most confident first."""
+    answers = saved.probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != saved.targets)
+    ranked = wrong[np.argsort(-saved.probabilities[wrong, answers[wrong]], kind="stable")]
+    return [
+        Mistake(
+            saved.ids[row],
+            saved.classes[saved.targets[row]],
+            saved.classes[answers[row]],
+            float(saved.probabilities[row, answers[row]]),
+        )
+        for row in ranked
+    ]
+
+
+def confused_pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return pairs of classes (k < m) that are taken for each other, most pictures first.
+
+    counts: int64 [classes, classes], rows are targets.
+    """
+    both = counts + counts.T
+    one, other = np.triu_indices(len(counts), 1)
+    order = np.argsort(-both[one, other], kind="stable")
+    return [(int(one[k]), int(other[k])) for k in order if both[one[k], other[k]]]
+
+
+def pair_table(saved: Saved, most: int = 10) -> Table:
+    """Return the most confused pairs of classes, with how many pictures are taken which way."""
+    counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
+    columns = [
+        Column("class", "class"), Column("other", "other class"), Column("there", "first named as second", 0),
+        Column("back", "second named as first", 0), Column("share", "% of both classes' pictures", 1),
+    ]  # fmt: skip
+    table = Table("", "Most confused pairs of classes", columns)
+    pictures = counts.sum(axis=1)
+    for k, m in confused_pairs(counts)[:most]:
+        share = 100 * float(counts[k, m] + counts[m, k]) / float(pictures[k] + pictures[m])
+        table.rows.append([saved.classes[k], saved.classes[m], float(counts[k, m]), float(counts[m, k]), share])
+    return table
+
+
+def of_pairs(saved: Saved, wrong: list[Mistake]) -> list[Mistake]:
+    """Return the most confident mistakes of the most confused pairs, pair by pair."""
+    counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
+    chosen: list[Mistake] = []
+    for k, m in confused_pairs(counts)[:PAIRS]:
+        pair = {saved.classes[k], saved.classes[m]}
+        chosen += [one for one in wrong if {one.target, one.answer} == pair][:EACH]
+    return chosen
+
+
+def find_files(run: Run) -> dict[str, Path]:
+    """Return the files of a run's labelled pictures by id, or nothing where its data is no longer at its place."""
+    try:
+        return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
+    except (UserError, KeyError):
+        return {}
+
+
+@cache
+def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
+    """Return the files of a data set's labelled pictures by id. Raises UserError where the data cannot be read."""
+    source = read(DataSettings(layout=layout, root=root))
+    parts = [part for part in (source.labelled, source.validation) if part is not None]
+    return {id_: path for part in parts for id_, path in zip(part.ids, part.paths, strict=True)}
+
+
+@lru_cache(maxsize=4096)
+def small(path: Path) -> Pixels | None:
+    """Return a picture's thumbnail, uint8 [SIDE, SIDE, 3]; runs of the same data often fail at the same pictures."""
+    return thumbnails([path], SIDE)[0]
+
+
+def grid_of(chosen: list[Mistake], files: dict[str, Path]) -> tuple[list[Pixels], list[str]]:
+    """Return the pictures of mistakes that are still there, and their captions."""
+    found = [(one, small(files[one.id])) for one in chosen if one.id in files]
+    there = [(pixels, one.caption()) for one, pixels in found if pixels is not None]
+    return [pixels for pixels, _ in there], [caption for _, caption in there]

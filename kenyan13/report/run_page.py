@@ -1,0 +1,196 @@
+"""The page of one run: its measures, figures, mistakes, and the settings it was made with."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kenyan13.figures.confusion import confusion_figure
+from kenyan13.figures.curves import precision_recall_figure, reliability_figure
+from kenyan13.figures.grids import picture_grid
+from kenyan13.figures.losses import loss_figure
+from kenyan13.measures.classification import (
+    confusion_counts,
+    expected_calibration_error,
+    macro_f1,
+    per_class,
+    reliability,
+    top_accuracy,
+)
+from kenyan13.measures.noise import standard_error, wilson
+from kenyan13.report.parts import Picture, Section, write_figure
+from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table
+from kenyan13.report.runs import Run, predictions, study_id
+from kenyan13.study.grouping import reorder
+from kenyan13.study.tables import Column, Table
+from kenyan13.training.directory import flatten
+from kenyan13.training.predictions import Saved
+
+
+def run_page(run: Run, output: Path) -> Section:
+    """Make the page of a run, and write its figures below the report's folder."""
+    page = Section(run.anchor(), run.name, texts=[in_words(run)])
+    saved = None if run.problem else predictions(run.folder)
+    page.tables.append(measure_table(run, saved))
+    if run.metrics is not None and len(run.metrics):
+        page.pictures.append(draw_losses(run, output))
+    if saved is not None:
+        page.tables += [class_table(saved), pair_table(saved)]
+        page.pictures += draw_predictions(run, saved, output)
+        add_photos(page, run, saved, output)
+    page.details = [settings_table(run)] if run.settings else []
+    return page
+
+
+def in_words(run: Run) -> str:
+    """Return what a run is, in a line or two."""
+    if run.problem:
+        return f"This run cannot be read: {run.problem}"
+    words = [f"{run.state.value}"]
+    if run.result:
+        words.append(run.result.stopped)
+    id_ = study_id(run)
+    if id_:
+        words.append(f"the study's {id_}" if run.setting("experiment") else f"a variant of the study's {id_}")
+    if run.setting("smoke"):
+        words.append("smoke run at toy size: its figures say nothing")
+    return f"{run.folder}: {', '.join(words)}."
+
+
+def measure_table(run: Run, saved: Saved | None) -> Table:
+    """Return the measures of a run, each with what it means."""
+    columns = [Column("measure", "measure"), Column("value", "value"), Column("meaning", "what it is")]
+    table = Table("", "Measures", columns)
+    result = run.result
+    if result:
+        table.rows.append(["lowest validation loss", f"{result.min_val_loss:.4f}", f"in epoch {result.best_epoch}"])
+    if saved is not None:
+        table.rows += prediction_measures(saved)
+    if result:
+        slope = None if result.overfitting is None else f"{result.overfitting:+.4f}"
+        auc = None if result.auc_loss is None else f"{result.auc_loss:.3f}"
+        trained = f"{result.trainable_parameters:,} of them trained"
+        table.rows += [
+            ["AUC loss", auc, "sum of the validation losses over epochs"],
+            ["overfitting", slope, "slope of validation loss / training loss, per epoch"],
+            ["epochs", f"{result.epochs}", f"in {result.seconds / 60:.1f} minutes on {result.device}"],
+            ["parameters", f"{result.parameters:,}", trained],
+            ["pictures", f"{result.train_pictures:,} + {result.validation_pictures:,}", "to train and to validate"],
+        ]
+    return table
+
+
+def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
+    """Return the rows of measures that follow from a run's predictions."""
+    targets, probabilities = saved.targets, saved.probabilities
+    counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
+    pictures, correct = len(targets), int(np.trace(counts))
+    low, high = wilson(correct, pictures)
+    error = standard_error(correct / pictures, pictures)
+    there = f"standard error {error:.2%}; 95 % interval {low:.2%} to {high:.2%} (Wilson, {pictures:,} pictures)"
+    return [
+        ["accuracy", f"{correct / pictures:.2%}", there],
+        ["macro F1", f"{macro_f1(counts):.3f}", "mean F1 of the classes"],
+        ["top-2 accuracy", f"{top_accuracy(targets, probabilities):.2%}", "one of the two most probable is right"],
+        [
+            "expected calibration error",
+            f"{expected_calibration_error(targets, probabilities):.3f}",
+            "mean difference between confidence and accuracy",
+        ],
+    ]
+
+
+def class_table(saved: Saved) -> Table:
+    """Return precision, recall and F1 of each class."""
+    columns = [
+        Column("class", "class"), Column("pictures", "pictures", 0), Column("precision", "precision %", 1),
+        Column("recall", "recall %", 1), Column("f1", "F1", 3),
+    ]  # fmt: skip
+    found = per_class(confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes)))
+    table = Table("", "Classes", columns)
+    for k, name in enumerate(saved.classes):
+        figures = [float(found.pictures[k]), 100 * float(found.precision[k]), 100 * float(found.recall[k])]
+        table.rows.append([name, *figures, float(found.f1[k])])
+    return table
+
+
+def draw_losses(run: Run, output: Path) -> Picture:
+    """Draw training and validation losses."""
+    assert run.metrics is not None
+    train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
+    alt = f"Training and validation loss over {len(train)} epochs: from {train[0]:.3f} and {validation[0]:.3f} to "
+    alt += f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {min(validation):.3f}."
+    return write_figure(output, f"figures/{run.name}/losses.png", "Losses", alt, loss_figure(train, validation))
+
+
+def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
+    """Draw confusion matrix, precision-recall curves and reliability diagram."""
+    targets, probabilities = saved.targets, saved.probabilities
+    counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
+    order = reorder(counts)
+    matrix = confusion_figure(counts[np.ix_(order, order)], [saved.classes[k] for k in order])
+    found, error = reliability(targets, probabilities), expected_calibration_error(targets, probabilities)
+    pairs = pair_table(saved, 3).rows
+    often = "; ".join(f"{row[0]} and {row[1]}" for row in pairs) or "none"
+    folder = f"figures/{run.name}"
+    return [
+        write_figure(
+            output, f"{folder}/confusion.png", "Confusion matrix, similar classes beside each other",
+            f"{np.trace(counts)} of {len(targets)} pictures on the diagonal; most confused: {often}.", matrix,
+        ),
+        write_figure(
+            output, f"{folder}/precision_recall.png", "Precision and recall of each class",
+            "Precision against recall, a curve a class; the table of classes has the values at the answers given.",
+            precision_recall_figure(targets, probabilities, saved.classes),
+        ),
+        write_figure(
+            output, f"{folder}/reliability.png", "Reliability: accuracy against confidence",
+            f"Accuracy of answers by confidence; expected calibration error {error:.3f}.",
+            reliability_figure(found, error),
+        ),
+    ]  # fmt: skip
+
+
+def add_photos(page: Section, run: Run, saved: Saved, output: Path) -> None:
+    """Add the grids of most confident mistakes and most confused pairs, and the first as a table, too."""
+    wrong = mistakes(saved)
+    if not wrong:
+        return
+    columns = [
+        Column("id", "picture"), Column("target", "class"), Column("answer", "named"), Column("confidence", "%", 1)
+    ]  # fmt: skip
+    table = Table("", "Most confident mistakes", columns)
+    table.rows = [[one.id, one.target, one.answer, 100 * one.confidence] for one in wrong[:MISTAKES]]
+    page.tables.append(table)
+    files = find_files(run)
+    if not files:
+        page.texts.append(f"The pictures are no longer at {run.setting('data.root')}: mistakes are listed, not shown.")
+        return
+    page.pictures += [
+        picture
+        for file, title, chosen in (
+            ("mistakes", "Most confident mistakes", wrong[:MISTAKES]),
+            ("pairs", "Most confused pairs of classes", of_pairs(saved, wrong)),
+        )
+        if (picture := draw_grid(run, file, title, chosen, files, output))
+    ]
+
+
+def draw_grid(
+    run: Run, file: str, title: str, chosen: list[Mistake], files: dict[str, Path], output: Path
+) -> Picture | None:
+    """Draw a grid of mistakes; None where no picture is left."""
+    pictures, captions = grid_of(chosen, files)
+    if not pictures:
+        return None
+    alt = f"{len(pictures)} photographs: {'; '.join(captions)}."
+    return write_figure(output, f"figures/{run.name}/{file}.jpg", title, alt, picture_grid(pictures, captions))
+
+
+def settings_table(run: Run) -> Table:
+    """Return all settings, the data's fingerprint, versions and commit."""
+    table = Table("", "How it was made", [Column("key", "setting"), Column("value", "value")])
+    data = {key: value for key, value in run.data.items() if key != "classes"}
+    parts = {"": run.settings, "pictures, ": data, "version of ": run.versions}
+    table.rows = [[f"{start}{key}", str(value)] for start, part in parts.items() for key, value in flatten(dict(part))]
+    table.rows.append(["commit", run.commit])
+    return table

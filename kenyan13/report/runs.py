@@ -1,0 +1,126 @@
+"""The runs that a report is about: what their directories hold, read without trusting any of it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from kenyan13.errors import UserError
+from kenyan13.experiments.ids import experiments
+from kenyan13.training.directory import CONFIG, METRICS, Result, State, read_result, read_state
+from kenyan13.training.predictions import VALIDATION, Saved, read_predictions
+
+# OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
+FIGURES = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory: its name, unique in the report and fit for file names; its configuration as plain values.
+
+    result, metrics: None until they are there. problem: why the directory cannot be used, or "".
+    """
+
+    folder: Path
+    name: str
+    state: State
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    result: Result | None = None
+    metrics: pd.DataFrame | None = None
+    problem: str = ""
+
+    def setting(self, key: str) -> Any:
+        """Return a setting by its dotted name; None where the configuration lacks it."""
+        value: Any = self.settings
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    def anchor(self) -> str:
+        """Return the name of the run's place on the page."""
+        return f"run-{self.name}"
+
+
+def find_folders(places: Sequence[Path]) -> list[Path]:
+    """Return the run directories named, and those in the folders named, in order of names, each once.
+
+    Raises UserError for a place that is none and has none.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        inside = [place] if (place / CONFIG).is_file() else sorted(file.parent for file in place.glob(f"*/{CONFIG}"))
+        if not inside:
+            problem = "holds no run directories" if place.is_dir() else "does not exist"
+            toys = (f"its toy runs: kenyan13 report {place / 'smoke'}",) if any(place.glob(f"smoke/*/{CONFIG}")) else ()
+            raise UserError(f"{place} {problem}.", *toys, "train a run first: python train.py; runs are in runs/")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
+    """Yield the runs in run directories; one that cannot be read says so in its `problem`."""
+    taken: set[str] = set()
+    for folder in folders:
+        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
+        name = next(one for k in range(1, len(folders) + 2) if (one := f"{plain}~{k}" if k > 1 else plain) not in taken)
+        taken.add(name)
+        try:
+            yield read_run(folder, name)
+        except UserError as error:
+            yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """Read a run directory. Raises UserError for damaged files."""
+    try:
+        config = yaml.load((folder / CONFIG).read_text(), LOADER)
+        parts = [config[part] for part in ("settings", "data", "versions", "commit")]
+        metrics = pd.read_csv(folder / METRICS)[FIGURES].astype(float) if (folder / METRICS).is_file() else None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{CONFIG} or {METRICS} is damaged: {error}", "train the run again") from None
+    settings, data, versions, commit = parts
+    if not all(isinstance(part, dict) for part in (settings, data, versions)):
+        raise UserError(f"{CONFIG} is damaged.", "train the run again")
+    predictions(folder)
+    return Run(folder, name, read_state(folder), settings, data, versions, str(commit), read_result(folder), metrics)
+
+
+@cache
+def predictions(folder: Path) -> Saved | None:
+    """Return a run's validation predictions, of those pictures that are of its classes; None where there are none.
+
+    Raises UserError for a damaged file.
+    """
+    if not (folder / VALIDATION).is_file():
+        return None
+    saved = read_predictions(folder)
+    known = saved.targets >= 0
+    ids = tuple(id_ for id_, kept in zip(saved.ids, known, strict=True) if kept)
+    return Saved(ids, saved.classes, saved.targets[known], saved.probabilities[known]) if ids else None
+
+
+def study_id(run: Run) -> str | None:
+    """Return the study's id of the experiment that a run is, or is a variant of, by its configuration; or None."""
+    experiment, name = str(run.setting("experiment")), str(run.setting("name"))
+    if experiment in experiments():
+        return experiment
+    id_ = name.partition("_")[0]
+    if id_ in experiments() and re.fullmatch(re.escape(experiments()[id_].name) + "(-.*)?", name):
+        return id_
+    return None
+
+
+def kind(run: Run) -> str:
+    """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
+    if run.setting("smoke"):
+        return "smoke runs"
+    return "" if run.setting("experiment") else f"other settings or pictures, {run.setting('data.root')}"

@@ -1,0 +1,45 @@
+"use strict";
+// Column headings sort their table; the heading of the page that the menu leads to gets the focus.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  if (body.rows.length < 3) continue;
+  table.tHead.rows[0].querySelectorAll("th").forEach((head, place) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => sort(table, body, head, place));
+  });
+}
+
+function sort(table, body, head, place) {
+  const numeric = head.classList.contains("number");
+  const before = head.getAttribute("aria-sort");
+  const down = before ? before === "ascending" : numeric; // numbers begin with the highest
+  for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = row => row.cells[place].dataset.key;
+  const number = text => text === "" ? NaN : Number(text);
+  const compare = (one, other) => {
+    const [a, b] = [key(one), key(other)];
+    if (a === "" || b === "") return (a === "") - (b === ""); // what is missing stays at the end
+    const [x, y] = [number(a), number(b)];
+    const order = isNaN(x) || isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
+    return down ? -order : order;
+  };
+  body.append(...[...body.rows].sort(compare));
+}
+
+function arrive() {
+  const article = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === (location.hash || "#overview")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (article && article.tagName === "ARTICLE") {
+    scrollTo(0, 0);
+    article.querySelector("h2").focus({ preventScroll: true });
+  }
+}
+addEventListener("hashchange", arrive);
+arrive();

@@ -1,0 +1,78 @@
+"""The report's folder: index.html with everything in it, and beside it the figures, and tables as CSV and Markdown."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from kenyan13.errors import UserError
+from kenyan13.machine import available_cores, git_commit
+from kenyan13.report.groups import group_jobs
+from kenyan13.report.other_sections import other_jobs
+from kenyan13.report.overview import how_made, overview
+from kenyan13.report.page import GENERATOR, render
+from kenyan13.report.parts import Section
+from kenyan13.report.run_page import run_page
+from kenyan13.report.runs import Run, find_folders, read_runs
+from kenyan13.terminal import progress
+
+INDEX, TABLES = "index.html", "tables"
+Job = Callable[[], Section]
+
+
+def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run], list[Section]]:
+    """Write the report on the run directories in `places`; return its page, the runs, and the sections but theirs.
+
+    Raises UserError where there are no runs, or the folder holds something else than a report.
+    """
+    folders = find_folders(places)
+    prepare(output)
+    runs = list(progress(read_runs(folders), "Runs", total=len(folders)))
+    jobs = [*group_jobs(runs, output), *other_jobs(runs, output)]
+    drawn = draw([*jobs, *(partial(run_page, run, output) for run in runs)])
+    sections = [overview(runs), *drawn[: len(jobs)], how_made(runs)]
+    write_tables(sections, output)
+    made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
+    index = output / INDEX
+    index.write_text(render("kenyan13 report", made, sections, drawn[len(jobs) :], output), encoding="utf-8")
+    return index, runs, sections
+
+
+def prepare(output: Path) -> None:
+    """Make the report's folder, or empty that of an older report. Raises UserError for a folder of anything else."""
+    index = output / INDEX
+    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not is_report(index)):
+        raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
+    for part in ("figures", TABLES):
+        shutil.rmtree(output / part, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / TABLES).mkdir()
+
+
+def is_report(index: Path) -> bool:
+    """Return whether a page was written by this program."""
+    return index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]
+
+
+def draw(jobs: Sequence[Job]) -> list[Section]:
+    """Run jobs on all cores, and return what they return, in their order."""
+    workers = min(available_cores(), len(jobs))
+    if workers <= 1:
+        return [job() for job in progress(jobs, "Pages")]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(progress(pool.map(call, jobs), "Pages", total=len(jobs)))
+
+
+def call(job: Job) -> Section:
+    """Return what a job returns."""
+    return job()
+
+
+def write_tables(sections: Sequence[Section], output: Path) -> None:
+    """Write the sections' tables as CSV and Markdown; those without a name under their section's."""
+    for section in sections:
+        for place, table in enumerate(section.tables):
+            name = f"{section.anchor}_{table.name or place}"
+            for ending, text in (("csv", table.csv()), ("md", table.markdown())):
+                (output / TABLES / f"{name}.{ending}").write_text(text, encoding="utf-8")
