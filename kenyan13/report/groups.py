@@ -34,7 +34,7 @@ def group_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]
     for place, (said, (found, doubles)) in enumerate(by_kind(runs).items()):
         for group in GROUPS:
             if any(id_.startswith(group) for id_ in found):
-                anchor = f"group-{group}" + (f"-{place}" if said else "")
+                anchor = f"group-{group}" + (f"-{place}" if place else "")
                 jobs.append(partial(group_section, group, found, doubles, said, anchor, output))
     return jobs
 

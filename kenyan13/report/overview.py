@@ -11,10 +11,10 @@ from kenyan13.training.directory import State
 
 COLUMNS = [
     Column("run", "run"), Column("state", "state"), Column("accuracy", "accuracy %", 2),
-    Column("standard_error", "standard error", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
+    Column("standard_error", "± SE", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
     Column("overfitting", "overfitting", 3), Column("epochs", "epochs", 0), Column("backbone", "backbone"),
-    Column("level", "trained levels"), Column("lr", "rate"), Column("parameters", "parameters, millions", 1),
-    Column("minutes", "minutes", 1), Column("pictures", "validation pictures", 0),
+    Column("level", "layers"), Column("lr", "rate"), Column("parameters", "million parameters", 1),
+    Column("minutes", "minutes", 1), Column("pictures", "pictures", 0),
 ]  # fmt: skip
 
 
@@ -25,9 +25,11 @@ def overview(runs: Sequence[Run]) -> Section:
     section = Section("overview", "Overview", [f"{len(runs)} runs: {counted}."])
     unreadable = [run for run in runs if run.problem]
     section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in unreadable]
-    table = Table("runs", "All runs", COLUMNS)
+    table = Table("", "All runs", COLUMNS)
     table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
-    table.notes = ["Accuracies of runs with different validation pictures do not compare."]
+    table.notes = [
+        "± SE: one standard error of the accuracy, by the number of validation pictures. Accuracies of runs with different validation pictures do not compare."
+    ]
     section.tables = [table]
     section.links = {run.name: run.anchor() for run in runs}
     return section
@@ -60,7 +62,7 @@ def how_made(runs: Sequence[Run]) -> Section:
     section = Section("made", "How it was made", ["What the runs' config.yaml says; each run's page has all settings."])
     readable = [run for run in runs if not run.problem]
     columns = [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
-    table = Table("made", "Data, versions and commits", columns)
+    table = Table("", "Data, versions and commits", columns)
     found: Counter[tuple[str, str]] = Counter()
     for run in readable:
         found.update(

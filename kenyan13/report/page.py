@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
-from kenyan13.report.parts import Picture, Section
+from kenyan13.report.parts import Section
 from kenyan13.study.tables import Column, Value
 
 GENERATOR = "kenyan13 report"
@@ -30,20 +30,19 @@ def render(title: str, made: str, sections: Sequence[Section], pages: Sequence[S
     return environment.get_template("page.html.jinja").render(
         title=title, made=made, sections=sections, pages=pages,
         style=Markup(style), script=Markup(script), script_digest=digest, generator=GENERATOR,
-        source=lambda picture: source(output, picture), size=lambda picture: size(output, picture), sort_key=sort_key,
+        read=lambda picture: (output / picture.file).read_bytes(), embed=embed, size=size, sort_key=sort_key,
     )  # fmt: skip
 
 
-def source(output: Path, picture: Picture) -> str:
-    """Return a picture's contents as a data address."""
-    kind = "jpeg" if picture.file.endswith(".jpg") else "png"
-    return f"data:image/{kind};base64,{base64.b64encode((output / picture.file).read_bytes()).decode()}"
+def embed(contents: bytes, kind: str) -> str:
+    """Return an image as a data address. kind: png or jpeg."""
+    return f"data:image/{kind};base64,{base64.b64encode(contents).decode()}"
 
 
-def size(output: Path, picture: Picture) -> tuple[int, int]:
-    """Return a picture's width and height in pixels, so that the page does not jump while it is loaded."""
-    with Image.open(output / picture.file) as opened:
-        return opened.size
+def size(png: bytes) -> tuple[int, int]:
+    """Return a PNG's width and height in pixels, so that the page does not jump while it is loaded."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
 
 
 def sort_key(value: Value, column: Column) -> str:

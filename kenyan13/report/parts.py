@@ -7,10 +7,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kenyan13.data.pictures import Pixels
 from kenyan13.figures.style import png
 from kenyan13.study.tables import Table
 
-QUALITY = 82  # of figures with photographs, which are JPEG: as PNG they are ten times as large
+QUALITY = 82  # of photographs, which are JPEG: as PNG they are ten times as large
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,19 @@ class Picture:
     alt: str
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Small photographs with a title: of each, JPEG bytes and the caption below it."""
+
+    title: str
+    photos: list[tuple[bytes, str]]
+
+
 @dataclass
 class Section:
-    """A page: question and texts above, then tables and pictures, then what can be concluded.
+    """A page: question and texts above, then what can be concluded, tables, pictures, photographs, tables folded away.
 
-    links: texts in tables' cells that lead to other pages, with those pages' anchors. details: tables folded away.
+    links: texts in tables' first cells that lead to other pages, with those pages' anchors.
     """
 
     anchor: str
@@ -34,18 +43,21 @@ class Section:
     texts: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
     conclusions: list[str] = field(default_factory=list)
     details: list[Table] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
 
 
 def write_figure(output: Path, file: str, title: str, alt: str, figure: Figure) -> Picture:
-    """Write a figure below the report's folder, as PNG, or as JPEG where the file's name says so."""
+    """Write a figure as PNG below the report's folder."""
     (output / file).parent.mkdir(parents=True, exist_ok=True)
-    drawn = png(figure)
-    if file.endswith(".jpg"):
-        buffer = io.BytesIO()
-        Image.open(io.BytesIO(drawn)).convert("RGB").save(buffer, "JPEG", quality=QUALITY)
-        drawn = buffer.getvalue()
-    (output / file).write_bytes(drawn)
+    (output / file).write_bytes(png(figure))
     return Picture(file, title, alt)
+
+
+def jpeg(pixels: Pixels) -> bytes:
+    """Return a photograph, uint8 [height, width, 3], as the bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kenyan13.data.catalogue import read
-from kenyan13.data.pictures import Pixels
-from kenyan13.data.thumbnails import thumbnails
+from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
 from kenyan13.measures.classification import confusion_counts
+from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Run
 from kenyan13.settings import DataSettings, Layout
 from kenyan13.study.tables import Column, Table
@@ -104,13 +104,13 @@ def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
 
 
 @lru_cache(maxsize=4096)
-def small(path: Path) -> Pixels | None:
-    """Return a picture's thumbnail, uint8 [SIDE, SIDE, 3]; runs of the same data often fail at the same pictures."""
-    return thumbnails([path], SIDE)[0]
+def small(path: Path) -> bytes | None:
+    """Return a picture's thumbnail as JPEG, None for an unreadable one; runs often fail at the same pictures."""
+    pixels = thumbnail(path, SIDE)
+    return None if pixels is None else jpeg(pixels)
 
 
-def grid_of(chosen: list[Mistake], files: dict[str, Path]) -> tuple[list[Pixels], list[str]]:
-    """Return the pictures of mistakes that are still there, and their captions."""
+def grid_of(title: str, chosen: list[Mistake], files: dict[str, Path]) -> Grid:
+    """Return the pictures of mistakes that are still there, with captions."""
     found = [(one, small(files[one.id])) for one in chosen if one.id in files]
-    there = [(pixels, one.caption()) for one, pixels in found if pixels is not None]
-    return [pixels for pixels, _ in there], [caption for _, caption in there]
+    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None])

@@ -6,7 +6,6 @@ import numpy as np
 
 from kenyan13.figures.confusion import confusion_figure
 from kenyan13.figures.curves import precision_recall_figure, reliability_figure
-from kenyan13.figures.grids import picture_grid
 from kenyan13.figures.losses import loss_figure
 from kenyan13.measures.classification import (
     confusion_counts,
@@ -34,10 +33,12 @@ def run_page(run: Run, output: Path) -> Section:
     if run.metrics is not None and len(run.metrics):
         page.pictures.append(draw_losses(run, output))
     if saved is not None:
-        page.tables += [class_table(saved), pair_table(saved)]
         page.pictures += draw_predictions(run, saved, output)
-        add_photos(page, run, saved, output)
-    page.details = [settings_table(run)] if run.settings else []
+        wrong = mistakes(saved)
+        add_photos(page, run, saved, wrong)
+        page.details = [class_table(saved), pair_table(saved), mistake_table(wrong)]
+    if run.settings:
+        page.details.append(settings_table(run))
     return page
 
 
@@ -150,40 +151,24 @@ def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
     ]  # fmt: skip
 
 
-def add_photos(page: Section, run: Run, saved: Saved, output: Path) -> None:
-    """Add the grids of most confident mistakes and most confused pairs, and the first as a table, too."""
-    wrong = mistakes(saved)
-    if not wrong:
-        return
+def add_photos(page: Section, run: Run, saved: Saved, wrong: list[Mistake]) -> None:
+    """Add the grids of most confident mistakes and of most confused pairs, where the pictures are still at hand."""
+    files = find_files(run)
+    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(saved, wrong)}
+    grids = [grid_of(title, some, files) for title, some in chosen.items()]
+    page.grids = [grid for grid in grids if grid.photos]
+    if wrong and not page.grids:
+        page.texts.append(f"The pictures are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
+
+
+def mistake_table(wrong: list[Mistake]) -> Table:
+    """Return the most confident mistakes."""
     columns = [
         Column("id", "picture"), Column("target", "class"), Column("answer", "named"), Column("confidence", "%", 1)
     ]  # fmt: skip
     table = Table("", "Most confident mistakes", columns)
-    table.rows = [[one.id, one.target, one.answer, 100 * one.confidence] for one in wrong[:MISTAKES]]
-    page.tables.append(table)
-    files = find_files(run)
-    if not files:
-        page.texts.append(f"The pictures are no longer at {run.setting('data.root')}: mistakes are listed, not shown.")
-        return
-    page.pictures += [
-        picture
-        for file, title, chosen in (
-            ("mistakes", "Most confident mistakes", wrong[:MISTAKES]),
-            ("pairs", "Most confused pairs of classes", of_pairs(saved, wrong)),
-        )
-        if (picture := draw_grid(run, file, title, chosen, files, output))
-    ]
-
-
-def draw_grid(
-    run: Run, file: str, title: str, chosen: list[Mistake], files: dict[str, Path], output: Path
-) -> Picture | None:
-    """Draw a grid of mistakes; None where no picture is left."""
-    pictures, captions = grid_of(chosen, files)
-    if not pictures:
-        return None
-    alt = f"{len(pictures)} photographs: {'; '.join(captions)}."
-    return write_figure(output, f"figures/{run.name}/{file}.jpg", title, alt, picture_grid(pictures, captions))
+    table.rows = [[one.id, one.target, one.answer, 100 * one.confidence] for one in wrong[: 3 * MISTAKES]]
+    return table
 
 
 def settings_table(run: Run) -> Table:

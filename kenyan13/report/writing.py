@@ -70,9 +70,10 @@ def call(job: Job) -> Section:
 
 
 def write_tables(sections: Sequence[Section], output: Path) -> None:
-    """Write the sections' tables as CSV and Markdown; those without a name under their section's."""
+    """Write the sections' tables as CSV and Markdown: C3.csv, or under the section's name."""
     for section in sections:
-        for place, table in enumerate(section.tables):
-            name = f"{section.anchor}_{table.name or place}"
+        variant = section.anchor.removeprefix("group-")[1:] if section.anchor.startswith("group-") else ""
+        for table in section.tables:
+            name = f"{table.name}{variant}" if table.name else section.anchor
             for ending, text in (("csv", table.csv()), ("md", table.markdown())):
                 (output / TABLES / f"{name}.{ending}").write_text(text, encoding="utf-8")
