@@ -28,7 +28,8 @@ def overview(runs: Sequence[Run]) -> Section:
     table = Table("", "All runs", COLUMNS)
     table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
     table.notes = [
-        "± SE: one standard error of the accuracy, by the number of validation pictures. Accuracies of runs with different validation pictures do not compare."
+        "± SE: one standard error of the accuracy, by the number of validation pictures.",
+        "Accuracies of runs with different validation pictures do not compare.",
     ]
     section.tables = [table]
     section.links = {run.name: run.anchor() for run in runs}
