@@ -4,7 +4,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from kenyan13.measures.noise import McNemar, holm, mcnemar, standard_error, wilson
 
