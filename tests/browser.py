@@ -19,7 +19,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT = 60  # seconds; a page takes about one
-CONSOLE = re.compile(r"^\[[^\]]*:CONSOLE[^\]]*\] \"(.*)\", source: .*$", flags=re.MULTILINE)
+CONSOLE = re.compile(r"^\[[^\]\n]*:CONSOLE[^\]\n]*\] \"(.*?)\", source: [^\n]*$", flags=re.MULTILINE | re.DOTALL)
 # Errors of scripts come to the console by themselves; that a picture or a style sheet is missing does not.
 WATCH = """<script>addEventListener("error", function (event) {
   if (event.target !== window) console.error("not loaded: " + (event.target.src || event.target.href));
@@ -71,7 +71,7 @@ def with_script(html_file: Path, script: str) -> Iterator[str]:
     call = f'<script>addEventListener("load", function () {{\n{script}\n}});</script>'
     text = before + call + body + after if body else after + call
     copy = html_file.with_name(f".opened-{os.getpid()}-{html_file.name}")
-    copy.write_text(re.sub(r"<head[^>]*>", lambda head: head[0] + WATCH, text, count=1), encoding="utf-8")
+    copy.write_text(re.sub(r"<head(?=[\s>])[^>]*>", lambda head: head[0] + WATCH, text, count=1), encoding="utf-8")
     try:
         yield copy.absolute().as_uri()
     finally:

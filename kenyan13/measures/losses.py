@@ -61,8 +61,9 @@ def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
     """Return 0.6745 (x - median) / median absolute deviation, float64 [n], of finite values [n].
 
     Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation stands in its place:
-    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Source: Iglewicz and Hoaglin, How to
-    Detect and Handle Outliers (1993), who also give the limit of 3.5.
+    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Both scales estimate the standard
+    deviation of normal values. Source of the score and of its limit of 3.5: Iglewicz and Hoaglin, How to Detect and
+    Handle Outliers (1993).
     """
     array = np.asarray(values, dtype=np.float64)
     if not array.size:

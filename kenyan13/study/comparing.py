@@ -4,7 +4,7 @@ Imports no torch. Shares are 0..1; losses are validation losses.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from omegaconf import OmegaConf
 from kenyan13.configuration import read_config
 from kenyan13.errors import UserError, shorten
 from kenyan13.measures import classification, losses
-from kenyan13.measures.noise import McNemar, holm, mcnemar, wilson
+from kenyan13.measures.noise import holm, mcnemar, wilson
 from kenyan13.naming import decisive
 from kenyan13.training.directory import CONFIG, METRICS, Result, State, flatten, read_result, read_settings, read_state
 from kenyan13.training.predictions import VALIDATION, Saved, read_predictions
 
 SIGNIFICANT = 0.05
+COLUMNS = ["train_loss", "val_loss", "val_accuracy", "val_macro_f1", "seconds"]  # of metrics.csv
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def describe(config: Mapping[str, Any]) -> dict[str, str]:
 def read_epochs(folder: Path) -> pd.DataFrame | None:
     """Read metrics.csv; None before the first epoch's end. Raises UserError when it is damaged."""
     try:
-        return pd.read_csv(folder / METRICS).astype(float)
+        return pd.read_csv(folder / METRICS, usecols=COLUMNS).astype(float)
     except FileNotFoundError:
         return None
     except (ValueError, pd.errors.ParserError) as error:
@@ -222,7 +223,7 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
         return []
     pairs = [test_pair(runs, place, against) for place in range(len(runs)) if place != against]
     corrected = iter(holm([pair.p for pair in pairs if pair.p is not None]))
-    return [pair if pair.p is None else Comparison(**asdict(pair) | {"corrected": next(corrected)}) for pair in pairs]
+    return [pair if pair.p is None else replace(pair, corrected=next(corrected)) for pair in pairs]
 
 
 def test_pair(runs: Sequence[Run], place: int, against: int) -> Comparison:
@@ -241,7 +242,7 @@ def test_pair(runs: Sequence[Run], place: int, against: int) -> Comparison:
     different = int((names[here] != other_names[there]).sum())
     if different:
         return Comparison(place, against, len(common), obstacle=f"other labels for {different:,} pictures")
-    found: McNemar = mcnemar(right[here], other_right[there])
+    found = mcnemar(right[here], other_right[there])
     return Comparison(place, against, len(common), found.only_first, found.only_second, found.p)
 
 

@@ -202,9 +202,10 @@ def test_what_is_no_comparison_is_refused(tmp_path: Path, pair: list[Path]) -> N
         read_runs([*pair, pair[0]])
     with pytest.raises(UserError, match=r"lo is no run directory. Did you mean 'low'"):
         read_runs([pair[1], tmp_path / "lo"])
-    (pair[0] / METRICS).write_text("epoch,val_loss\n1,broken\n")
-    with pytest.raises(UserError, match=r"metrics.csv is damaged"):
-        read_runs(pair)
+    for damaged in ("epoch,val_loss\n1,2\n", (pair[1] / METRICS).read_text().replace(",2.5", ",broken"), ""):
+        (pair[0] / METRICS).write_text(damaged)
+        with pytest.raises(UserError, match=r"metrics.csv is damaged"):
+            read_runs(pair)
 
 
 def test_comparing_needs_no_torch() -> None:
