@@ -57,6 +57,14 @@ lint: .venv/.complete  ## ruff and mypy
 bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your pictures)
 	$(BIN)/kenyan13 bench --peers --output runs/bench.json $(BENCH)
 
+browser:  ## install Chromium, with which tests open the report
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then echo "Chromium is there."; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Chromium ..."; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null \
+	  || echo "Chromium could not be installed: the tests that open pages will be skipped."; \
+	else echo "No Chromium, and no right to install it: the tests that open pages will be skipped."; fi
+
 test: .venv/.complete  ## the tests, on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -69,4 +77,4 @@ constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 clean:  ## remove caches and decoded pictures; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) bench lint test test-slow constraints clean
+.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) bench lint browser test test-slow constraints clean

@@ -1,4 +1,4 @@
-"""The terminal: progress bars on standard error, so that what a command prints can be piped."""
+"""The terminal: progress bars on standard error, so that what a command prints can be piped; tables, and times."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
@@ -23,3 +23,11 @@ def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
         return text.rjust(widths[column]) if column in right else text.ljust(widths[column])
 
     return "\n".join("  ".join(cell(text, column) for column, text in enumerate(row)).rstrip() for row in rows)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 12.3 s, 4 min 05 s, 2 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -35,8 +35,11 @@ class Reliability:
 def confusion_counts(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are answers.
 
-    targets, answers: int64 [n], 0 to classes - 1.
+    targets, answers: int64 [n], 0 to classes - 1; raises ValueError for others, as for a target of -1.
     """
+    for places in (targets, answers):
+        if ((places < 0) | (places >= classes)).any():
+            raise ValueError(f"Classes are counted from 0 to {classes - 1}.")
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (targets, answers), 1)
     return counts

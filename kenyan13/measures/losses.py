@@ -1,6 +1,7 @@
 """Measures of losses over epochs; the study's own are marked so."""
 
 from collections.abc import Sequence
+from math import isnan, nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,22 +15,31 @@ def lowest(validation_losses: Sequence[float]) -> int:
     The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured). Raises
     ValueError where no loss is a number.
     """
-    return int(np.nanargmin(np.asarray(validation_losses, dtype=np.float64)))
+    numbers = [place for place, loss in enumerate(validation_losses) if not isnan(loss)]
+    if not numbers:
+        raise ValueError("No loss is a number.")
+    return min(numbers, key=validation_losses.__getitem__)
 
 
 def auc_loss(validation_losses: Sequence[float]) -> float:
-    """Return the sum of the validation losses over epochs (study, What is measured)."""
+    """Return the sum of the validation losses over epochs (study, What is measured); NaN where one of them is."""
     return float(np.sum(validation_losses))
 
 
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
     """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
 
-    Raises ValueError with fewer than two epochs. Source: study, What is measured.
+    Both are NaN where a ratio is no finite number: a loss is none, or a training loss is 0. Raises ValueError with
+    fewer than two epochs, or losses of different numbers of epochs. Source: study, What is measured.
     """
     if len(train_losses) < 2:
         raise ValueError("A line needs two epochs or more.")
-    ratio = np.asarray(validation_losses) / np.asarray(train_losses)
+    if len(train_losses) != len(validation_losses):
+        raise ValueError("Both losses must be of the same epochs.")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.divide(validation_losses, train_losses, dtype=np.float64)
+    if not np.isfinite(ratio).all():  # what the fit makes of these depends on numpy's build
+        return nan, nan
     slope, start = np.polyfit(np.arange(len(ratio)), ratio, 1)
     return float(slope), float(start)
 
@@ -48,13 +58,16 @@ def exponential_moving_average(values: Sequence[float], alpha: float) -> list[fl
 
 
 def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
-    """Return 0.6745 (x - median) / median absolute deviation, float64 [n].
+    """Return 0.6745 (x - median) / median absolute deviation, float64 [n], of finite values [n].
 
     Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation stands in its place:
-    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Source: Iglewicz and Hoaglin, How to
-    Detect and Handle Outliers (1993), who also give the limit of 3.5.
+    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Both scales estimate the standard
+    deviation of normal values. Source of the score and of its limit of 3.5: Iglewicz and Hoaglin, How to Detect and
+    Handle Outliers (1993).
     """
     array = np.asarray(values, dtype=np.float64)
+    if not array.size:
+        return array
     away = array - np.median(array)
     median, mean = np.median(np.abs(away)), np.mean(np.abs(away))
     scale = median / 0.6745 if median > 0 else 1.2533 * mean

@@ -1,7 +1,7 @@
 """How exact accuracies are, and whether two runs differ by more than chance."""
 
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -18,7 +18,12 @@ class McNemar:
 
 
 def standard_error(accuracy: float, pictures: int) -> float:
-    """Return the standard error of an accuracy (0..1) measured on that many pictures: sqrt(p (1 - p) / n)."""
+    """Return the standard error of an accuracy (0..1) measured on that many pictures: sqrt(p (1 - p) / n).
+
+    Raises ValueError without pictures.
+    """
+    if pictures < 1:
+        raise ValueError("Without pictures there is no accuracy.")
     return float(np.sqrt(accuracy * (1 - accuracy) / pictures))
 
 
@@ -33,7 +38,8 @@ def wilson(correct: int, pictures: int, confidence: float = 0.95) -> tuple[float
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p, square = correct / pictures, z * z / pictures
     middle, half = p + square / 2, z * sqrt(p * (1 - p) / pictures + square / (4 * pictures))
-    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
+    low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
+    return 0.0 if correct == 0 else low, 1.0 if correct == pictures else high  # where rounding would miss them
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
@@ -45,7 +51,10 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     if first.shape != second.shape:
         raise ValueError("The runs must be compared on the same pictures.")
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    tail = sum(comb(b + c, k) for k in range(min(b, c) + 1))
+    tail = term = 1  # of 2^(b + c) ways, as whole numbers: exact, however many pictures
+    for k in range(min(b, c)):
+        term = term * (b + c - k) // (k + 1)
+        tail += term
     return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
 
 

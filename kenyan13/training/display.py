@@ -14,6 +14,7 @@ from kenyan13.data.datamodule import PictureData
 from kenyan13.measures.noise import standard_error
 from kenyan13.model.freezing import parameter_counts
 from kenyan13.settings import FrozenFeatures, Settings
+from kenyan13.terminal import duration
 from kenyan13.training.directory import Result
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -99,14 +100,6 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     console.print(f"\nNext:  kenyan13 evaluate {folder}")
     console.print(f"       kenyan13 predict {folder} PICTURE...")
     console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: 12.3 s, 4 min 05 s, 2 h 07 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def quiet_libraries() -> None:

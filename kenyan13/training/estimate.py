@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.model.backbones import build
 from kenyan13.settings import DataSettings, ModelSettings, Settings
-from kenyan13.training.display import console, duration
+from kenyan13.terminal import duration
+from kenyan13.training.display import console
 
 WARM_UP, STEPS = 3, 20  # at most: first steps, which are slower and not timed, and steps that are
 

@@ -1,0 +1,120 @@
+"""Run directories as training leaves them, with given numbers: for tests of what reads runs."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kenyan13.configuration import compose_settings
+from kenyan13.measures.classification import accuracy, confusion_counts, macro_f1
+from kenyan13.measures.losses import auc_loss, lowest, overfitting
+from kenyan13.naming import run_directory
+from kenyan13.settings import Settings
+from kenyan13.training.directory import Result, write_config, write_metrics, write_result
+from kenyan13.training.predictions import write_predictions
+
+SECONDS = 2.5  # of each epoch
+PARAMETERS = (1000, 100)  # all, and those that train
+
+
+def hand_made(
+    runs: Path,
+    overrides: Sequence[str],
+    train_losses: Sequence[float],
+    validation_losses: Sequence[float],
+    targets: Sequence[int],
+    probabilities: ArrayLike,
+    ids: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Path:
+    """Write a finished run into a folder of runs, and return its run directory.
+
+    overrides: settings, as on the command line; losses: one an epoch; targets: positions in classes, -1 for a picture
+    of none; probabilities: [n, classes], at the epoch of the lowest validation loss. ids are 0, 1, 2 and so on, classes
+    a, b, c and so on, where they are not given. Every epoch has the accuracy and macro F1 of the predictions, takes 2.5
+    seconds and has the rate optim.lr. There are four times as many training pictures as pictures to validate, and no
+    checkpoints.
+    """
+    settings = compose_settings([f"runs={runs}", *overrides])
+    predicted, places = np.asarray(probabilities, dtype=np.float32), np.asarray(targets, dtype=np.int64)
+    names = list(classes or ascii_lowercase[: predicted.shape[1]])
+    given = list(ids or map(str, range(len(places))))
+    folder = run_directory(settings)
+    folder.mkdir(parents=True)
+    write_config(folder, settings, describe(names, given, places))
+    write_predictions(folder, given, names, places, predicted)
+    known = places >= 0
+    confusion = confusion_counts(places[known], predicted.argmax(axis=1)[known], len(names))
+    figures = {"val_accuracy": accuracy(confusion), "val_macro_f1": macro_f1(confusion)}
+    rows = [
+        {"epoch": epoch, "train_loss": train, "val_loss": loss, **figures, "lr": settings.optim.lr, "seconds": SECONDS}
+        for epoch, (train, loss) in enumerate(zip(train_losses, validation_losses, strict=True), start=1)
+    ]
+    write_metrics(folder, rows)
+    write_result(folder, summarise(settings, train_losses, validation_losses, confusion))
+    return folder
+
+
+def certain(answers: Sequence[int], certainty: float = 0.8, classes: int = 3) -> list[list[float]]:
+    """Return probabilities whose highest is `certainty`, of these answers; the other classes share the rest."""
+    rest = (1 - certainty) / (classes - 1)
+    return [[certainty if k == answer else rest for k in range(classes)] for answer in answers]
+
+
+def answering(
+    runs: Path, name: str, wrong: str = "", *overrides: str, ids: str = "abcdefghijkl", losses: Sequence[float] = (2, 1)
+) -> Path:
+    """Write a run of pictures a, b, c and so on, of three classes in turn, of which it answers `wrong` wrong.
+
+    wrong, ids: a letter a picture; all answers have 0.8. losses: those of validation; those of training are all 2.
+    """
+    targets = [k % 3 for k in range(len(ids))]
+    answers = [(target + (id_ in wrong)) % 3 for id_, target in zip(ids, targets, strict=True)]
+    given = ["data=demo", f"name={name}", *overrides]
+    return hand_made(runs, given, [2.0] * len(losses), losses, targets, certain(answers), list(ids))
+
+
+def describe(classes: Sequence[str], ids: Sequence[str], targets: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what config.yaml says of the data. The digests stand for the validation ids and their labels."""
+    validation = digest("validation", *ids, *map(str, targets))
+    return {
+        "classes": list(classes),
+        "train": {"pictures": 4 * len(ids), "digest": digest("train", *ids)},
+        "validation": {"pictures": len(ids), "digest": validation},
+    }
+
+
+def digest(*texts: str) -> str:
+    """Return 16 hex digits that stand for texts."""
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+
+def summarise(
+    settings: Settings,
+    train_losses: Sequence[float],
+    validation_losses: Sequence[float],
+    confusion: NDArray[np.int64],
+) -> Result:
+    """Return the result of these epochs, as training would."""
+    best, epochs = lowest(validation_losses), len(validation_losses)
+    return Result(
+        status="finished",
+        min_val_loss=validation_losses[best],
+        accuracy=accuracy(confusion),
+        macro_f1=macro_f1(confusion),
+        best_epoch=best + 1,
+        epochs=epochs,
+        auc_loss=auc_loss(validation_losses),
+        overfitting=overfitting(train_losses, validation_losses),
+        seconds=SECONDS * epochs,
+        train_pictures=4 * int(confusion.sum()),
+        validation_pictures=int(confusion.sum()),
+        parameters=PARAMETERS[0],
+        trainable_parameters=PARAMETERS[1],
+        device="cpu",
+        stopped=f"trainer.max_epochs={settings.trainer.max_epochs}",
+    )
