@@ -31,12 +31,12 @@ def compare(
     Figures are of the epoch with the lowest validation loss. Each run is tested against the most accurate one on the
     validation pictures that both have predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
-    from kenyan13.study import comparing, conclusions
+    from kenyan13.study import comparing, comparison_text
 
     found, left_out = comparing.read_runs(runs)
     comparisons = comparing.compare(found)
-    said = [*conclusions.origins(found), *conclusions.remarks(found, left_out, comparisons)]
-    concluded = conclusions.conclusion(comparisons)
+    said = [*comparison_text.origins(found), *comparison_text.remarks(found, left_out, comparisons)]
+    concluded = comparison_text.conclusion(comparisons)
     if as_json:
         print(json.dumps(as_plain(found, comparisons, said, concluded), indent=2, ensure_ascii=False))
         return
@@ -48,7 +48,7 @@ def compare(
 def few(runs: Sequence["Run"]) -> list[str]:
     """Return the names of the runs, and settings and figures as rows with a column a run."""
     from kenyan13.study.comparing import differing_settings
-    from kenyan13.study.conclusions import letter
+    from kenyan13.study.comparison_text import letter
 
     names = align([(letter(place), str(run.folder)) for place, run in enumerate(runs)])
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
@@ -66,7 +66,7 @@ def few(runs: Sequence["Run"]) -> list[str]:
 def many(runs: Sequence["Run"]) -> list[str]:
     """Return the runs as rows: their settings and figures as columns, or in a line where all have the same."""
     from kenyan13.study.comparing import differing_settings
-    from kenyan13.study.conclusions import letter
+    from kenyan13.study.comparison_text import letter
 
     names = ["", *(letter(place) for place in range(len(runs)))]
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
@@ -128,7 +128,7 @@ def setting(value: Any) -> str:
 
 def test_table(comparisons: Sequence["Comparison"]) -> str:
     """Return the tests as a table; "" where there are none."""
-    from kenyan13.study.conclusions import letter
+    from kenyan13.study.comparison_text import letter
 
     tested = [one for one in comparisons if one.p is not None]
     if not tested:

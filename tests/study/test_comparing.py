@@ -11,7 +11,7 @@ from hand_made import answering, certain, hand_made
 
 from kenyan13.errors import UserError
 from kenyan13.study.comparing import Comparison, compare, differing_origins, differing_settings, read_runs
-from kenyan13.study.conclusions import conclusion, letter, letters, origins, p_value, remarks
+from kenyan13.study.comparison_text import conclusion, letter, letters, origins, p_value, remarks
 from kenyan13.training.directory import CONFIG, FAILED, METRICS, RESULT, State
 from kenyan13.training.predictions import VALIDATION
 
@@ -209,9 +209,8 @@ def test_what_is_no_comparison_is_refused(tmp_path: Path, pair: list[Path]) -> N
 
 
 def test_comparing_needs_no_torch() -> None:
-    program = (
-        "import kenyan13.study.comparing, kenyan13.study.conclusions, kenyan13.cli, sys; print('torch' in sys.modules)"
-    )
+    modules = "sys, kenyan13.cli, kenyan13.study.comparing, kenyan13.study.comparison_text"
+    program = f"import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 
