@@ -9,7 +9,7 @@ BENCH ?= data=demo
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, RUNS=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
+	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, RUNS=DIR, REPORT=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -31,16 +31,17 @@ demo: .venv/.complete  ## draw a synthetic data set, train a small network on th
 data: .venv/.complete  ## download KenyanFood13 from Kaggle (needs a token; other ways: scripts/download.py --help)
 	$(BIN)/python scripts/download.py kaggle --to $(DATA)
 
-# The study, group by group. The tables are printed even where runs have failed; make then fails.
+# The study, group by group. Tables and report are made even where runs have failed; make then fails.
 GROUPS := A B C D E F G H
 SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
-REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output $(if $(SMOKE),report-smoke,report)
+REPORT ?= $(if $(SMOKE),report-smoke,report)
+WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$(REPORT)'
 
 reproduce-group-C: ## train and compare group C of the study (so A to H); the same command goes on where it stopped
 
 $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
 	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
-	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && echo && $(REPORT) && exit $$status
+	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && echo && $(WRITE_REPORT) && exit $$status
 
 reproduce-group-%:
 	@echo "There is no group $*: groups are $(GROUPS), as in make reproduce-group-C"; exit 2

@@ -27,9 +27,10 @@ ROOT = Path(__file__).parent.parent
 
 def command(group: str, root: Path, cache: Path, runs: Path) -> list[str]:
     """`make reproduce-group-X SMOKE=1` with this interpreter, on given drawings; what is set up is taken as it is."""
-    settings = f"data=demo 'data.root={root}' 'data.cache={cache}' 'runs={runs}'"
-    variables = [f"BIN={Path(sys.executable).parent}", "SMOKE=1", f"DATA={root}", f"ARGS={settings}"]
-    return ["make", "--old-file=.venv/.complete", f"reproduce-group-{group}", *variables]
+    settings = f"data=demo 'data.root={root}' 'data.cache={cache}'"
+    folders = [f"DATA={root}", f"RUNS={runs}", f"REPORT={runs}/report"]
+    variables = [f"BIN={Path(sys.executable).parent}", "SMOKE=1", f"ARGS={settings}"]
+    return ["make", "--old-file=.venv/.complete", f"reproduce-group-{group}", *folders, *variables]
 
 
 def environment() -> dict[str, str]:
@@ -48,7 +49,8 @@ def reproduce(group: str, root: Path, cache: Path, runs: Path) -> str:
 @pytest.mark.parametrize(
     ("variables", "parts"),
     [
-        ([], ["-m 'experiment=C*'  'data.root=data/kenyan13'", "kenyan13 study table C"]),
+        ([], ["-m 'experiment=C*'  'data.root=data/kenyan13'", "study table C", "report 'runs' --output 'report'"]),
+        (["SMOKE=1", "RUNS=d"], ["smoke=true", "'runs=d'", "kenyan13 report 'd/smoke' --output 'report-smoke'"]),
         (["DATA=some where"], ["'data.root=some where'"]),
         (["SMOKE=1", "LAUNCHER=joblib", "ARGS=trainer=gpu"], ["smoke=true", "trainer=gpu hydra/launcher=joblib"]),
     ],
