@@ -4,14 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from kenyan13.data.batches import Batch, PictureDataset, collate
 from kenyan13.data.datamodule import PictureData
-from kenyan13.data.pictures import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import normalisation
@@ -21,8 +18,7 @@ from kenyan13.terminal import progress
 from kenyan13.training import directory
 from kenyan13.training.display import console
 from kenyan13.training.run import describe
-
-SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
+from kenyan13.training.sheets import SIDE, arrange, visible
 
 
 def write_contact_sheets(settings: Settings) -> Path:
@@ -67,23 +63,3 @@ def class_views(data: PictureData, k: int) -> dict[str, Batch]:
         dataset = PictureDataset(data.train, crop, seed, augment)
         batches[kind] = data.on_after_batch_transfer(collate([dataset[draw] for draw in draws]), 0)
     return batches
-
-
-def visible(batch: Batch, data: PictureData) -> NDArray[np.uint8]:
-    """Return normalised pictures as uint8 [n, crop, crop, 3] again; what was erased shows the mean colour."""
-    mean, std = (colour.view(1, 3, 1, 1) for colour in (data.mean, data.std))
-    pixels: NDArray[np.uint8] = (
-        ((batch.pictures * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    )
-    return pixels
-
-
-def arrange(pictures: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
-    """Return pictures, uint8 [n, height, width, 3], side by side in rows on white: uint8 [height, width, 3]."""
-    number, height, width, _ = pictures.shape
-    rows = -(-number // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet

@@ -22,7 +22,8 @@ def photo(width: int = 1080, height: int = 720) -> Image.Image:
 def off(one: Pixels | None, other: Pixels) -> float:
     """Return the mean difference in grey levels."""
     assert one is not None
-    assert (one.dtype, one.shape) == (np.uint8, other.shape)
+    assert one.dtype == np.uint8
+    assert one.shape == other.shape
     return float(np.abs(one.astype(int) - other).mean())
 
 

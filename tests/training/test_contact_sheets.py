@@ -14,8 +14,9 @@ from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings, Task
-from kenyan13.training.contact_sheets import arrange, class_views, write_contact_sheets
+from kenyan13.training.contact_sheets import class_views, write_contact_sheets
 from kenyan13.training.directory import SHEETS, State, read_settings, read_state, write_config
+from kenyan13.training.sheets import arrange
 
 
 def test_pictures_are_laid_out_row_by_row_on_white() -> None:
