@@ -42,7 +42,7 @@ def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[
             return lambda epoch: balanced_order(targets, seed, epoch)
 
 
-def spread(targets: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
+def across_classes(targets: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
     """Return up to `number` rows of `targets` (int64 [n]), as equally many a class as there are, chosen by the seed.
 
     They come in the order of the classes: int64 [m].

@@ -1,15 +1,16 @@
 """Contact sheets: pictures of a run as they are and as training shows them, side by side."""
 
+from typing import Any
+
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from kenyan13.data.batches import Batch, PictureDataset, collate
+from kenyan13.data.batches import PictureDataset, collate
 from kenyan13.data.datamodule import PictureData
 from kenyan13.data.features import FeatureDataset
 from kenyan13.data.pictures import Pixels
-from kenyan13.data.sampling import Draw, spread
+from kenyan13.data.sampling import Draw, across_classes
 from kenyan13.settings import AugmentSettings
 
 SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
@@ -22,7 +23,7 @@ def first_draws(data: PictureData, number: int) -> list[Draw]:
     """
     labels, seed = data.train.catalogue.labels(), data.settings.seed
     rows, positions = np.unique(data.train_order()(0), return_index=True)
-    chosen = spread(labels[rows], number, seed)
+    chosen = across_classes(labels[rows], number, seed)
     if data.features is None:
         return [Draw(int(rows[place]), 0, int(positions[place])) for place in chosen]
     views = FeatureDataset(data.features.train, labels, seed).epoch_views(0)  # computed as of that many epochs
@@ -42,20 +43,24 @@ def draw_views(
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
         sample = dataset[draw]
-        raw, pixels = collate([sample]), sample.picture
-        if augment is not None and (raw.erased is not None or raw.noise is not None):
-            pixels = visible(data.normalised(raw, augment), data)[0]
-        shown[place] = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+        raw = collate([sample])
+        if augment is None or (raw.erased is None and raw.noise is None):
+            shown[place] = shrink(sample.picture, side)
+        else:
+            normalised = data.normalised(raw, augment).pictures[0].permute(1, 2, 0).numpy()
+            shown[place] = visible(shrink(normalised, side), data)
     return shown
 
 
-def visible(batch: Batch, data: PictureData) -> NDArray[np.uint8]:
-    """Return normalised pictures as uint8 [n, crop, crop, 3] again; what was erased shows the mean colour."""
-    mean, std = (colour.view(1, 3, 1, 1) for colour in (data.mean, data.std))
-    pixels: NDArray[np.uint8] = (
-        ((batch.pictures * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    )
-    return pixels
+def shrink(picture: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return a square picture, [height, width, 3], with sides of no more than so many pixels."""
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) if len(picture) > side else picture
+
+
+def visible(normalised: NDArray[np.float32], data: PictureData) -> NDArray[np.uint8]:
+    """Return normalised pictures, [..., 3], as uint8 again; what was erased shows the mean colour."""
+    levels: NDArray[np.float32] = (normalised * data.std.numpy() + data.mean.numpy()) * 255
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def arrange(pictures: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
