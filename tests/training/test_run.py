@@ -240,7 +240,9 @@ def test_a_run_that_begins_again_has_one_of_each_on_its_board(
     )
 
 
-@pytest.mark.parametrize("more", [[], ["freeze=pt0", "freeze.features=cached", "freeze.views=2"]])
+@pytest.mark.parametrize(
+    "more", [[], ["model.backbone=test_resnet", "freeze=pt0", "freeze.features=cached", "freeze.views=2"]]
+)
 def test_the_board_does_not_change_the_result(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
