@@ -105,7 +105,7 @@ def own_name(settings: Settings) -> Settings:
     Raises UserError for an experiment's name on another run.
     """
     if settings.experiment is not None:
-        reference = reference_settings(settings.experiment)
+        reference = composed(f"experiment={settings.experiment}")  # as the study has it
         same = is_same_experiment(settings, reference)
         if not same:
             settings.experiment = None
@@ -119,12 +119,12 @@ def own_name(settings: Settings) -> Settings:
 
 
 @cache
-def reference_settings(id_: str) -> Settings:
-    """Return the settings of an experiment as the study has it; not to be changed."""
+def composed(override: str) -> Settings:
+    """Return the settings of conf/train.yaml with one Hydra override, whatever the job is; not to be changed."""
     # in a job of train.py, Hydra is at work already, and on the same conf/
     working = GlobalHydra.instance().is_initialized()
     with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
-        return to_settings(compose("train", overrides=[f"experiment={id_}"]))
+        return to_settings(compose("train", overrides=[override]))
 
 
 def is_same_experiment(settings: Settings, reference: Settings) -> bool:

@@ -275,6 +275,7 @@ def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Pat
     for name in ("one", "two"):
         metrics.append(pd.read_csv(tmp_path / "runs" / name / directory.METRICS).drop(columns="seconds"))
         predictions.append(pd.read_csv(tmp_path / "runs" / name / VALIDATION, dtype={"id": str}))
+        assert len(list((tmp_path / "runs" / name).glob("events.out.tfevents.*"))) == 2, "start and end"
     pd.testing.assert_frame_equal(metrics[0], metrics[1], rtol=1e-4)
     pd.testing.assert_frame_equal(predictions[0], predictions[1], rtol=1e-3)
     assert metrics[0]["train_loss"][1] < metrics[0]["train_loss"][0], "it has learned something"

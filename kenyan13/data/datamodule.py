@@ -24,7 +24,7 @@ from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import open_store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
-from kenyan13.settings import OnBad, Settings
+from kenyan13.settings import AugmentSettings, OnBad, Settings
 
 
 class PictureData(LightningDataModule):
@@ -102,10 +102,8 @@ class PictureData(LightningDataModule):
 
         A last batch of a single picture is left out: batch norm cannot train on it.
         """
-        sampling = self.settings.balance.sampling
         targets = self.train.catalogue.labels()
-        order = epoch_order(sampling, targets, self.class_counts, self.settings.seed)
-        sampler = self.sampler(order, len(targets))
+        sampler = self.sampler(self.train_order(), len(targets))
         size = self.settings.model.batch_size
         drop_last = len(sampler) % size == 1 and size > 1
         if self.features is not None:
@@ -118,6 +116,11 @@ class PictureData(LightningDataModule):
                 "fewer trainer.devices, or more pictures",
             )
         return loader
+
+    def train_order(self) -> Order:
+        """Return the order in which epochs draw the training pictures."""
+        targets, chosen = self.train.catalogue.labels(), self.settings.balance.sampling
+        return epoch_order(chosen, targets, self.class_counts, self.settings.seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of validation pictures, centre-cropped, in catalogue order, each of them once."""
@@ -168,12 +171,14 @@ class PictureData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: RawBatch | Batch, dataloader_idx: int) -> Batch:
         """Normalise on the device; erase and add noise where the views say so. Features stay as they are."""
-        if isinstance(batch, Batch):
-            return batch
+        return batch if isinstance(batch, Batch) else self.normalised(batch, self.settings.augment)
+
+    def normalised(self, batch: RawBatch, augment: AugmentSettings) -> Batch:
+        """Return a batch of views that were drawn by `augment` as the network gets it, on the device where it is."""
         device = batch.pictures.device
         pictures = normalise(batch.pictures, self.mean.to(device), self.std.to(device))
         if batch.erased is not None or batch.noise is not None:
-            erase_and_add_noise(pictures, batch.erased, batch.noise, batch.seed, self.settings.augment)
+            erase_and_add_noise(pictures, batch.erased, batch.noise, batch.seed, augment)
         if not self.settings.trainer.channels_last:
             pictures = pictures.contiguous()
         return Batch(pictures, batch.targets, batch.rows)

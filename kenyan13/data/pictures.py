@@ -18,12 +18,15 @@ def resize_length(crop: int) -> int:
     return int(crop * 16 / 14)
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Path, at_least: int | None = None) -> Image.Image:
     """Return the picture as RGB: turned as its EXIF orientation says, transparent parts over white.
 
-    Raises UNREADABLE.
+    at_least: a JPEG file may come at half, a quarter or an eighth of its size, with no side below so many pixels: its
+    decoder gives these in a fraction of the time. Raises UNREADABLE.
     """
     with Image.open(path) as opened:
+        if at_least is not None:
+            opened.draft(None, (at_least, at_least))
         opened.load()
         picture = ImageOps.exif_transpose(opened)
     if picture.mode.startswith("I;16"):  # Pillow would clip 16-bit grey at 255

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
@@ -39,6 +40,17 @@ def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[
             return lambda epoch: generator(SAMPLING, seed, epoch).choice(length, size=length, p=probabilities)
         case Sampling.balanced:
             return lambda epoch: balanced_order(targets, seed, epoch)
+
+
+def across_classes(targets: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
+    """Return up to `number` rows of `targets` (int64 [n]), as equally many a class as there are, chosen by the seed.
+
+    They come in the order of the classes: int64 [m].
+    """
+    shuffled = generator(SHEETS, seed).permutation(len(targets))
+    turns = pd.Series(targets[shuffled]).groupby(targets[shuffled]).cumcount()  # 0 for each class's first picture
+    chosen = shuffled[np.argsort(turns, kind="stable")[:number]]
+    return chosen[np.argsort(targets[chosen], kind="stable")]
 
 
 def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:

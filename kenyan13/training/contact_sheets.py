@@ -1,32 +1,35 @@
-"""task=contact_sheets: 36 training pictures a class in a 6 x 6 sheet, as they are and as they are augmented."""
+"""task=contact_sheets: 36 training pictures a class in a 6 x 6 sheet, as they are and augmented; nine by presets."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from kenyan13.data.batches import Batch, PictureDataset, collate
+from kenyan13.configuration import composed
 from kenyan13.data.datamodule import PictureData
-from kenyan13.data.pictures import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
+from kenyan13.figures.grids import preset_figure
+from kenyan13.figures.style import png
 from kenyan13.model.backbones import normalisation
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
 from kenyan13.terminal import progress
 from kenyan13.training import directory
+from kenyan13.training.board import add_encoded, remove_events
 from kenyan13.training.display import console
 from kenyan13.training.run import describe
+from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
-SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
+PRESETS = ("none", "default", "enhanced")  # of conf/augment
+LONGEST = 224  # pixels of a picture in the presets' sheet
 
 
 def write_contact_sheets(settings: Settings) -> Path:
-    """Write sheets/original/CLASS.png and sheets/augmented/CLASS.png into the run directory, and both to TensorBoard.
+    """Write sheets/original/CLASS.png, sheets/augmented/CLASS.png and sheets/presets.png, and all to TensorBoard.
 
     Returns the folder of the sheets. Raises UserError for data that cannot be used, or a folder of another run.
     """
@@ -38,52 +41,51 @@ def write_contact_sheets(settings: Settings) -> Path:
     directory.check_same(folder, settings, described)
     with directory.only_process(folder):
         directory.write_config(folder, settings, described)
-        written: dict[str, list[str]] = {}
-        with SummaryWriter(folder) as board:
-            for k, name in progress(list(enumerate(data.classes)), "Contact sheets"):
-                written[name] = []
-                for kind, batch in class_views(data, k).items():
-                    sheet = arrange(visible(batch, data))
-                    file = f"sheets/{kind}/{name.replace('/', '_')}.png"
-                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                    with directory.replacing(folder / file) as temporary:
-                        Image.fromarray(sheet).save(temporary, "PNG")
-                    board.add_image(f"{kind}/{name}", sheet, dataformats="HWC")
-                    written[name].append(file)
+        remove_events(folder)  # of an earlier time
+        with SummaryWriter(folder) as writer:
+            write_sheet(folder, directory.PRESETS, preset_sheet(data), writer, "presets")
+            written = {
+                name: write_class_sheets(folder, data, k, writer)
+                for k, name in progress(list(enumerate(data.classes)), "Contact sheets")
+            }
         with directory.replacing(folder / directory.SHEETS) as listing:
             listing.write_text(json.dumps(written, indent=2) + "\n")
-    console.print(f"{sum(map(len, written.values()))} contact sheets: {folder / 'sheets'}")
+    console.print(f"{sum(map(len, written.values())) + 1} contact sheets: {folder / 'sheets'}")
     return folder / "sheets"
 
 
-def class_views(data: PictureData, k: int) -> dict[str, Batch]:
-    """Return up to 36 training pictures of class k, chosen by the seed, as they are and as an epoch would show them."""
-    seed, crop = data.settings.seed, data.crop
-    members = np.flatnonzero(data.train.catalogue.labels() == k)
-    rows = generator(SHEETS, seed, k).permutation(members)[: SIDE * SIDE]
-    draws = [Draw(int(row), 0, place) for place, row in enumerate(rows)]
-    batches: dict[str, Batch] = {}
+def write_class_sheets(folder: Path, data: PictureData, k: int, writer: SummaryWriter) -> list[str]:
+    """Write the two sheets of class k; returns their paths in the run directory."""
+    name, draws, files = data.classes[k], class_draws(data, k), []
     for kind, augment in (("original", None), ("augmented", data.settings.augment)):
-        dataset = PictureDataset(data.train, crop, seed, augment)
-        batches[kind] = data.on_after_batch_transfer(collate([dataset[draw] for draw in draws]), 0)
-    return batches
+        buffer = io.BytesIO()
+        Image.fromarray(arrange(draw_views(data, draws, augment, data.crop))).save(buffer, "PNG")
+        files.append(f"sheets/{kind}/{name.replace('/', '_')}.png")
+        write_sheet(folder, files[-1], buffer.getvalue(), writer, f"{kind}/{name}")
+    return files
 
 
-def visible(batch: Batch, data: PictureData) -> NDArray[np.uint8]:
-    """Return normalised pictures as uint8 [n, crop, crop, 3] again; what was erased shows the mean colour."""
-    mean, std = (colour.view(1, 3, 1, 1) for colour in (data.mean, data.std))
-    pixels: NDArray[np.uint8] = (
-        ((batch.pictures * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    )
-    return pixels
+def write_sheet(folder: Path, file: str, sheet: bytes, writer: SummaryWriter, tag: str) -> None:
+    """Write a PNG into the run directory and to TensorBoard."""
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    with directory.replacing(folder / file) as temporary:
+        temporary.write_bytes(sheet)
+    add_encoded(writer, tag, sheet, 0)
 
 
-def arrange(pictures: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
-    """Return pictures, uint8 [n, height, width, 3], side by side in rows on white: uint8 [height, width, 3]."""
-    number, height, width, _ = pictures.shape
-    rows = -(-number // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
+def class_draws(data: PictureData, k: int) -> list[Draw]:
+    """Return draws of up to 36 training pictures of class k, chosen by the seed."""
+    members = np.flatnonzero(data.train.catalogue.labels() == k)
+    rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
+    return [Draw(int(row), 0, place) for place, row in enumerate(rows)]
+
+
+def preset_sheet(data: PictureData) -> bytes:
+    """Return a PNG of the same nine training pictures, spread over the classes, under each of the study's presets."""
+    draws = first_draws(data, 9)
+    blocks = {}
+    for name in PRESETS:
+        shown = draw_views(data, draws, composed(f"augment={name}").augment, LONGEST)
+        white = np.full((9 - len(shown), *shown.shape[1:]), 255, dtype=np.uint8)  # where there are fewer
+        blocks[name] = np.concatenate([shown, white])
+    return png(preset_figure(blocks))

@@ -6,6 +6,7 @@ checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all t
 predictions.csv    validation ids, targets and class probabilities at the best epoch; predictions_test.csv likewise
 result.json        summary, written when training has finished; of other tasks: sheets.json, cascade.json
 events.out...      TensorBoard
+sheets/            of task=contact_sheets: two sheets a class, which sheets.json lists, and presets.png
 failed.txt         why training ended with an error; removed when it is tried again
 .lock              held by the process that trains
 """
@@ -31,6 +32,7 @@ from kenyan13.settings import Settings
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
+PRESETS = "sheets/presets.png"  # not in sheets.json, whose keys are classes; there before it
 FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 

@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from math import isnan
@@ -28,7 +27,7 @@ from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
 from kenyan13.naming import run_directory
 from kenyan13.settings import FrozenFeatures, Settings
-from kenyan13.training import directory
+from kenyan13.training import board, directory
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.device import check_device, precision
 from kenyan13.training.directory import Result
@@ -121,8 +120,8 @@ def fit(
     if trainer.is_global_zero:
         directory.write_config(folder, settings, described)
         print_start(settings, folder, data, network, resumed=last.exists(), brief=after is not None)
-        if settings.trainer.model_graph and not last.exists():
-            draw_graph(trainer, network, settings.model.crop)
+        if not last.exists():
+            board.write_start(trainer, folder, data, network)
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit as end:
@@ -138,6 +137,7 @@ def fit(
     # Lightning has moved the network back to the CPU.
     result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
     if trainer.is_global_zero:
+        board.write_end(folder, settings, result)
         directory.write_result(folder, result)
         print_end(folder, result, brief=after is not None)
     return result
@@ -181,16 +181,6 @@ def describe(data: PictureData) -> dict[str, Any]:
     parts = {"train": data.train, "validation": data.validation}
     described = {name: {"pictures": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
     return {"classes": list(data.classes), **described}
-
-
-def draw_graph(trainer: Trainer, network: nn.Module, crop: int) -> None:
-    """Draw the network in TensorBoard; traced in evaluation mode, so that batch norms keep their statistics."""
-    assert isinstance(trainer.logger, TensorBoardLogger)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        network.eval()
-        trainer.logger.experiment.add_graph(network, torch.zeros(1, 3, crop, crop))
-        network.train()
 
 
 def number_or_none(value: float | None) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
-from kenyan13.data.sampling import Draw, EpochSampler, balanced_order, epoch_order, generator
+from kenyan13.data.sampling import Draw, EpochSampler, across_classes, balanced_order, epoch_order, generator
 from kenyan13.settings import Sampling
 
 # From shared/spec/experiments.md, section Data: rows per class, and those of them in the training part.
@@ -121,6 +121,19 @@ def test_generators_of_different_keys_are_unlike() -> None:
     keys = [(kind, seed, number) for kind in range(4) for seed in (0, 1, 42) for number in range(50)]
     assert len({generator(*key).random() for key in keys}) == len(keys)
     assert generator(1, 2, 3).random() == generator(1, 2, 3).random()
+
+
+@pytest.mark.parametrize("seed", [0, 42])
+def test_rows_are_spread_over_the_classes_as_far_as_they_reach(seed: int) -> None:
+    targets = np.random.default_rng(1).permutation(np.repeat([0, 1, 2, 4], [1, 3, 20, 30]))
+    rows = across_classes(targets, 12, seed)
+    assert len(set(rows.tolist())) == 12
+    assert targets[rows].tolist() == sorted(targets[rows])
+    assert np.bincount(targets[rows]).tolist() == [1, 3, 4, 0, 4]
+    assert np.bincount(targets[across_classes(targets, 3, seed)]).max() == 1
+    assert sorted(across_classes(targets, 100, seed).tolist()) == list(range(54))
+    assert np.array_equal(rows, across_classes(targets, 12, seed))
+    assert not np.array_equal(rows, across_classes(targets, 12, seed + 1))
 
 
 def sampler(length: int, rank: int = 0, world: int = 1) -> EpochSampler:

@@ -5,28 +5,24 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kenyan13.data.augmentation import centre_crop
+from kenyan13.data.batches import PictureDataset, Pictures, collate
 from kenyan13.data.datamodule import PictureData
 from kenyan13.errors import UserError
+from kenyan13.figures.grids import preset_figure
 from kenyan13.model.backbones import normalisation
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings, Task
-from kenyan13.training.contact_sheets import arrange, class_views, write_contact_sheets
-from kenyan13.training.directory import SHEETS, State, read_settings, read_state, write_config
-
-
-def test_pictures_are_laid_out_row_by_row_on_white() -> None:
-    pictures = np.stack([np.full((2, 3, 3), value, dtype=np.uint8) for value in (10, 20, 30)])
-    sheet = arrange(pictures, columns=2)
-    assert sheet.shape == (2 + 4 + 2, 3 + 4 + 3, 3)
-    assert (sheet[:2, :3] == 10).all()
-    assert (sheet[:2, 7:] == 20).all()
-    assert (sheet[6:, :3] == 30).all()
-    assert (sheet[2:6] == 255).all()
-    assert (sheet[6:, 3:] == 255).all()
+from kenyan13.training import contact_sheets
+from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
+from kenyan13.training.contact_sheets import class_draws, preset_sheet, write_contact_sheets
+from kenyan13.training.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
+from kenyan13.training.sheets import first_draws
 
 
 def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Callable[..., Settings]) -> None:
@@ -38,15 +34,20 @@ def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Call
     assert read_state(run_directory(settings)) is State.finished
     colours = normalisation(settings.model)
     data = PictureData(settings, colours.mean, colours.std)
-    first = int(class_views(data, 12)["original"].rows[0])
+    draws = class_draws(data, 12)
+    first = draws[0].row
     assert data.train.catalogue.labels()[first] == 12
-    shown = np.asarray(Image.open(folder / "original" / "ugali.png"))[:32, :32].astype(int)
-    stored = centre_crop(data.train.store[data.train.store_rows[first]], 32).astype(int)
-    assert abs(shown - stored).max() <= 1  # normalised and back
+    shown = np.asarray(Image.open(folder / "original" / "ugali.png"))[:32, :32]
+    assert np.array_equal(shown, centre_crop(data.train.store[data.train.store_rows[first]], 32))
+    shown = np.asarray(Image.open(folder / "augmented" / "ugali.png"))[:32, :32].astype(int)
+    sample = PictureDataset(data.train, 32, settings.seed, settings.augment)[draws[0]]
+    batch = data.on_after_batch_transfer(collate([sample]), 0)
+    seen = ((batch.pictures[0].permute(1, 2, 0) * data.std + data.mean) * 255).numpy()
+    assert abs(shown - seen).max() <= 1
     board = EventAccumulator(str(run_directory(settings)), size_guidance={"images": 0})
     board.Reload()
     assert sorted(board.Tags()["images"]) == sorted(
-        f"{kind}/{name}" for kind in ("original", "augmented") for name in data.classes
+        ["presets", *(f"{kind}/{name}" for kind in ("original", "augmented") for name in data.classes)]
     )
 
 
@@ -59,4 +60,66 @@ def test_another_runs_folder_is_refused(compose: Callable[..., Settings]) -> Non
         write_contact_sheets(compose("task=contact_sheets", "name=mine"))
     assert read_settings(folder).task is Task.train
     write_contact_sheets(compose("task=contact_sheets", "name=sheets"))
-    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))  # again
+    again = run_directory(compose("task=contact_sheets", "name=sheets"))
+    write_contact_sheets(compose("task=contact_sheets", "name=sheets"))
+    assert len(EventAccumulator(str(again)).Reload().Images("presets")) == 1
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[np.uint8]]:
+    """The blocks of pictures that the presets' figure is given."""
+    blocks: dict[str, NDArray[np.uint8]] = {}
+
+    def keep(given: dict[str, NDArray[np.uint8]], title: str = "") -> Figure:
+        blocks.update(given)
+        return preset_figure(given, title)
+
+    monkeypatch.setattr(contact_sheets, "preset_figure", keep)
+    return blocks
+
+
+def test_presets_show_the_same_nine_pictures(
+    compose: Callable[..., Settings], shown: dict[str, NDArray[np.uint8]]
+) -> None:
+    # what the run's own augmentation is does not matter
+    settings = compose("task=contact_sheets", "name=sheets", "augment=untuned", "augment.erasing.fill=random")
+    folder = run_directory(settings)
+    write_contact_sheets(settings)
+    assert list(shown) == list(PRESET_NAMES)
+    assert {block.shape for block in shown.values()} == {(9, 32, 32, 3)}
+    colours = normalisation(settings.model)
+    data = PictureData(settings, colours.mean, colours.std)
+    draws = first_draws(data, 9)
+    assert len({data.train.catalogue.labels()[draw.row] for draw in draws}) == 9
+    for place, draw in enumerate(draws):
+        stored = data.train.store[data.train.store_rows[draw.row]]
+        assert np.array_equal(shown["none"][place], centre_crop(stored, 32))
+    plain = PictureDataset(data.train, 32, settings.seed, compose("augment=default").augment)
+    whole = [place for place, draw in enumerate(draws) if not any(plain[draw].erased)]
+    assert 0 < len(whole) < 9
+    for place in range(9):
+        same = np.array_equal(shown["default"][place], plain[draws[place]].picture)
+        assert same == (place in whole)
+        assert not np.array_equal(shown["enhanced"][place], shown["default"][place])  # sheared, at the least
+    file = folder / PRESETS
+    assert Image.open(file).format == "PNG"
+    event = EventAccumulator(str(folder)).Reload().Images("presets")[0]
+    assert event.encoded_image_string == file.read_bytes()
+
+
+def test_fewer_than_nine_pictures_leave_white_places(
+    compose: Callable[..., Settings], shown: dict[str, NDArray[np.uint8]]
+) -> None:
+    settings = compose("task=contact_sheets", "name=sheets")
+    colours = normalisation(settings.model)
+    data = PictureData(settings, colours.mean, colours.std)
+    few = np.arange(5)
+    data.train = Pictures(data.train.catalogue.take(few), data.train.store, data.train.store_rows[few])
+    preset_sheet(data)
+    rows = [draw.row for draw in first_draws(data, 9)]
+    # the weighted sampler draws some of the five more than once, and others not
+    assert 1 < len(set(rows)) == len(rows) <= 5
+    for block in shown.values():
+        assert block.shape == (9, 32, 32, 3)
+        white = (block == 255).all(axis=(1, 2, 3))
+        assert white.tolist() == [False] * len(rows) + [True] * (9 - len(rows))

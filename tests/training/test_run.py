@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
-from kenyan13.training import callbacks, directory
+from kenyan13.training import board, callbacks, directory
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
-from kenyan13.training.predictions import VALIDATION
+from kenyan13.training.predictions import VALIDATION, read_predictions
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -66,6 +68,23 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert {k: v for k, v in results[0].items() if k not in drop} == {
         k: v for k, v in results[1].items() if k not in drop
     }
+
+
+def assert_one_of_each(folder: Path) -> None:
+    """Pictures, curves, session and final figures are in TensorBoard once."""
+    tags = Counter(
+        value.tag
+        for file in folder.glob("events.out.tfevents.*")
+        for event in EventFileLoader(str(file)).Load()
+        for value in event.summary.value
+    )
+    figures = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
+    expected = {"sheets/original", "sheets/augmented", "confusion_matrix"}
+    expected |= {f"precision_recall/{name}" for name in read_predictions(folder).classes}
+    expected |= {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+    expected |= {f"Result/{name}" for name in figures}
+    assert {tag for tag in tags if "/" in tag or tag == "confusion_matrix"} == expected
+    assert {tags[tag] for tag in expected} == {1}
 
 
 def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path]) -> None:
@@ -192,6 +211,50 @@ def test_killed_run_goes_on_to_the_same_bits(
     assert directory.read_result(run_directory(broken)) is None
     train(broken)
     assert_same_run(run_directory(straight), run_directory(broken))
+    assert_one_of_each(run_directory(broken))
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_run_that_begins_again_has_one_of_each_on_its_board(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    # killed before there was anything to go on from; and between the end of training and result.json
+    settings = compose("name=broken", f"trainer.max_epochs={epochs}")
+    with monkeypatch.context() as patch:
+        kill(0, "before", patch)
+        with pytest.raises(KilledError):
+            train(settings)
+
+    def killed(folder: Path, result: directory.Result) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory, "write_result", killed)
+        with pytest.raises(KilledError):
+            train(settings)
+    assert_one_of_each(run_directory(settings))
+    train(settings)
+    assert_one_of_each(run_directory(settings))
+    assert [event.step for event in EventAccumulator(str(run_directory(settings))).Reload().Scalars("val_loss")] == (
+        [7 * epoch - 1 for epoch in range(1, epochs + 1)]
+    )
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["model.backbone=test_resnet", "freeze=pt0", "freeze.features=cached", "freeze.views=2"]]
+)
+def test_the_board_does_not_change_the_result(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    common = ["augment=enhanced", "trainer.max_epochs=1", *more]
+    straight, bare = compose(*common, "name=straight"), compose(*common, "name=bare")
+    train(straight)
+    for name in ("write_start", "write_end"):
+        monkeypatch.setattr(board, name, lambda *given: None)
+    train(bare)
+    assert_same_run(run_directory(straight), run_directory(bare))
+    assert_one_of_each(run_directory(straight))
+    assert not EventAccumulator(str(run_directory(bare))).Reload().Tags()["images"]
 
 
 def test_run_killed_after_its_stop_rule_fired_does_not_train_on(

@@ -1,0 +1,133 @@
+"""What a run leaves for TensorBoard, read back from its files."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from tensorboard.util.tensor_util import make_ndarray
+from torch import nn
+
+from kenyan13.data.datamodule import PictureData
+from kenyan13.figures.confusion import confusion_figure
+from kenyan13.figures.style import png
+from kenyan13.model.backbones import normalisation
+from kenyan13.settings import Settings
+from kenyan13.training import board
+from kenyan13.training.board import hyperparameters, write_end, write_start
+from kenyan13.training.directory import Result
+from kenyan13.training.predictions import write_predictions
+from kenyan13.training.sheets import arrange, draw_views, first_draws
+
+RESULT = Result(
+    "finished", 0.75, 0.625, 0.5, 2, 3, 2.5, None, 1.0, 10, 4, 100, 50, "cpu", "trainer.max_epochs=3"
+)  # fmt: skip
+Compose = Callable[..., Settings]
+
+
+@pytest.fixture
+def ended(compose: Compose, tmp_path: Path) -> EventAccumulator:
+    """The board of a run of two classes with four validation pictures, one of them of neither class."""
+    a = np.array([0.9, 0.2, 0.4, 0.99], dtype=np.float32)
+    targets = np.array([0, 1, 0, -1])
+    write_predictions(tmp_path, "wxyz", ("a/b", "$c$"), targets, np.stack([a, 1 - a], axis=1))
+    settings = compose("optim.lr=0.03", "data.groups={all:[ugali,pilau]}", "data.stage=first", "data.subset=60")
+    for _ in range(2):  # as if it had been killed before its result was written
+        write_end(tmp_path, settings, RESULT)
+    return EventAccumulator(str(tmp_path)).Reload()
+
+
+def test_precision_and_recall_of_each_class(ended: EventAccumulator) -> None:
+    assert sorted(ended.Tags()["tensors"])[-2:] == ["precision_recall/$c$", "precision_recall/a/b"]
+    (event,) = ended.Tensors("precision_recall/a/b")
+    assert event.step == 2
+    curve = make_ndarray(event.tensor_proto)  # a row each: tp, fp, tn, fn, precision, recall; thresholds 0 to 1
+    assert curve.shape == (6, 127)
+    for threshold, expected in (
+        (0, (2, 1, 0, 0, 2 / 3, 1)),
+        (0.3, (2, 0, 1, 0, 1, 1)),
+        (0.5, (1, 0, 1, 1, 1, 0.5)),
+        (0.95, (0, 0, 1, 2, 0, 0)),  # that of no class had 0.99
+    ):
+        np.testing.assert_allclose(curve[:, round(threshold * 126)], expected, rtol=1e-6)
+    other = make_ndarray(ended.Tensors("precision_recall/$c$")[0].tensor_proto)
+    np.testing.assert_allclose(other[:, 63], (1, 1, 1, 0, 0.5, 1), rtol=1e-6)
+
+
+def test_confusion_at_the_best_epoch(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[NDArray[np.int64]] = []
+
+    def keep(counts: NDArray[np.int64], classes: Sequence[str], title: str = "") -> Figure:
+        drawn.append(counts)
+        assert title == f"{tmp_path.name}, epoch 2"
+        return confusion_figure(counts, classes, title)
+
+    monkeypatch.setattr(board, "confusion_figure", keep)
+    a = np.array([0.9, 0.2, 0.4, 0.99], dtype=np.float32)
+    write_predictions(tmp_path, "wxyz", ("a", "b"), np.array([0, 1, 0, -1]), np.stack([a, 1 - a], axis=1))
+    write_end(tmp_path, compose(), RESULT)
+    assert drawn[0].tolist() == [[1, 1], [0, 1]]
+    (event,) = EventAccumulator(str(tmp_path)).Reload().Images("confusion_matrix")
+    assert event.encoded_image_string == png(confusion_figure(drawn[0], ("a", "b"), f"{tmp_path.name}, epoch 2"))
+    assert (event.step, (event.width, event.height)) == (2, Image.open(BytesIO(event.encoded_image_string)).size)
+
+
+def test_settings_and_final_figures(ended: EventAccumulator) -> None:
+    contents = ended.PluginTagToContent("hparams")
+    assert set(contents) == {metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}
+    session = metadata.parse_session_start_info_plugin_data(contents[metadata.SESSION_START_INFO_TAG])
+    kept = {name: getattr(value, value.WhichOneof("kind")) for name, value in session.hparams.items()}
+    expected = {
+        "optim.lr": 0.03, "seed": 42, "model.backbone": "small_cnn", "augment.scale": "[0.9, 1.1]",
+        "model.weights": "null", "data.groups.all": "['ugali', 'pilau']", "data.stage": "first",
+        "data.subset": "60", "balance.weighted_loss": "False", "freeze.level": 5,
+    }  # fmt: skip
+    assert {name: kept[name] for name in expected} == expected
+    assert not {"runs", "data.cache", "data.workers", "experiment", "name"} & set(kept)
+    figures = {"min_val_loss": 0.75, "accuracy": 0.625, "macro_f1": 0.5, "auc_loss": 2.5}
+    assert ended.Tags()["scalars"] == [f"Result/{name}" for name in figures]  # no overfitting
+    for name, value in figures.items():
+        assert [(event.step, event.value) for event in ended.Scalars(f"Result/{name}")] == [(3, value)]
+
+
+def test_a_setting_has_the_same_type_in_all_runs(compose: Compose) -> None:
+    one, other = (hyperparameters(compose(*more)) for more in ([], ["data.subset=60", "data.fold=1", "augment=none"]))
+    assert (one["data.subset"], other["data.subset"]) == ("null", "60")
+    assert set(one) == set(other)
+    assert {name: type(value) for name, value in one.items()} == {name: type(value) for name, value in other.items()}
+
+
+@pytest.mark.parametrize(("crop", "side"), [(32, 32), (160, 112)])
+def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, crop: int, side: int) -> None:
+    settings = compose(f"model.crop={crop}")
+    colours = normalisation(settings.model)
+    data = PictureData(settings, colours.mean, colours.std)
+    left_over = tmp_path / "events.out.tfevents.1.host.2.0"
+    left_over.touch()
+    trainer = Trainer(logger=TensorBoardLogger(tmp_path, name="", version=""), accelerator="cpu")
+    random, numpy_random = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
+    write_start(trainer, tmp_path, data, nn.Identity())
+    assert torch.equal(random, torch.get_rng_state())
+    assert numpy_random == str(np.random.get_state())  # noqa: NPY002
+    assert not left_over.exists()
+    assert trainer.logger is not None
+    trainer.logger.finalize("success")
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert sorted(events.Tags()["images"]) == ["sheets/augmented", "sheets/original"]
+    draws = first_draws(data, 36)
+    for kind, augment in (("original", None), ("augmented", settings.augment)):
+        (event,) = events.Images(f"sheets/{kind}")
+        length = 6 * side + 5 * 4
+        assert (event.width, event.height, event.step) == (length, length, 0)
+        sheet = np.asarray(Image.open(BytesIO(event.encoded_image_string)))
+        expected = arrange(draw_views(data, draws, augment, side))
+        assert abs(sheet.astype(int) - expected).mean() < 6  # as JPEG
