@@ -10,6 +10,7 @@ from kenyan13.experiments.ids import GROUPS, experiments
 from kenyan13.report.conclusions import SMOKE, against_study, among
 from kenyan13.report.group_figures import FIGURES
 from kenyan13.report.parts import Section
+from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
 from kenyan13.study.group_tables import tables
 from kenyan13.training.directory import State
@@ -73,6 +74,9 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
         section.pictures = FIGURES[group](found, section.tables, output, anchor)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
+    if group == "A" and "AAA" in found:
+        section.grids = [grid for grid in sheets(found["AAA"]) if grid.title == PRESETS]
+        section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
     section.links = {id_: run.anchor() for id_, run in found.items()}
     section.texts += [
         f"{study_id(run)}: a newer run of it stands in the tables, in place of {run.name}."

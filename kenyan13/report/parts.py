@@ -25,10 +25,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Small photographs with a title: of each, JPEG bytes and the caption below it."""
+    """Photographs with a title, all of one width in pixels: of each, JPEG bytes and the caption below it."""
 
     title: str
     photos: list[tuple[bytes, str]]
+    width: int
 
 
 @dataclass

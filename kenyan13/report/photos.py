@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from kenyan13.data.catalogue import read
+from kenyan13.data.pictures import UNREADABLE
 from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
 from kenyan13.measures.classification import confusion_counts
@@ -15,9 +17,11 @@ from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Run
 from kenyan13.settings import DataSettings, Layout
 from kenyan13.study.tables import Column, Table
+from kenyan13.training import directory
 from kenyan13.training.predictions import Saved
 
 SIDE = 112  # pixels
+PRESETS, CLASSES = "The same pictures under each preset", "Contact sheets of the classes"
 MISTAKES, PAIRS, EACH = 12, 4, 3  # pictures; pairs of classes, pictures of each
 
 
@@ -113,4 +117,31 @@ def small(path: Path) -> bytes | None:
 def grid_of(title: str, chosen: list[Mistake], files: dict[str, Path]) -> Grid:
     """Return the pictures of mistakes that are still there, with captions."""
     found = [(one, small(files[one.id])) for one in chosen if one.id in files]
-    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None])
+    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None], SIDE)
+
+
+def sheets(run: Run) -> list[Grid]:
+    """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
+    grids = []
+    for title, pattern, width in ((PRESETS, directory.PRESETS, 960), (CLASSES, "sheets/*/*.png", 480)):
+        files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
+        smaller = [(shrunk(file, width), caption(file)) for file in files]
+        grids.append(Grid(title, [(photo, said) for photo, said in smaller if photo is not None], width))
+    return [grid for grid in grids if grid.photos]
+
+
+def caption(file: Path) -> str:
+    """Return what a contact sheet shows."""
+    kinds = {"original": "as they are", "augmented": "augmented"}
+    return f"{file.stem}, {kinds[file.parent.name]}" if file.parent.name in kinds else "none, default, enhanced"
+
+
+def shrunk(file: Path, width: int) -> bytes | None:
+    """Return a picture file as JPEG, no wider than `width` pixels; None for one that cannot be read."""
+    try:
+        with Image.open(file) as opened:
+            wide = min(width, opened.width)
+            size = (wide, round(opened.height * wide / opened.width))
+            return jpeg(np.asarray(opened.convert("RGB").resize(size, reducing_gap=2)))
+    except UNREADABLE:
+        return None

@@ -17,7 +17,7 @@ from kenyan13.measures.classification import (
 )
 from kenyan13.measures.noise import standard_error, wilson
 from kenyan13.report.parts import Picture, Section, write_figure
-from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table
+from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import Run, predictions, study_id
 from kenyan13.study.grouping import reorder
 from kenyan13.study.tables import Column, Table
@@ -29,7 +29,8 @@ def run_page(run: Run, output: Path) -> Section:
     """Make the page of a run, and write its figures below the report's folder."""
     page = Section(run.anchor(), run.name, texts=[in_words(run)])
     saved = None if run.problem else predictions(run.folder)
-    page.tables.append(measure_table(run, saved))
+    measures = measure_table(run, saved)
+    page.tables += [measures] if measures.rows else []
     if run.metrics is not None and len(run.metrics):
         page.pictures.append(draw_losses(run, output))
     if saved is not None:
@@ -37,6 +38,7 @@ def run_page(run: Run, output: Path) -> Section:
         wrong = mistakes(saved)
         add_photos(page, run, saved, wrong)
         page.details = [class_table(saved), pair_table(saved), mistake_table(wrong)]
+    page.grids += sheets(run)
     if run.settings:
         page.details.append(settings_table(run))
     return page
