@@ -1,7 +1,5 @@
 """What all figures share: size, fonts, colours that colour-blind people tell apart, and how they become PNG files."""
 
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
@@ -44,15 +42,6 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             return draw(*args, **kwargs)
 
     return drawn
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file. Letters that the font lacks become boxes, without a warning."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def shortened(names: Sequence[str], longest: int = 24) -> list[str]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kenyan13.data.pictures import Pixels
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.study.tables import Table
 
 QUALITY = 82  # of photographs, which are JPEG: as PNG they are ten times as large

@@ -18,7 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from kenyan13.data.datamodule import PictureData
 from kenyan13.figures.confusion import confusion_figure
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.limits import leaves
 from kenyan13.measures.classification import confusion_counts
 from kenyan13.naming import decisive

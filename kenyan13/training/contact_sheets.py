@@ -13,7 +13,7 @@ from kenyan13.data.datamodule import PictureData
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.figures.grids import preset_figure
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.model.backbones import normalisation
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
@@ -88,4 +88,4 @@ def preset_sheet(data: PictureData) -> bytes:
         shown = draw_views(data, draws, composed(f"augment={name}").augment, LONGEST)
         white = np.full((9 - len(shown), *shown.shape[1:]), 255, dtype=np.uint8)  # where there are fewer
         blocks[name] = np.concatenate([shown, white])
-    return png(preset_figure(blocks))
+    return png(preset_figure(blocks), photographs=True)

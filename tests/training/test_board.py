@@ -19,7 +19,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
 from kenyan13.data.datamodule import PictureData
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.model.backbones import normalisation
 from kenyan13.settings import Settings
 from kenyan13.training import board
