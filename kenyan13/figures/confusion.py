@@ -36,10 +36,14 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     figure = sheet(width, height, title, detail)
     axes = panel(figure, left, below, side, side)
     shares = row_shares(counts)
-    axes.imshow(np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axes.imshow(
+        np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
     _write(axes, counts, shares, cell)
     _name(axes, rows, names, cell, points)
-    figure.text(MARGIN / width, (below + side / 2) / height, "Target (pictures)", rotation=90, va="center", fontsize=9.5)
+    figure.text(
+        MARGIN / width, (below + side / 2) / height, "Target (pictures)", rotation=90, va="center", fontsize=9.5
+    )
     figure.text((left + side / 2) / width, MARGIN / height, "Answer", ha="center", fontsize=9.5)
     _draw_scale(panel(figure, left + side + 0.15, below, 0.14, min(side, 4.0)))
     return figure

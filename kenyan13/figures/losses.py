@@ -31,8 +31,8 @@ def loss_figure(train: Sequence[float], validation: Sequence[float], title: str 
     left_out = f"; {missing} values that are not finite are left out" if missing else ""
     detail = f"Faint: each epoch. Strong: exponential moving average, {ALPHA}{left_out}."
     figure = sheet(WIDTH, HEIGHT, title, detail)
-    above = panel(figure, LEFT, 2.0, WIDTH - LEFT - MARGIN, HEIGHT - HEAD - 0.25 - 2.0)
-    below = panel(figure, LEFT, 0.5, WIDTH - LEFT - MARGIN, 1.2)
+    above = panel(figure, LEFT, 2.0, WIDTH - LEFT - 2 * MARGIN, HEIGHT - HEAD - 0.25 - 2.0)
+    below = panel(figure, LEFT, 0.5, WIDTH - LEFT - 2 * MARGIN, 1.2)
     _draw_losses(above, losses)
     _draw_ratio(below, *losses)
     epochs = len(losses[0])
@@ -40,7 +40,7 @@ def loss_figure(train: Sequence[float], validation: Sequence[float], title: str 
     for axes in (above, below):
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks([1] if epochs == 1 else range(step, epochs + 1, step))
-        axes.yaxis.set_label_coords(-0.52 / (WIDTH - LEFT - MARGIN), 0.5)
+        axes.yaxis.set_label_coords(-0.52 / (WIDTH - LEFT - 2 * MARGIN), 0.5)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     above.tick_params(labelbottom=False)
     below.set_xlabel("Epoch")
