@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -160,12 +161,11 @@ def _write_names(axes: Axes, points: Sequence[Point], placed: dict[int, Box]) ->
         white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}
         axes.text(*corner, names[place], transform=axes.transAxes, fontsize=POINTS, va="center_baseline", bbox=white)
         if box.far:
-            near = (
-                np.clip(box.anchor[0], box.left, box.right) / WIDE,
-                np.clip(box.anchor[1], box.low, box.high) / HIGH,
-            )
+            near = np.clip(box.anchor, (box.left, box.low), (box.right, box.high)) / (WIDE, HIGH)
             line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 3, "shrinkB": 0}
-            axes.annotate("", near, (point.x, 100 * point.accuracy), "axes fraction", "data", arrowprops=line)
+            axes.annotate(
+                "", (near[0], near[1]), (point.x, 100 * point.accuracy), "axes fraction", "data", arrowprops=line
+            )
 
 
 @styled
@@ -192,11 +192,17 @@ def interval_figure(
     spans = np.array([interval(*pair) for pair in zip(accuracies, pictures, strict=True)]).reshape(-1, 2)
     axes.hlines(places, spans[:, 0], spans[:, 1], colors=OURS, linewidths=1.4)
     axes.plot(values, places, "o", color=OURS, markersize=6, label="Ours")
-    for place, value in zip(places, values, strict=True):
+    for place, value in enumerate(values):
         axes.text(1.02, place, f"{value:.1f}", transform=axes.get_yaxis_transform(), fontsize=9, va="center_baseline")
     if study is not None:
         known = [(100 * value, place) for place, value in enumerate(study) if value is not None]
-        look = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 1.6, "linestyle": "", "zorder": 3}
+        look: dict[str, Any] = {
+            "markersize": 7,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.6,
+            "linestyle": "",
+            "zorder": 3,
+        }
         axes.plot(*np.array(known or np.zeros((0, 2))).T, marker="D", color=STUDY, label="Study", **look)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0)
     axes.set_yticks(places, rows)

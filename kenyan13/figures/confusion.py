@@ -31,8 +31,8 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     side = k * cell
     width, height = max(left + side + 0.85, 5.4), below + side + HEAD + MARGIN
     total = int(counts.sum())
-    right = f"accuracy {accuracy(counts):.1%}".replace("%", " %") if total else "no pictures"
-    detail = f"{total:,} pictures, {right}. Numbers: pictures{' and share of the row in %' if k <= SHARES else ''}."
+    right = f", accuracy {accuracy(counts):.1%}".replace("%", " %") if total else ""
+    detail = f"{total:,} pictures{right}. Numbers: pictures{' and share of the row in %' if k <= SHARES else ''}."
     figure = sheet(width, height, title, detail)
     axes = panel(figure, left, below, side, side)
     shares = row_shares(counts)
@@ -41,10 +41,9 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     )
     _write(axes, counts, shares, cell)
     _name(axes, rows, names, cell, points)
-    figure.text(
-        MARGIN / width, (below + side / 2) / height, "Target (pictures)", rotation=90, va="center", fontsize=9.5
-    )
-    figure.text((left + side / 2) / width, MARGIN / height, "Answer", ha="center", fontsize=9.5)
+    middle = ((left + side / 2) / width, (below + side / 2) / height)
+    figure.text(MARGIN / width, middle[1], "Target (pictures)", rotation=90, va="center", fontsize=9.5)
+    figure.text(middle[0], MARGIN / height, "Answer", ha="center", fontsize=9.5)
     _draw_scale(panel(figure, left + side + 0.15, below, 0.14, min(side, 4.0)))
     return figure
 
@@ -79,8 +78,8 @@ def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], cell: float, 
         axes.text(-0.5 - gap, place, rows[place], ha="right", va="center_baseline", fontsize=points)
         axes.text(place, k - 0.5 + gap, columns[place], ha="center", va="top", fontsize=points, rotation=90)
     edges = np.arange(k + 1) - 0.5
-    axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
-    axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
+    axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
+    axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
     axes.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5))
     axes.spines[:].set_visible(False)
 

@@ -1,6 +1,7 @@
 """Figures of a run's class probabilities: precision-recall curves, and how well confidence tells accuracy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def precision_recall_figure(
     looks = [_look(rank, len(order)) for rank in range(len(order))]
     for k, (colour, line, wide) in reversed(list(zip(order, looks, strict=True))):
         precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k], drop_intermediate=True)
-        above = {} if colour == OTHER else {"zorder": 3}
+        above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
         axes.step(100 * recall, 100 * precision, where="post", color=colour, linestyle=line, linewidth=wide, **above)
     axes.set(xlim=(0, 101), ylim=(0, 102), xlabel="Recall (%)", ylabel="Precision (%)")
     at = LEFT + SIDE + 2 * MARGIN
@@ -110,7 +111,7 @@ def reliability_figure(found: Reliability, error: float, title: str = "") -> Fig
     left, bins = 100 * found.edges[:-1][there], 100 * np.diff(found.edges)[there]
     accuracy, confidence = 100 * found.accuracy[there], 100 * found.confidence[there]
     above.bar(left, accuracy, bins, align="edge", color=PALE, edgecolor=OURS, label="Accuracy")
-    gap = {"hatch": "////", "facecolor": "none", "edgecolor": STUDY, "linewidth": 1.2}
+    gap: dict[str, Any] = {"hatch": "////", "facecolor": "none", "edgecolor": STUDY, "linewidth": 1.2}
     low = np.minimum(accuracy, confidence)
     above.bar(left, np.abs(accuracy - confidence), bins, low, align="edge", label="Gap to mean confidence", **gap)
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")

@@ -1,6 +1,7 @@
 """Figures of ensembles: accuracy by number of models, and how far the models agree."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ def ensemble_figure(
     """Draw the accuracy of ensembles by number of models: ours, and beside it the study's on the same axis.
 
     accuracies, study: by way of combining (AP, MP, V1, V2), 0..1, one value for each of `models`; None is left out.
-    pictures: on how many ours were measured, at least 1. Bands: the best value of a panel, one standard error around it.
+    pictures: on how many ours were measured, at least 1. Bands: one standard error around the best value.
     """
     both = [(f"Ours, {pictures:,} pictures", accuracies, pictures)]
     if study is not None:
@@ -70,7 +71,12 @@ def _draw_ways(axes: Axes, models: Sequence[int], values: Mapping[str, Sequence[
     }
     for place, (way, label) in enumerate(WAYS.items()):
         if points := known.get(way):
-            look = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": LINES[place], "markersize": 5.5}
+            look: dict[str, Any] = {
+                "color": COLOURS[place],
+                "marker": MARKERS[place],
+                "linestyle": LINES[place],
+                "markersize": 5.5,
+            }
             numbers, shares = zip(*points, strict=True)
             axes.plot(numbers, [100 * share for share in shares], label=label, **look)
     every = [share for points in known.values() for _, share in points]
@@ -103,9 +109,8 @@ def vote_figure(tallies: NDArray[np.int64], runs: int, right: NDArray[np.bool_] 
         axes.bar(votes, total - good, bottom=good, color="white", edgecolor=STUDY, hatch="////", label="Wrong")
         for n, pictures, share in zip(votes, total, good / np.maximum(total, 1), strict=True):
             if pictures:
-                axes.annotate(
-                    f"{100 * share:.0f}", (n, pictures), (0, 3), textcoords="offset points", ha="center", fontsize=9
-                )
+                look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 9}
+                axes.annotate(f"{100 * share:.0f}", (n, pictures), (0, 3), **look)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0)
     axes.set(xlim=(0.4, runs + 0.6), ylim=(0, 1.1 * max(1, total.max())))
     axes.set(xlabel="Votes for the winning class", ylabel="Pictures")

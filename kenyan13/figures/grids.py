@@ -1,6 +1,7 @@
 """Grids of pictures: those of a set with captions, and what presets of the augmentation make of one picture."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -95,14 +96,15 @@ def _size(picture: Pixels, side: int) -> tuple[int, int]:
     return max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
 
 
-def _resized(picture: NDArray[np.generic], length: int, axis: int) -> NDArray[np.generic]:
+def _resized(picture: NDArray[Any], length: int, axis: int) -> NDArray[Any]:
     """Return a picture with another length of that axis: means of neighbours, or repetitions where it grows."""
     old = picture.shape[axis]
     if old == length:
         return picture
     if old < length:
-        return picture.take(np.arange(length) * old // length, axis)
+        repeated: NDArray[Any] = picture.take(np.arange(length) * old // length, axis)
+        return repeated
     starts = np.arange(length) * old // length
     sizes = np.diff(np.append(starts, old)).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-    means: NDArray[np.generic] = np.add.reduceat(picture, starts, axis, dtype=np.float32) / sizes
+    means: NDArray[np.float64] = np.add.reduceat(picture, starts, axis, dtype=np.float32) / sizes
     return means

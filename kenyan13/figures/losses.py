@@ -1,6 +1,7 @@
 """The figure of a run's losses: both over the epochs, and how far they part (overfitting)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from kenyan13.measures.losses import exponential_moving_average, lowest, overfit
 
 ALPHA = 0.3  # of the moving average (study, What is measured)
 MANY = 60  # epochs from which on markers would hide the lines
-WIDTH, HEIGHT, LEFT = 8.0, 5.0, 0.8  # inches
+WIDTH, HEIGHT, LEFT = 8.0, 5.0, 0.85  # inches
 NAME = "Validation loss / training loss"
 Numbers = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ def loss_figure(train: Sequence[float], validation: Sequence[float], title: str 
     for axes in (above, below):
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks([1] if epochs == 1 else range(step, epochs + 1, step))
-        axes.yaxis.set_label_coords(-0.52 / (WIDTH - LEFT - 2 * MARGIN), 0.5)
+        axes.yaxis.set_label_coords(-0.62 / (WIDTH - LEFT - 2 * MARGIN), 0.5)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     above.tick_params(labelbottom=False)
     below.set_xlabel("Epoch")
@@ -64,7 +65,7 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
     if np.isfinite(validation).any():
         best = lowest(validation.tolist())
         name = f"Lowest validation loss: {validation[best]:.4g} (epoch {best + 1})"
-        ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
+        ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
         shown += axes.plot([best + 1], [validation[best]], color="black", linestyle="", label=name, zorder=4, **ring)
     values = np.concatenate(losses)
     values = values[np.isfinite(values)]
@@ -72,6 +73,8 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
         axes.set_yscale("log")  # one epoch that went wrong would flatten all others
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 1000 * values.min() else (1,)))
         axes.yaxis.set_minor_locator(NullLocator())
+    if not len(values):
+        axes.set_yticks([])
     axes.set_ylabel("Loss (log scale)" if axes.get_yscale() == "log" else "Loss")
     axes.legend(handles=shown, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderpad=0, handlelength=3)
 
@@ -90,6 +93,7 @@ def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:
     else:
         slope, start = overfitting_line(train.tolist(), validation.tolist())
         axes.plot(epochs, start + slope * (epochs - 1), color=COLOURS[2], linestyle="-.", linewidth=2)
-        axes.set_title(f"{NAME}: overfitting {slope:+.3g} per epoch (slope of the line)", fontsize=9)
+        shown = ("+" if slope >= 0 else "") + compact(float(f"{slope:.3g}"))
+        axes.set_title(f"{NAME}: overfitting {shown} per epoch (slope of the line)", fontsize=9)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylabel("Ratio")

@@ -1,6 +1,7 @@
 """The figure of a search for the learning rate."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def _draw_values(axes: Axes, rates: Values, values: Values, name: str, place: in
     far = outliers(values)
     far[best] = False
     axes.plot(rates[~far], values[~far], color=COLOURS[(0, 2, 3)[place]], marker=MARKERS[place], markersize=5)
-    ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
+    ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
     axes.plot([rates[best]], [values[best]], color="black", linestyle="", zorder=4, **ring)
     shown = f"{values[best]:.1f} %" if sign < 0 else f"{values[best]:.4g}"
     word = "Highest" if sign < 0 else "Lowest"
