@@ -18,8 +18,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from kenyan13.figures.style import DPI, STYLE
 
@@ -39,21 +38,19 @@ def png(figure: Figure, photographs: bool = False) -> bytes:
         figure.set_dpi(DPI)
         renderer = OutlineRenderer(width, height, DPI)
         figure.draw(renderer)
-    image = Image.fromarray(trimmed(np.asarray(renderer.buffer_rgba())[..., :3]))
+    image = trimmed(Image.fromarray(np.asarray(renderer.buffer_rgba())).convert("RGB"))
     buffer = io.BytesIO()
     (image if photographs else few_colours(image)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return pixels, uint8 [height, width, 3], without the white around what is drawn, but for a margin."""
-    ink = (pixels != 255).any(axis=2)
-    spans = []
-    for axis, length in ((1, len(pixels)), (0, pixels.shape[1])):
-        there = np.flatnonzero(ink.any(axis=axis))
-        first, last = (int(there[0]), int(there[-1])) if len(there) else (0, length - 1)
-        spans.append(slice(max(0, first - MARGIN), last + 1 + MARGIN))
-    return np.ascontiguousarray(pixels[spans[0], spans[1]])
+def trimmed(image: Image.Image) -> Image.Image:
+    """Return an image without the white around what is drawn, but for a margin."""
+    left, top, right, bottom = ImageChops.invert(image.convert("L")).getbbox() or (0, 0, *image.size)
+    width, height = image.size
+    return image.crop(
+        (max(0, left - MARGIN), max(0, top - MARGIN), min(width, right + MARGIN), min(height, bottom + MARGIN))
+    )
 
 
 def few_colours(image: Image.Image) -> Image.Image:
@@ -68,7 +65,8 @@ def few_colours(image: Image.Image) -> Image.Image:
 @lru_cache(maxsize=KEPT)
 def outline(text: str, font: FontProperties) -> Path:
     """Return a text's outline in the units of matplotlib's text_to_path."""
-    return Path(*text_to_path.get_text_path(font, text))
+    corners, codes = text_to_path.get_text_path(font, text)
+    return Path(corners, codes)
 
 
 @lru_cache(maxsize=KEPT)

@@ -1,34 +1,66 @@
-"""What all figures share: size, fonts, colours that colour-blind people tell apart, and how they become PNG files."""
+"""What all figures share: fonts, colours that colour-blind people tell apart, and texts that fit.
 
+Figures have fixed margins, computed from the widths of their texts: layout engines of matplotlib draw everything twice.
+"""
+
+import unicodedata
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, lru_cache, wraps
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager
+from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+from numpy.typing import ArrayLike
 
 P = ParamSpec("P")
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # colour is never the only difference
+LINES = ("-", "--", ":", "-.")
 OURS, STUDY, GREY = COLOURS[0], COLOURS[1], "#666666"
 DPI = 110
+MARGIN, HEAD = 0.12, 0.62  # inches: around a figure, and for its two lines of heading
+MINUS = "\N{MINUS SIGN}"
+SMALL = 8.5  # points: legends and notes
+FONT = "DejaVu Sans"  # comes with matplotlib
+CJK_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei")
 STYLE: Any = {  # matplotlib types the keys as a union of hundreds of names
+    "font.family": [FONT, *sorted({font.name for font in fontManager.ttflist} & set(CJK_FONTS))],
     "font.size": 10,
-    "axes.titlesize": 11,
+    "axes.titlesize": 10,
     "axes.titlelocation": "left",
+    "axes.titlepad": 4,
+    "axes.labelsize": 9.5,
     "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.edgecolor": GREY,
     "axes.grid": True,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": "black",
+    "ytick.labelcolor": "black",
     "legend.frameon": False,
+    "legend.fontsize": SMALL,
     "lines.linewidth": 1.6,
+    "hatch.linewidth": 0.6,
     "text.parse_math": False,  # class names may hold dollar signs
+    "figure.dpi": DPI,
     "savefig.dpi": DPI,
 }
 
@@ -44,6 +76,131 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
+def plain(text: str) -> str:
+    """Return a text as one line of printable letters: new lines, tabs and control characters become spaces."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+@cache
+def _measure() -> FT2Font:
+    font = FT2Font(findfont(FONT))
+    font.set_size(100, 72)
+    return font
+
+
+@lru_cache(maxsize=4096)
+def _advance(letter: str) -> float:
+    """Return the width of a letter in ems; of letters that the font lacks, those of CJK are as wide as high."""
+    if not _measure().get_char_index(ord(letter)):
+        return 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.62
+    return _measure().load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / 100
+
+
+def text_width(text: str, points: float) -> float:
+    """Return the width of a line of text in inches, in letters of that many points, as wide as hinting may make it."""
+    return 1.03 * sum(map(_advance, text)) * points / 72
+
+
+def fitted(text: str, inches: float, points: float) -> str:
+    """Return a text as one line no wider than that; of one that is too long the middle is left out."""
+    text = plain(text[:1000])
+    if text_width(text, points) <= inches:
+        return text
+    room = inches - text_width("…", points)
+    start = end = 0
+    while start + end < len(text):
+        longer = (start + 1, end) if start <= 2 * end else (start, end + 1)
+        if text_width(text[: longer[0]] + text[len(text) - longer[1] :], points) > room:
+            break
+        start, end = longer
+    return text[:start].rstrip() + "…" + text[len(text) - end :].lstrip()
+
+
 def shortened(names: Sequence[str], longest: int = 24) -> list[str]:
-    """Return names for axes and legends: long ones are cut, with dots at their end."""
-    return [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]
+    """Return names for axes and legends: one line each, as wide as `longest` usual letters; middles are left out."""
+    return [fitted(name, longest * text_width("n", 10), 10) for name in names]
+
+
+def wrapped(text: str, inches: float, points: float, lines: int) -> list[str]:
+    """Return a text as at most that many lines no wider than that, broken at spaces and at its own line breaks."""
+    found: list[str] = []
+    for paragraph in text[:1000].splitlines():
+        line = ""
+        for word in plain(paragraph).split():
+            longer = f"{line} {word}".lstrip()
+            if line and text_width(longer, points) > inches:
+                found.append(line)
+                longer = word
+            line = longer
+        found.append(line)
+    if len(found) > lines:
+        found[lines - 1 :] = [" ".join(found[lines - 1 :])]
+    return [fitted(line, inches, points) for line in found]
+
+
+def widest(texts: Sequence[str], points: float) -> float:
+    """Return the width of the widest text in inches; 0 for none."""
+    return max((text_width(text, points) for text in texts), default=0.0)
+
+
+def scientific(value: float) -> str:
+    """Return a positive number as 3.2·10⁻⁴, with up to three digits; a power of ten as 10⁻⁴."""
+    digits, power = f"{value:.2e}".split("e")
+    digits = digits.rstrip("0").rstrip(".")
+    raised = f"10{int(power)}".translate(str.maketrans("-", "⁻"))
+    raised = raised[:2] + raised[2:].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return raised if digits == "1" else f"{digits}·{raised}"
+
+
+def compact(value: float) -> str:
+    """Return a number of an axis in few letters: 0.25, 1200, but 1.6·10⁵."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.6g}".replace("-", MINUS)
+    return (MINUS if value < 0 else "") + scientific(abs(value))
+
+
+def sheet(width: float, height: float, title: str, detail: str) -> Figure:
+    """Return an empty figure of that size in inches with its heading: the title, and below it what the figure says."""
+    figure = Figure(figsize=(width, height))
+    top = height - MARGIN
+    for text, points, colour in ((title, 11.5, "black"), (detail, SMALL, "#444444")):
+        if line := fitted(text, width - 2 * MARGIN, points):
+            figure.text(MARGIN / width, top / height, line, fontsize=points, color=colour, va="top")
+            top -= points * 1.6 / 72
+    return figure
+
+
+def panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Return axes at that place of a figure, all in inches from its lower left corner."""
+    whole_width, whole_height = figure.get_size_inches()
+    return figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
+
+
+@lru_cache(maxsize=4096)
+def glyphs(text: str, points: float) -> Path:
+    """Return the outline of a short text around the point (0, 0), in points."""
+    path = TextPath((0, 0), text, size=points, prop=FontProperties(FONT))
+    middle = np.array([sum(map(_advance, text)), 0.729]) * points / 2  # 0.729 em: the height of its digits
+    return Path(path.vertices - middle, path.codes)
+
+
+def numbers(
+    axes: Axes, x: ArrayLike, y: ArrayLike, texts: Sequence[str], points: float, colours: Any = "black", up: float = 0
+) -> PathCollection:
+    """Write short texts around the points (x, y) of axes, `up` points above them, as one artist.
+
+    Fifty times as fast as Text, which matters for the 43 x 43 cells of a confusion matrix.
+    """
+    outlines = [glyphs(text, points) for text in texts]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    written = PathCollection(
+        outlines,
+        offsets=np.column_stack([x, y]) if texts else np.zeros((0, 2)),
+        offset_transform=axes.transData,
+        facecolors=colours,
+        linewidths=0,
+    )
+    written.set_transform(Affine2D().translate(0, up).scale(1 / 72) + figure.dpi_scale_trans)
+    axes.add_collection(written, autolim=False)
+    return written
