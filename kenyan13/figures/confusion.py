@@ -18,7 +18,7 @@ SMALLEST = 3.5  # points: smaller numbers are left out
 
 @styled
 def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: str = "") -> Figure:
-    """Draw a confusion matrix: colours are shares of the row, texts are counts and, up to 20 classes, those shares.
+    """Draw a confusion matrix: colours are shares of the row; texts are counts and, up to 20 classes, those shares.
 
     counts: int64 [k, k], rows are targets, columns are answers; classes: k names. Cells without pictures are empty.
     """
@@ -32,7 +32,8 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     width, height = max(left + side + 0.85, 5.4), below + side + HEAD + MARGIN
     total = int(counts.sum())
     right = f", accuracy {accuracy(counts):.1%}".replace("%", " %") if total else ""
-    detail = f"{total:,} pictures{right}. Numbers: pictures{' and share of the row in %' if k <= SHARES else ''}."
+    shown = "pictures, and share of the row in %, which is the colour" if k <= SHARES else "pictures"
+    detail = f"{total:,} pictures{right}. Numbers: {shown}."
     figure = sheet(width, height, title, detail)
     axes = panel(figure, left, below, side, side)
     shares = row_shares(counts)
@@ -44,7 +45,8 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     middle = ((left + side / 2) / width, (below + side / 2) / height)
     figure.text(MARGIN / width, middle[1], "Target (pictures)", rotation=90, va="center", fontsize=9.5)
     figure.text(middle[0], MARGIN / height, "Answer", ha="center", fontsize=9.5)
-    _draw_scale(panel(figure, left + side + 0.15, below, 0.14, min(side, 4.0)))
+    if k > SHARES:
+        _draw_scale(panel(figure, left + side + 0.15, below, 0.14, min(side, 4.0)))
     return figure
 
 

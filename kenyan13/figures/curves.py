@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from kenyan13.figures.style import (
     COLOURS,
@@ -24,7 +22,7 @@ from kenyan13.figures.style import (
     styled,
     widest,
 )
-from kenyan13.measures.classification import Reliability
+from kenyan13.measures.classification import Reliability, average_precision, precision_recall
 
 SIDE, LEFT, BELOW = 4.0, 0.7, 0.55  # inches: the panel of the curves and its margins
 ALL, HARDEST = 10, 6  # classes up to which every curve has its own look; how many have one where there are more
@@ -44,7 +42,7 @@ def precision_recall_figure(
     without pictures have no curve.
     """
     there = [k for k in range(len(classes)) if (targets == k).any()]
-    found = {k: float(average_precision_score(targets == k, probabilities[:, k])) for k in there}
+    found = {k: float(average_precision(targets == k, probabilities[:, k])) for k in there}
     order = sorted(there, key=found.__getitem__)
     names = shortened(classes)
     rows = [f"{100 * found[k]:5.1f}".replace(" ", "\u2007") + f"  {names[k]}" for k in order]
@@ -59,9 +57,9 @@ def precision_recall_figure(
     axes = panel(figure, LEFT, height - HEAD - SIDE, SIDE, SIDE)
     looks = [_look(rank, len(order)) for rank in range(len(order))]
     for k, (colour, line, wide) in reversed(list(zip(order, looks, strict=True))):
-        precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k], drop_intermediate=True)
+        precision, recall = precision_recall(targets == k, probabilities[:, k])
         above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
-        axes.step(100 * recall, 100 * precision, where="post", color=colour, linestyle=line, linewidth=wide, **above)
+        axes.step(100 * recall, 100 * precision, where="pre", color=colour, linestyle=line, linewidth=wide, **above)
     axes.set(xlim=(0, 101), ylim=(0, 102), xlabel="Recall (%)", ylabel="Precision (%)")
     at = LEFT + SIDE + 2 * MARGIN
     for place, (column, wide) in enumerate(zip(columns, widths, strict=True)):
@@ -70,7 +68,7 @@ def precision_recall_figure(
             figure.text(
                 (at + 0.42) / width, top, "Average precision (%)", fontsize=POINTS, va="center", color="#444444"
             )
-        _list(panel(figure, at, 0, wide, height - HEAD), column, looks[place * TALLEST :][: len(column)])
+        _list(figure, at, height - HEAD, column, looks[place * TALLEST :][: len(column)])
         at += wide
     return figure
 
@@ -82,17 +80,18 @@ def _look(rank: int, curves: int) -> tuple[str, str, float]:
     return COLOURS[rank % len(COLOURS)], LINES[rank % len(LINES)], 1.7
 
 
-def _list(axes: Axes, rows: Sequence[str], looks: Sequence[tuple[str, str, float]]) -> None:
-    """List classes with their average precision and a sample of their line; axes in inches from the top."""
-    width, height = axes.get_position().size * axes.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    places = 0.3 + ROW * np.arange(len(rows))
-    for row, place in zip(rows, places, strict=True):
-        axes.text(0.42, place, row, fontsize=POINTS, va="center_baseline")
-    samples = [[(0.0, place), (0.36, place)] for place in places]
-    colours, lines, widths = zip(*looks, strict=True)
-    axes.add_collection(LineCollection(samples, colors=colours, linestyles=list(lines), linewidths=widths))
+def _list(
+    figure: Figure, left: float, top: float, rows: Sequence[str], looks: Sequence[tuple[str, str, float]]
+) -> None:
+    """List classes with their average precision and a sample of their line; places in inches of the figure."""
+    width, height = figure.get_size_inches()
+    places = top - 0.3 - ROW * np.arange(len(rows))
+    for row, place, (colour, line, wide) in zip(rows, places / height, looks, strict=True):
+        figure.text((left + 0.42) / width, place, row, fontsize=POINTS, va="center_baseline")
+        ends = [left / width, (left + 0.36) / width]
+        sample = Line2D(ends, [place, place], color=colour, linewidth=wide)
+        sample.set_linestyle(line)
+        figure.add_artist(sample)
 
 
 @styled

@@ -87,6 +87,28 @@ def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64],
     return float((best == targets[:, None]).any(axis=1).mean())
 
 
+def precision_recall(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision and recall, 0..1, of the pictures with the highest scores: of none (1 and 0), then more and more.
+
+    positive: which pictures are of the class, bool [n], at least one; scores: float [n]. Pictures of equal scores come
+    in together. Recall never falls, and ends with 1 where the last positive is in.
+    """
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(positive[order])
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of the pictures with the same score
+    last = last[: int(np.searchsorted(right[last], right[-1])) + 1]
+    precision, recall = right[last] / (last + 1), right[last] / right[-1]
+    return np.concatenate([[1.0], precision]), np.concatenate([[0.0], recall])
+
+
+def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    """Return the sum over the points of `precision_recall` of precision times the gain in recall, 0..1."""
+    precision, recall = precision_recall(positive, scores)
+    return float((np.diff(recall) * precision[1:]).sum())
+
+
 def reliability(targets: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> Reliability:
     """Return confidence (the highest probability) and accuracy by bins of confidence, each open below, closed above.
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
 from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
-from kenyan13.measures.classification import confusion_counts
+from kenyan13.measures.classification import confusion_counts, macro_f1
 from kenyan13.measures.noise import standard_error
 from kenyan13.training.directory import CASCADE, read_settings, replacing
 from kenyan13.training.predictions import VALIDATION, Saved, read_predictions, write_predictions
@@ -148,9 +147,9 @@ def score(probabilities: NDArray[np.float32], targets: NDArray[np.int64], classe
     """Return a gating with its figures. Macro F1 is over the classes that occur in targets or answers."""
     answers = probabilities.argmax(axis=1)
     accuracy = float((answers == targets).mean())
-    macro_f1 = float(f1_score(targets, answers, average="macro", zero_division=0))
     confusion = labelled_confusion(targets, answers, classes)
-    return Gating(probabilities, accuracy, standard_error(accuracy, len(targets)), macro_f1, confusion)
+    f1 = macro_f1(confusion.to_numpy())
+    return Gating(probabilities, accuracy, standard_error(accuracy, len(targets)), f1, confusion)
 
 
 def labelled_confusion(targets: NDArray[np.int64], answers: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:

@@ -6,8 +6,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     confusion_matrix,
     f1_score,
+    precision_recall_curve,
     precision_recall_fscore_support,
     top_k_accuracy_score,
 )
@@ -15,10 +17,12 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from kenyan13.measures.classification import (
     accuracy,
+    average_precision,
     confusion_counts,
     expected_calibration_error,
     macro_f1,
     per_class,
+    precision_recall,
     reliability,
     row_shares,
     top_accuracy,
@@ -148,3 +152,27 @@ def test_calibration_error_is_torchmetrics(drawn: Drawn) -> None:
 def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not() -> None:
     assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0
     assert expected_calibration_error(np.array([1, 0]), np.eye(2)) == 1
+
+
+def test_precision_and_recall_by_hand() -> None:
+    """Scores 0.9 (right), 0.8 twice (one right), 0.3 (wrong), 0.2 (right), 0.1 (wrong, after the last right one)."""
+    positive = np.array([True, False, True, False, True, False])
+    precision, recall = precision_recall(positive, np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1]))
+    assert precision.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 4, 3 / 5])
+    assert recall.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 2 / 3, 1])
+    assert average_precision(positive, np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1])) == pytest.approx(
+        1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 5
+    )
+
+
+@pytest.mark.parametrize("digits", [1, 6])
+def test_precision_and_recall_are_scikit_learns(digits: int) -> None:
+    """With one digit many scores are equal."""
+    draw = np.random.default_rng(digits)
+    positive, scores = draw.random(200) < 0.3, np.round(draw.random(200), digits)
+    precision, recall = precision_recall(positive, scores)
+    theirs = precision_recall_curve(positive, scores)
+    there = len(precision)  # theirs begin with all pictures; ours end with the last positive one
+    assert precision.tolist() == pytest.approx(theirs[0][::-1][:there].tolist())
+    assert recall.tolist() == pytest.approx(theirs[1][::-1][:there].tolist())
+    assert average_precision(positive, scores) == pytest.approx(average_precision_score(positive, scores))
