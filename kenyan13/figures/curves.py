@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from kenyan13.figures.lettering import name_axes, rule, write
 from kenyan13.figures.style import (
     COLOURS,
     HEAD,
@@ -17,7 +18,6 @@ from kenyan13.figures.style import (
     MARGIN,
     OURS,
     STUDY,
-    numbers,
     panel,
     sheet,
     shortened,
@@ -29,6 +29,7 @@ from kenyan13.measures.classification import Reliability
 SIDE, LEFT, BELOW = 4.0, 0.7, 0.55  # inches: the panel of the curves and its margins
 ALL, HARDEST = 10, 6  # classes up to which every curve has its own look; how many have one where there are more
 OTHER = "#b0b0b0"  # curves that are not told apart
+PERCENTS = range(0, 101, 20)  # where axes in percent have their lines
 PALE = "#b3d5ea"  # bars that lines cross
 ROW, TALLEST, POINTS = 0.21, 24, 9.0  # the list of classes: inches and number of its rows; points of its letters
 
@@ -62,7 +63,9 @@ def precision_recall_figure(
         precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k], drop_intermediate=True)
         above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
         axes.step(100 * recall, 100 * precision, where="post", color=colour, linestyle=line, linewidth=wide, **above)
-    axes.set(xlim=(0, 101), ylim=(0, 102), xlabel="Recall (%)", ylabel="Precision (%)")
+    axes.set(xlim=(0, 101), ylim=(0, 102))
+    rule(axes, PERCENTS, PERCENTS)
+    name_axes(axes, "Recall (%)", "Precision (%)")
     at = LEFT + SIDE + 2 * MARGIN
     for place, (column, wide) in enumerate(zip(columns, widths, strict=True)):
         if not place:
@@ -88,8 +91,7 @@ def _list(axes: Axes, rows: Sequence[str], looks: Sequence[tuple[str, str, float
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     places = 0.3 + ROW * np.arange(len(rows))
-    for row, place in zip(rows, places, strict=True):
-        axes.text(0.42, place, row, fontsize=POINTS, va="center_baseline")
+    write(axes, np.full(len(rows), 0.42), places, rows, POINTS, "black", "left").set_gid("classes")
     samples = [[(0.0, place), (0.36, place)] for place in places]
     colours, lines, widths = zip(*looks, strict=True)
     axes.add_collection(LineCollection(samples, colors=colours, linestyles=lines, linewidths=widths))
@@ -116,13 +118,14 @@ def reliability_figure(found: Reliability, error: float, title: str = "") -> Fig
     above.bar(left, np.abs(accuracy - confidence), bins, low, align="edge", label="Gap to mean confidence", **gap)
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
     above.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0, columnspacing=1, handlelength=1.6)
-    above.set(xlim=(0, 100), ylim=(0, 102), ylabel="Accuracy (%)")
-    above.tick_params(labelbottom=False)
+    above.set(xlim=(0, 100), ylim=(0, 102))
     below.bar(left, found.count[there], bins, align="edge", color="#999999", edgecolor="white")
-    below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())), xlabel="Confidence (%)", ylabel="Pictures")
+    below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())))
     counts = [str(count) for count in found.count[there]]
-    numbers(below, left + bins / 2, found.count[there], counts, 7.5, up=6)
-    below.set_yticks([])
-    below.yaxis.set_label_coords(-0.45 / wide, 0.5)
-    above.yaxis.set_label_coords(-0.45 / wide, 0.5)
+    points = min(7.5, 7.5 * 0.27 / max(widest(counts, 7.5), 0.1))
+    write(below, left + bins / 2, found.count[there], counts, points, shift=(0, 6)).set_gid("counts")
+    rule(above, PERCENTS, PERCENTS, label_x=False)
+    rule(below, PERCENTS, [])
+    name_axes(above, "", "Accuracy (%)")
+    name_axes(below, "Confidence (%)", "Pictures")
     return figure
