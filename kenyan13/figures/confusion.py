@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kenyan13.figures.style import HEAD, MARGIN, numbers, panel, sheet, shortened, styled, text_width, widest
+from kenyan13.figures.lettering import write
+from kenyan13.figures.style import HEAD, MARGIN, panel, sheet, shortened, styled, text_width, widest
 from kenyan13.measures.classification import accuracy, row_shares
 
 SHARES = 20  # classes up to which a cell has room for its share of the row
@@ -29,7 +30,7 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     rows = [f"{name} ({n:,})" for name, n in zip(names, counts.sum(axis=1), strict=True)]
     left, below = widest(rows, points) + 0.42, widest(names, points) + 0.42
     side = k * cell
-    width, height = max(left + side + 0.85, 5.4), below + side + HEAD + MARGIN
+    width, height = max(left + side + 0.9, 5.4), below + side + HEAD + MARGIN
     total = int(counts.sum())
     right = f", accuracy {accuracy(counts):.1%}".replace("%", " %") if total else ""
     shown = "pictures, and share of the row in %, which is the colour" if k <= SHARES else "pictures"
@@ -37,9 +38,7 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     figure = sheet(width, height, title, detail)
     axes = panel(figure, left, below, side, side)
     shares = row_shares(counts)
-    axes.imshow(
-        np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-    )
+    axes.imshow(np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     _write(axes, counts, shares, cell)
     _name(axes, rows, names, cell, points)
     middle = ((left + side / 2) / width, (below + side / 2) / height)
@@ -61,11 +60,12 @@ def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], c
     if points < SMALLEST:
         return
     colours = np.where(shares[y, x] > 0.55, "white", "black")
-    numbers(axes, x, y, texts, points, colours, 0.62 * points if with_share else 0).set_gid("counts")
+    up = 0.62 * points if with_share else 0
+    write(axes, x, y, texts, points, colours, shift=(0, up)).set_gid("counts")
     if with_share:
         shown = [f"{100 * share:.0f} %" for share in shares[y, x]]
         small = min(0.8 * points, 0.8 * points * cell * 0.9 / max(text_width("100 %", 0.8 * points), 1e-9))
-        numbers(axes, x, y, shown, small, colours, -0.75 * points).set_gid("shares")
+        write(axes, x, y, shown, small, colours, shift=(0, -0.75 * points)).set_gid("shares")
 
 
 def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], cell: float, points: float) -> None:
@@ -75,10 +75,10 @@ def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], cell: float, 
     every = int(np.ceil(points / 72 / cell))  # of hundreds of classes only some have room for their names
     axes.set_xticks([])
     axes.set_yticks([])
-    gap = 4 / 72 / cell
-    for place in range(0, k, every):
-        axes.text(-0.5 - gap, place, rows[place], ha="right", va="center_baseline", fontsize=points)
-        axes.text(place, k - 0.5 + gap, columns[place], ha="center", va="top", fontsize=points, rotation=90)
+    named = np.arange(0, k, every)
+    edge = np.full(len(named), -0.5)
+    write(axes, edge, named, rows[::every], points, "black", "right", (-4, 0)).set_gid("rows")
+    write(axes, named, k + edge, columns[::every], points, "black", "right", (0, -4), upright=True).set_gid("columns")
     edges = np.arange(k + 1) - 0.5
     axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
     axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
@@ -90,8 +90,8 @@ def _draw_scale(axes: Axes) -> None:
     """Draw what the colours mean."""
     axes.imshow(np.linspace(0, 1, 64)[:, None], cmap=colormaps["Blues"], aspect="auto", origin="lower")
     axes.grid(visible=False)
-    axes.yaxis.tick_right()
-    axes.yaxis.set_label_position("right")
     axes.set_xticks([])
-    axes.set_yticks([-0.5, 31.5, 63.5], ["0", "50", "100"])
-    axes.set_ylabel("Share of row (%)", fontsize=9)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    write(axes, np.full(3, 0.5), [-0.5, 31.5, 63.5], ["0", "50", "100"], 9, "black", "left", (4, 0))
+    write(axes, [0.5], [31.5], ["Share of row (%)"], 9, shift=(33, 0), upright=True)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from kenyan13.figures.lettering import name_axes, rule, write
 from kenyan13.figures.style import (
     COLOURS,
     HEAD,
@@ -15,7 +17,6 @@ from kenyan13.figures.style import (
     MARGIN,
     OURS,
     STUDY,
-    numbers,
     panel,
     sheet,
     shortened,
@@ -27,6 +28,7 @@ from kenyan13.measures.classification import Reliability, average_precision, pre
 SIDE, LEFT, BELOW = 4.0, 0.7, 0.55  # inches: the panel of the curves and its margins
 ALL, HARDEST = 10, 6  # classes up to which every curve has its own look; how many have one where there are more
 OTHER = "#b0b0b0"  # curves that are not told apart
+PERCENTS = range(0, 101, 20)  # where axes in percent have their lines
 PALE = "#b3d5ea"  # bars that lines cross
 ROW, TALLEST, POINTS = 0.21, 24, 9.0  # the list of classes: inches and number of its rows; points of its letters
 
@@ -60,7 +62,9 @@ def precision_recall_figure(
         precision, recall = precision_recall(targets == k, probabilities[:, k])
         above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
         axes.step(100 * recall, 100 * precision, where="pre", color=colour, linestyle=line, linewidth=wide, **above)
-    axes.set(xlim=(0, 101), ylim=(0, 102), xlabel="Recall (%)", ylabel="Precision (%)")
+    axes.set(xlim=(0, 101), ylim=(0, 102))
+    rule(axes, PERCENTS, PERCENTS)
+    name_axes(axes, "Recall (%)", "Precision (%)")
     at = LEFT + SIDE + 2 * MARGIN
     for place, (column, wide) in enumerate(zip(columns, widths, strict=True)):
         if not place:
@@ -68,7 +72,7 @@ def precision_recall_figure(
             figure.text(
                 (at + 0.42) / width, top, "Average precision (%)", fontsize=POINTS, va="center", color="#444444"
             )
-        _list(figure, at, height - HEAD, column, looks[place * TALLEST :][: len(column)])
+        _list(panel(figure, at, 0, wide, height - HEAD), column, looks[place * TALLEST :][: len(column)])
         at += wide
     return figure
 
@@ -80,18 +84,16 @@ def _look(rank: int, curves: int) -> tuple[str, str, float]:
     return COLOURS[rank % len(COLOURS)], LINES[rank % len(LINES)], 1.7
 
 
-def _list(
-    figure: Figure, left: float, top: float, rows: Sequence[str], looks: Sequence[tuple[str, str, float]]
-) -> None:
-    """List classes with their average precision and a sample of their line; places in inches of the figure."""
-    width, height = figure.get_size_inches()
-    places = top - 0.3 - ROW * np.arange(len(rows))
-    for row, place, (colour, line, wide) in zip(rows, places / height, looks, strict=True):
-        figure.text((left + 0.42) / width, place, row, fontsize=POINTS, va="center_baseline")
-        ends = [left / width, (left + 0.36) / width]
-        sample = Line2D(ends, [place, place], color=colour, linewidth=wide)
-        sample.set_linestyle(line)
-        figure.add_artist(sample)
+def _list(axes: Axes, rows: Sequence[str], looks: Sequence[tuple[str, str, float]]) -> None:
+    """List classes with their average precision and a sample of their line; axes in inches from the top."""
+    width, height = axes.get_position().size * axes.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    places = 0.3 + ROW * np.arange(len(rows))
+    write(axes, np.full(len(rows), 0.42), places, rows, POINTS, "black", "left").set_gid("classes")
+    samples = [[(0.0, place), (0.36, place)] for place in places]
+    colours, lines, widths = zip(*looks, strict=True)
+    axes.add_collection(LineCollection(samples, colors=colours, linestyles=list(lines), linewidths=widths))
 
 
 @styled
@@ -115,13 +117,14 @@ def reliability_figure(found: Reliability, error: float, title: str = "") -> Fig
     above.bar(left, np.abs(accuracy - confidence), bins, low, align="edge", label="Gap to mean confidence", **gap)
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
     above.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0, columnspacing=1, handlelength=1.6)
-    above.set(xlim=(0, 100), ylim=(0, 102), ylabel="Accuracy (%)")
-    above.tick_params(labelbottom=False)
+    above.set(xlim=(0, 100), ylim=(0, 102))
     below.bar(left, found.count[there], bins, align="edge", color="#999999", edgecolor="white")
-    below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())), xlabel="Confidence (%)", ylabel="Pictures")
+    below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())))
     counts = [str(count) for count in found.count[there]]
-    numbers(below, left + bins / 2, found.count[there], counts, 7.5, up=6)
-    below.set_yticks([])
-    below.yaxis.set_label_coords(-0.45 / wide, 0.5)
-    above.yaxis.set_label_coords(-0.45 / wide, 0.5)
+    points = min(7.5, 7.5 * 0.27 / max(widest(counts, 7.5), 0.1))
+    write(below, left + bins / 2, found.count[there], counts, points, shift=(0, 6)).set_gid("counts")
+    rule(above, PERCENTS, PERCENTS, label_x=False)
+    rule(below, PERCENTS, [])
+    name_axes(above, "", "Accuracy (%)")
+    name_axes(below, "Confidence (%)", "Pictures")
     return figure

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from kenyan13.figures.lettering import write
 from kenyan13.figures.style import DPI, HEAD, MARGIN, panel, sheet, styled, wrapped
 
 Pixels = NDArray[np.uint8]
@@ -28,18 +29,23 @@ def picture_grid(pictures: Sequence[Pixels], captions: Sequence[str], columns: i
     longest = max((max(picture.shape[:2]) for picture in pictures), default=SMALLEST)
     side = int(np.clip(longest, SMALLEST, LARGEST))
     texts = [wrapped(caption, side / DPI, POINTS, LINES) for caption in captions]
-    pitch = side + GAP
-    high = max((_size(picture, side)[0] for picture in pictures), default=side)
-    row = high + GAP + round(LINE * max(map(len, texts), default=0) + 0.5 * LINE)
-    rows = -(-len(pictures) // columns)
-    whole = np.full((max(1, rows) * row, columns * pitch - GAP, 3), 255, dtype=np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * row, place % columns * pitch
-        whole[top : top + high, left : left + side] = _inside(picture, side)[-high:]
+    places = [(place, place % columns * (side + GAP)) for place in range(len(pictures))]
+    rows, captioned, bottom = [], [], 0
+    for start in range(0, len(pictures), columns):
+        own = places[start : start + columns]
+        high = max(_size(pictures[place], side)[0] for place, _ in own)
+        below = round(LINE * (max(len(texts[place]) for place, _ in own) + 0.6)) + GAP
+        row = np.full((high + below, columns * (side + GAP) - GAP, 3), 255, dtype=np.uint8)
+        for place, left in own:
+            row[:high, left : left + side] = _inside(pictures[place], side)[-high:]
+            lines = enumerate(texts[place])
+            captioned += [(left, bottom + high + (number + 0.8) * LINE, line) for number, line in lines]
+        bottom += len(row)
+        rows.append(row)
+    whole = np.concatenate(rows) if rows else np.full((side, side, 3), 255, dtype=np.uint8)
     axes = _whole(whole, title, f"{len(pictures)} picture{'s' * (len(pictures) != 1)}")
-    for place, lines in enumerate(texts):
-        top, left = place // columns * row + high, place % columns * pitch
-        axes.text(left, top + 0.3 * LINE, "\n".join(lines), fontsize=POINTS, va="top", linespacing=1.2)
+    x, y, lines_written = zip(*captioned, strict=True) if captioned else ((), (), ())
+    write(axes, x, y, lines_written, POINTS, "black", "left").set_gid("captions")
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from kenyan13.figures.lettering import name_axes, rule
 from kenyan13.figures.style import COLOURS, GREY, HEAD, MARGIN, MARKERS, compact, panel, sheet, styled
 from kenyan13.measures.losses import exponential_moving_average, lowest, overfitting_line
 
@@ -40,12 +41,21 @@ def loss_figure(train: Sequence[float], validation: Sequence[float], title: str 
     step = next((step for step in (1, 2, 5, 10, 20, 50, 100, 200) if epochs <= 10 * step), 1 + epochs // 10)
     for axes in (above, below):
         axes.set_xlim(0.5, epochs + 0.5)
-        axes.set_xticks([1] if epochs == 1 else range(step, epochs + 1, step))
-        axes.yaxis.set_label_coords(-0.62 / (WIDTH - LEFT - 2 * MARGIN), 0.5)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
-    above.tick_params(labelbottom=False)
-    below.set_xlabel("Epoch")
+        shown = [1] if epochs == 1 else range(step, epochs + 1, step)
+        rule(axes, shown, _levels(axes), label_x=axes is below)
+    name_axes(above, "", "Loss (log scale)" if above.get_yscale() == "log" else "Loss", 0.62)
+    name_axes(below, "Epoch", "Ratio", 0.62)
     return figure
+
+
+def _levels(axes: Axes) -> list[float]:
+    """Return at which values a panel has its horizontal lines; none where it shows no value."""
+    low, high = axes.get_ylim()
+    if not np.isfinite(axes.dataLim.intervalx).all():  # nothing was drawn
+        return []
+    if axes.get_yscale() == "log":
+        return list(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)).tick_values(low, high))
+    return list(MaxNLocator(6 if axes.get_position().height > 0.3 else 4).tick_values(low, high))
 
 
 def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
@@ -71,11 +81,6 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 100 * values.min():
         axes.set_yscale("log")  # one epoch that went wrong would flatten all others
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 1000 * values.min() else (1,)))
-        axes.yaxis.set_minor_locator(NullLocator())
-    if not len(values):
-        axes.set_yticks([])
-    axes.set_ylabel("Loss (log scale)" if axes.get_yscale() == "log" else "Loss")
     axes.legend(handles=shown, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderpad=0, handlelength=3)
 
 
@@ -95,5 +100,3 @@ def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:
         axes.plot(epochs, start + slope * (epochs - 1), color=COLOURS[2], linestyle="-.", linewidth=2)
         shown = ("+" if slope >= 0 else "") + compact(float(f"{slope:.3g}"))
         axes.set_title(f"{NAME}: overfitting {shown} per epoch (slope of the line)", fontsize=9)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.set_ylabel("Ratio")

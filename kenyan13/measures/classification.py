@@ -90,7 +90,7 @@ def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64],
 def precision_recall(
     positive: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision and recall, 0..1, of the pictures with the highest scores: of none (1 and 0), then more and more.
+    """Return precision and recall, 0..1, of the pictures with the highest scores: none (1 and 0), then more and more.
 
     positive: which pictures are of the class, bool [n], at least one; scores: float [n]. Pictures of equal scores come
     in together. Recall never falls, and ends with 1 where the last positive is in.

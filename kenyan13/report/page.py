@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,22 +17,31 @@ GENERATOR = "kenyan13 report"
 TEMPLATE = Path(__file__).parent / "template"
 
 
-def render(title: str, made: str, sections: Sequence[Section], pages: Sequence[Section], output: Path) -> str:
-    """Return the page. sections: what the menu leads to, the first one shown first; pages: those of the runs.
+def render_article(section: Section, output: Path) -> Markup:
+    """Return a section as HTML. Figures are read from below `output`."""
+    template = environment().get_template("article.html.jinja")
+    return Markup(template.render(section=section, read=lambda picture: (output / picture.file).read_bytes()))
 
-    made: a line on how the report was made. Figures are read from below `output`.
-    """
-    environment = Environment(
+
+def render_page(title: str, made: str, menu: Mapping[str, str], articles: Sequence[Markup]) -> str:
+    """Return the whole page. menu: anchor -> title of what it leads to; made: a line on how the report was made."""
+    style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment().get_template("page.html.jinja").render(
+        title=title, made=made, menu=menu, articles=articles,
+        style=Markup(style), script=Markup(script), script_digest=digest, generator=GENERATOR,
+    )  # fmt: skip
+
+
+@cache
+def environment() -> Environment:
+    """Return what reads the templates: all texts are escaped."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATE),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined,
     )  # fmt: skip
-    style, script = ((TEMPLATE / name).read_text() for name in ("style.css", "sort.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html.jinja").render(
-        title=title, made=made, sections=sections, pages=pages,
-        style=Markup(style), script=Markup(script), script_digest=digest, generator=GENERATOR,
-        read=lambda picture: (output / picture.file).read_bytes(), embed=embed, size=size, sort_key=sort_key,
-    )  # fmt: skip
+    made.globals |= {"embed": embed, "size": size, "sort_key": sort_key}
+    return made
 
 
 def embed(contents: bytes, kind: str) -> str:

@@ -7,12 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from markupsafe import Markup
+
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
 from kenyan13.report.groups import group_jobs
 from kenyan13.report.other_sections import other_jobs
 from kenyan13.report.overview import how_made, overview
-from kenyan13.report.page import GENERATOR, render
+from kenyan13.report.page import GENERATOR, render_article, render_page
 from kenyan13.report.parts import Section
 from kenyan13.report.run_page import run_page
 from kenyan13.report.runs import Run, find_folders, read_runs
@@ -20,6 +22,7 @@ from kenyan13.terminal import progress
 
 INDEX, TABLES = "index.html", "tables"
 Job = Callable[[], Section]
+Drawn = tuple[Section, Markup]
 
 
 def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run], list[Section]]:
@@ -31,12 +34,16 @@ def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run],
     prepare(output)
     runs = list(progress(read_runs(folders), "Runs", total=len(folders)))
     jobs = [*group_jobs(runs, output), *other_jobs(runs, output)]
-    drawn = draw([*jobs, *(partial(run_page, run, output) for run in runs)])
-    sections = [overview(runs), *drawn[: len(jobs)], how_made(runs)]
+    drawn = draw([*jobs, *(partial(run_page, run, output) for run in runs)], output)
+    first, last = ((section, render_article(section, output)) for section in (overview(runs), how_made(runs)))
+    made_of = [first, *drawn[: len(jobs)], last]
+    sections = [section for section, _ in made_of]
     write_tables(sections, output)
+    menu = {section.anchor: section.title for section in sections}
+    articles = [article for _, article in (*made_of, *drawn[len(jobs) :])]
     made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
     index = output / INDEX
-    index.write_text(render("kenyan13 report", made, sections, drawn[len(jobs) :], output), encoding="utf-8")
+    index.write_text(render_page("kenyan13 report", made, menu, articles), encoding="utf-8")
     return index, runs, sections
 
 
@@ -56,13 +63,14 @@ def is_report(index: Path) -> bool:
     return index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]
 
 
-def draw(jobs: Sequence[Job]) -> list[Section]:
-    """Run jobs on all cores, and return what they return, in their order."""
+def draw(jobs: Sequence[Job], output: Path) -> list[Drawn]:
+    """Run jobs on all cores, and return their sections, in their order, also as HTML."""
     workers = min(available_cores(), len(jobs))
+    each = partial(call, output=output)
     if workers <= 1:
-        return [job() for job in progress(jobs, "Pages")]
+        return [each(job) for job in progress(jobs, "Pages")]
     with ProcessPoolExecutor(workers, initializer=collect_rarely) as pool:
-        return list(progress(pool.map(call, jobs), "Pages", total=len(jobs)))
+        return list(progress(pool.map(each, jobs), "Pages", total=len(jobs)))
 
 
 def collect_rarely() -> None:
@@ -71,9 +79,10 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def call(job: Job) -> Section:
-    """Return what a job returns."""
-    return job()
+def call(job: Job, output: Path) -> Drawn:
+    """Return the section that a job makes, also as HTML."""
+    section = job()
+    return section, render_article(section, output)
 
 
 def write_tables(sections: Sequence[Section], output: Path) -> None:
