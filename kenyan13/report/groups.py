@@ -67,7 +67,7 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
     section = Section(anchor, f"Group {group}: {name}" + (f" ({said})" if said else ""), [question])
     mine = [run for id_, run in found.items() if id_.startswith(group)]
     needed = [one for one in experiments().values() if one.id[0] in ("GH" if group == "H" else group)]
-    missing = mine[0].folder.parent  # where a run that is not there would be
+    missing = output / "missing"  # no folder: beside variants lie the study's own runs, which are not meant
     folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:
         section.tables = tables(group, folders)

@@ -68,7 +68,7 @@ def test_golden_values_of_a_group(tmp_path: Path) -> None:
     assert first["overfitting"] == pytest.approx(1.0)
     assert (first["min_loss_study"], first["accuracy_study"]) == (study["min_val_loss"], study["accuracy"])
     assert first["accuracy_difference"] == pytest.approx(90 - study["accuracy"])
-    assert table["noise"].to_dict() == {"CAC": "", "CBC": "within", "CCC": "", "CDC": "missing"}
+    assert table["noise"].fillna("").to_dict() == {"CAC": "", "CBC": "within", "CCC": "", "CDC": "missing"}
     assert table["accuracy"].isna().tolist() == [False, False, False, True]
     markdown = (tmp_path / "report/tables/C3.md").read_text()
     assert "| CBC | EfficientNetB4\\_PT5 | 1.500 |" in markdown
