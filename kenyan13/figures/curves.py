@@ -1,16 +1,16 @@
 """Figures of a run's class probabilities: precision-recall curves, and how well confidence tells accuracy."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import precision_recall_curve
 
-from kenyan13.figures.lettering import name_axes, rule, write
+from kenyan13.figures.lettering import bars, name_axes, rule, write
 from kenyan13.figures.style import (
     COLOURS,
     HEAD,
@@ -34,6 +34,14 @@ PALE = "#b3d5ea"  # bars that lines cross
 ROW, TALLEST, POINTS = 0.21, 24, 9.0  # the list of classes: inches and number of its rows; points of its letters
 
 
+class Curve(NamedTuple):
+    """A class's precision and recall, float64 [points], 0..1, recall falling, and its average precision, 0..1."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    average: float
+
+
 @styled
 def precision_recall_figure(
     targets: NDArray[np.int64], probabilities: NDArray[np.float64], classes: Sequence[str], title: str = ""
@@ -45,7 +53,8 @@ def precision_recall_figure(
     without pictures have no curve.
     """
     there = [k for k in range(len(classes)) if (targets == k).any()]
-    found = {k: float(average_precision_score(targets == k, probabilities[:, k])) for k in there}
+    curves = {k: _curve(targets == k, probabilities[:, k]) for k in there}
+    found = {k: curve.average for k, curve in curves.items()}
     order = sorted(there, key=found.__getitem__)
     names = shortened(classes)
     rows = [f"{100 * found[k]:5.1f}".replace(" ", "\u2007") + f"  {names[k]}" for k in order]
@@ -59,23 +68,32 @@ def precision_recall_figure(
     figure = sheet(width, height, title, f"Average precision: {mean}.{said}")
     axes = panel(figure, LEFT, height - HEAD - SIDE, SIDE, SIDE)
     looks = [_look(rank, len(order)) for rank in range(len(order))]
-    for k, (colour, line, wide) in reversed(list(zip(order, looks, strict=True))):
-        precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k], drop_intermediate=True)
-        above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
-        axes.step(100 * recall, 100 * precision, where="post", color=colour, linestyle=line, linewidth=wide, **above)
-    axes.set(xlim=(0, 101), ylim=(0, 102))
-    rule(axes, PERCENTS, PERCENTS)
-    name_axes(axes, "Recall (%)", "Precision (%)")
+    _draw_curves(axes, [curves[k] for k in order], looks)
     at = LEFT + SIDE + 2 * MARGIN
+    figure.text(
+        (at + 0.42) / width, (height - HEAD - 0.07) / height, "Average precision (%)", va="center", fontsize=POINTS
+    )
     for place, (column, wide) in enumerate(zip(columns, widths, strict=True)):
-        if not place:
-            top = (height - HEAD - 0.07) / height
-            figure.text(
-                (at + 0.42) / width, top, "Average precision (%)", fontsize=POINTS, va="center", color="#444444"
-            )
         _list(panel(figure, at, 0, wide, height - HEAD), column, looks[place * TALLEST :][: len(column)])
         at += wide
     return figure
+
+
+def _curve(right: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> Curve:
+    """Return the curve of a class, from which pictures are of it and the probabilities of it, both [n]."""
+    precision, recall, _ = precision_recall_curve(right, probabilities, drop_intermediate=True)
+    # The sum that scikit-learn's average_precision_score would find by computing the curve once more.
+    return Curve(precision, recall, float(-np.sum(np.diff(recall) * precision[:-1])))
+
+
+def _draw_curves(axes: Axes, curves: Sequence[Curve], looks: Sequence[tuple[str, str, float]]) -> None:
+    """Draw curves with their looks, the first ones above the others."""
+    for rank, (curve, (colour, line, wide)) in enumerate(zip(curves, looks, strict=True)):
+        (drawn,) = axes.step(100 * curve.recall, 100 * curve.precision, where="post", color=colour)
+        drawn.set(linestyle=line, linewidth=wide, zorder=3 - rank / len(curves))
+    axes.set(xlim=(0, 101), ylim=(0, 102))
+    rule(axes, PERCENTS, PERCENTS)
+    name_axes(axes, "Recall (%)", "Precision (%)")
 
 
 def _look(rank: int, curves: int) -> tuple[str, str, float]:
@@ -112,14 +130,14 @@ def reliability_figure(found: Reliability, error: float, title: str = "") -> Fig
     there = found.count > 0
     left, bins = 100 * found.edges[:-1][there], 100 * np.diff(found.edges)[there]
     accuracy, confidence = 100 * found.accuracy[there], 100 * found.confidence[there]
-    above.bar(left, accuracy, bins, align="edge", color=PALE, edgecolor=OURS, label="Accuracy")
-    gap: dict[str, Any] = {"hatch": "////", "facecolor": "none", "edgecolor": STUDY, "linewidth": 1.2}
-    low = np.minimum(accuracy, confidence)
-    above.bar(left, np.abs(accuracy - confidence), bins, low, align="edge", label="Gap to mean confidence", **gap)
+    bars(above, left, bins, np.zeros(len(left)), accuracy, facecolors=PALE, edgecolors=OURS, label="Accuracy")
+    gap: dict[str, Any] = {"hatch": "////", "facecolors": "none", "edgecolors": STUDY, "linewidths": 1.2}
+    low, high = np.minimum(accuracy, confidence), np.maximum(accuracy, confidence)
+    bars(above, left, bins, low, high, label="Gap to mean confidence", **gap)
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
     above.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0, columnspacing=1, handlelength=1.6)
     above.set(xlim=(0, 100), ylim=(0, 102))
-    below.bar(left, found.count[there], bins, align="edge", color="#999999", edgecolor="white")
+    bars(below, left, bins, np.zeros(len(left)), found.count[there], facecolors="#999999", edgecolors="white")
     below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())))
     counts = [str(count) for count in found.count[there]]
     points = min(7.5, 7.5 * 0.27 / max(widest(counts, 7.5), 0.1))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
@@ -80,6 +80,15 @@ def write(
     return written
 
 
+def bars(axes: Axes, left: ArrayLike, width: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> PolyCollection:
+    """Draw bars from `low` to `high` as one artist, with what else a collection of matplotlib takes."""
+    x, y = np.stack([left, np.add(left, width)]), np.stack([low, high])
+    corners = np.stack([x[[0, 0, 1, 1]], y[[0, 1, 1, 0]]], axis=-1).swapaxes(0, 1)  # [bars, corner, x and y]
+    drawn = PolyCollection(list(corners), **look)
+    axes.add_collection(drawn, autolim=False)
+    return drawn
+
+
 def rule(axes: Axes, x: ArrayLike, y: ArrayLike, label_x: bool = True, label_y: bool = True) -> None:
     """Draw a grid at those places of x and y, and write their numbers below and left of the axes.
 
@@ -103,10 +112,8 @@ def rule(axes: Axes, x: ArrayLike, y: ArrayLike, label_x: bool = True, label_y: 
         texts = [compact(place) for place in kept[0]]
         write(axes, kept[0], np.zeros(len(texts)), texts, TICK, shift=(0, -9), within=vertical).set_gid("x")
     if label_y:
-        texts = [compact(place) for place in kept[1]]
-        write(axes, np.zeros(len(texts)), kept[1], texts, TICK, "black", "right", (-5, 0), within=horizontal).set_gid(
-            "y"
-        )
+        texts, left = [compact(place) for place in kept[1]], np.zeros(len(kept[1]))
+        write(axes, left, kept[1], texts, TICK, align="right", shift=(-5, 0), within=horizontal).set_gid("y")
 
 
 def name_axes(axes: Axes, x_label: str = "", y_label: str = "", left: float = 0.5) -> None:
@@ -114,10 +121,9 @@ def name_axes(axes: Axes, x_label: str = "", y_label: str = "", left: float = 0.
     figure = axes.get_figure(root=True)
     assert figure is not None
     width, height = axes.get_position().size * figure.get_size_inches()
-    for axis, label, place in (
-        (axes.xaxis, x_label, (0.5, -0.24 / height)),
-        (axes.yaxis, y_label, (-left / width, 0.5)),
-    ):
-        if label:
-            axis.set_label_text(label)
-            axis.set_label_coords(*place)
+    if x_label:
+        axes.set_xlabel(x_label)
+        axes.xaxis.set_label_coords(0.5, -0.27 / height)
+    if y_label:
+        axes.set_ylabel(y_label)
+        axes.yaxis.set_label_coords(-left / width, 0.5)
