@@ -112,7 +112,7 @@ def _list(axes: Axes, rows: Sequence[str], looks: Sequence[tuple[str, str, float
     write(axes, np.full(len(rows), 0.42), places, rows, POINTS, "black", "left").set_gid("classes")
     samples = [[(0.0, place), (0.36, place)] for place in places]
     colours, lines, widths = zip(*looks, strict=True)
-    axes.add_collection(LineCollection(samples, colors=colours, linestyles=lines, linewidths=widths))
+    axes.add_collection(LineCollection(samples, colors=colours, linestyles=list(lines), linewidths=widths))
 
 
 @styled

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import ArrayLike
@@ -36,12 +35,15 @@ class Written(PathCollection):
 @lru_cache(maxsize=8192)
 def outline(text: str, points: float, align: Align = "center") -> Path:
     """Return the outline of a line of text, in points from its anchor: half the height of its digits above the line."""
-    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        path = TextPath((0, 0), text, size=points, prop=FontProperties(family=STYLE["font.family"]))
-    end = float(np.max(path.vertices[:, 0], initial=0.0))
+        corners, codes = text_to_path.get_text_path(FontProperties(family=STYLE["font.family"]), text)
+    if not len(corners):  # such as spaces
+        return Path(np.zeros((0, 2)))
+    vertices = np.asarray(corners) * points / text_to_path.FONT_SCALE
+    end = vertices[:, 0].max()
     share = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
-    return Path(path.vertices - (share * end, DIGIT / 2 * points), path.codes)
+    return Path(vertices - (share * end, DIGIT / 2 * points), codes)
 
 
 def write(
