@@ -25,7 +25,7 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     """
     k = len(classes)
     cell = min(LARGEST / k, 0.9 if k <= 4 else 0.46 if k <= SHARES else 0.22)
-    points = min(9.0, cell * 72 * 0.62)
+    points = max(5.0, min(9.0, cell * 72 * 0.62))
     names = shortened(classes)
     rows = [f"{name} ({n:,})" for name, n in zip(names, counts.sum(axis=1), strict=True)]
     left, below = widest(rows, points) + 0.42, widest(names, points) + 0.42
@@ -71,7 +71,6 @@ def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], c
 def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], cell: float, points: float) -> None:
     """Name rows and columns, and rule the cells."""
     k = len(rows)
-    points = max(points, 5.0)
     every = int(np.ceil(points / 72 / cell))  # of hundreds of classes only some have room for their names
     axes.set_xticks([])
     axes.set_yticks([])

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kenyan13.figures.lettering import name_axes, rule, write
+from kenyan13.figures.lettering import bars, name_axes, rule, write
 from kenyan13.figures.style import (
     COLOURS,
     HEAD,
@@ -27,6 +27,8 @@ from kenyan13.measures.classification import Reliability, average_precision, pre
 
 SIDE, LEFT, BELOW = 4.0, 0.7, 0.55  # inches: the panel of the curves and its margins
 ALL, HARDEST = 10, 6  # classes up to which every curve has its own look; how many have one where there are more
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 OTHER = "#b0b0b0"  # curves that are not told apart
 PERCENTS = range(0, 101, 20)  # where axes in percent have their lines
 PALE = "#b3d5ea"  # bars that lines cross
@@ -44,7 +46,8 @@ def precision_recall_figure(
     without pictures have no curve.
     """
     there = [k for k in range(len(classes)) if (targets == k).any()]
-    found = {k: float(average_precision(targets == k, probabilities[:, k])) for k in there}
+    curves = {k: precision_recall(targets == k, probabilities[:, k]) for k in there}
+    found = {k: average_precision(*curve) for k, curve in curves.items()}
     order = sorted(there, key=found.__getitem__)
     names = shortened(classes)
     rows = [f"{100 * found[k]:5.1f}".replace(" ", "\u2007") + f"  {names[k]}" for k in order]
@@ -58,23 +61,25 @@ def precision_recall_figure(
     figure = sheet(width, height, title, f"Average precision: {mean}.{said}")
     axes = panel(figure, LEFT, height - HEAD - SIDE, SIDE, SIDE)
     looks = [_look(rank, len(order)) for rank in range(len(order))]
-    for k, (colour, line, wide) in reversed(list(zip(order, looks, strict=True))):
-        precision, recall = precision_recall(targets == k, probabilities[:, k])
-        above: dict[str, Any] = {} if colour == OTHER else {"zorder": 3}
-        axes.step(100 * recall, 100 * precision, where="pre", color=colour, linestyle=line, linewidth=wide, **above)
-    axes.set(xlim=(0, 101), ylim=(0, 102))
-    rule(axes, PERCENTS, PERCENTS)
-    name_axes(axes, "Recall (%)", "Precision (%)")
+    _draw_curves(axes, [curves[k] for k in order], looks)
     at = LEFT + SIDE + 2 * MARGIN
+    figure.text(
+        (at + 0.42) / width, (height - HEAD - 0.07) / height, "Average precision (%)", va="center", fontsize=POINTS
+    )
     for place, (column, wide) in enumerate(zip(columns, widths, strict=True)):
-        if not place:
-            top = (height - HEAD - 0.07) / height
-            figure.text(
-                (at + 0.42) / width, top, "Average precision (%)", fontsize=POINTS, va="center", color="#444444"
-            )
         _list(panel(figure, at, 0, wide, height - HEAD), column, looks[place * TALLEST :][: len(column)])
         at += wide
     return figure
+
+
+def _draw_curves(axes: Axes, curves: Sequence[Curve], looks: Sequence[tuple[str, str, float]]) -> None:
+    """Draw curves (precision, recall) with their looks, the first ones above the others."""
+    for rank, ((precision, recall), (colour, line, wide)) in enumerate(zip(curves, looks, strict=True)):
+        (drawn,) = axes.step(100 * recall, 100 * precision, where="pre", color=colour)
+        drawn.set(linestyle=line, linewidth=wide, zorder=3 - rank / len(curves))
+    axes.set(xlim=(0, 101), ylim=(0, 102))
+    rule(axes, PERCENTS, PERCENTS)
+    name_axes(axes, "Recall (%)", "Precision (%)")
 
 
 def _look(rank: int, curves: int) -> tuple[str, str, float]:
@@ -111,14 +116,14 @@ def reliability_figure(found: Reliability, error: float, title: str = "") -> Fig
     there = found.count > 0
     left, bins = 100 * found.edges[:-1][there], 100 * np.diff(found.edges)[there]
     accuracy, confidence = 100 * found.accuracy[there], 100 * found.confidence[there]
-    above.bar(left, accuracy, bins, align="edge", color=PALE, edgecolor=OURS, label="Accuracy")
-    gap: dict[str, Any] = {"hatch": "////", "facecolor": "none", "edgecolor": STUDY, "linewidth": 1.2}
-    low = np.minimum(accuracy, confidence)
-    above.bar(left, np.abs(accuracy - confidence), bins, low, align="edge", label="Gap to mean confidence", **gap)
+    bars(above, left, bins, np.zeros(len(left)), accuracy, facecolors=PALE, edgecolors=OURS, label="Accuracy")
+    gap: dict[str, Any] = {"hatch": "////", "facecolors": "none", "edgecolors": STUDY, "linewidths": 1.2}
+    low, high = np.minimum(accuracy, confidence), np.maximum(accuracy, confidence)
+    bars(above, left, bins, low, high, label="Gap to mean confidence", **gap)
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
     above.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0, columnspacing=1, handlelength=1.6)
     above.set(xlim=(0, 100), ylim=(0, 102))
-    below.bar(left, found.count[there], bins, align="edge", color="#999999", edgecolor="white")
+    bars(below, left, bins, np.zeros(len(left)), found.count[there], facecolors="#999999", edgecolors="white")
     below.set(xlim=(0, 100), ylim=(0, 1.3 * max(1, found.count.max())))
     counts = [str(count) for count in found.count[there]]
     points = min(7.5, 7.5 * 0.27 / max(widest(counts, 7.5), 0.1))

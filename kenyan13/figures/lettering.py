@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import ArrayLike
@@ -36,12 +35,15 @@ class Written(PathCollection):
 @lru_cache(maxsize=8192)
 def outline(text: str, points: float, align: Align = "center") -> Path:
     """Return the outline of a line of text, in points from its anchor: half the height of its digits above the line."""
-    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        path = TextPath((0, 0), text, size=points, prop=FontProperties(family=STYLE["font.family"]))
-    end = float(np.max(path.vertices[:, 0], initial=0.0))
+        corners, codes = text_to_path.get_text_path(FontProperties(family=STYLE["font.family"]), text)
+    if not len(corners):  # such as spaces
+        return Path(np.zeros((0, 2)))
+    vertices = np.asarray(corners) * points / text_to_path.FONT_SCALE
+    end = vertices[:, 0].max()
     share = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
-    return Path(path.vertices - (share * end, DIGIT / 2 * points), path.codes)
+    return Path(vertices - (share * end, DIGIT / 2 * points), codes)
 
 
 def write(
@@ -80,6 +82,15 @@ def write(
     return written
 
 
+def bars(axes: Axes, left: ArrayLike, width: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> PolyCollection:
+    """Draw bars from `low` to `high` as one artist, with what else a collection of matplotlib takes."""
+    x, y = np.stack([left, np.add(left, width)]), np.stack([low, high])
+    corners = np.stack([x[[0, 0, 1, 1]], y[[0, 1, 1, 0]]], axis=-1).swapaxes(0, 1)  # [bars, corner, x and y]
+    drawn = PolyCollection(list(corners), **look)
+    axes.add_collection(drawn, autolim=False)
+    return drawn
+
+
 def rule(axes: Axes, x: ArrayLike, y: ArrayLike, label_x: bool = True, label_y: bool = True) -> None:
     """Draw a grid at those places of x and y, and write their numbers below and left of the axes.
 
@@ -103,10 +114,8 @@ def rule(axes: Axes, x: ArrayLike, y: ArrayLike, label_x: bool = True, label_y: 
         texts = [compact(place) for place in kept[0]]
         write(axes, kept[0], np.zeros(len(texts)), texts, TICK, shift=(0, -9), within=vertical).set_gid("x")
     if label_y:
-        texts = [compact(place) for place in kept[1]]
-        write(axes, np.zeros(len(texts)), kept[1], texts, TICK, "black", "right", (-5, 0), within=horizontal).set_gid(
-            "y"
-        )
+        texts, left = [compact(place) for place in kept[1]], np.zeros(len(kept[1]))
+        write(axes, left, kept[1], texts, TICK, align="right", shift=(-5, 0), within=horizontal).set_gid("y")
 
 
 def name_axes(axes: Axes, x_label: str = "", y_label: str = "", left: float = 0.5) -> None:
@@ -114,10 +123,9 @@ def name_axes(axes: Axes, x_label: str = "", y_label: str = "", left: float = 0.
     figure = axes.get_figure(root=True)
     assert figure is not None
     width, height = axes.get_position().size * figure.get_size_inches()
-    for axis, label, place in (
-        (axes.xaxis, x_label, (0.5, -0.24 / height)),
-        (axes.yaxis, y_label, (-left / width, 0.5)),
-    ):
-        if label:
-            axis.set_label_text(label)
-            axis.set_label_coords(*place)
+    if x_label:
+        axes.set_xlabel(x_label)
+        axes.xaxis.set_label_coords(0.5, -0.27 / height)
+    if y_label:
+        axes.set_ylabel(y_label)
+        axes.yaxis.set_label_coords(-left / width, 0.5)

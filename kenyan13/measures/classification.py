@@ -103,9 +103,8 @@ def precision_recall(
     return np.concatenate([[1.0], precision]), np.concatenate([[0.0], recall])
 
 
-def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+def average_precision(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
     """Return the sum over the points of `precision_recall` of precision times the gain in recall, 0..1."""
-    precision, recall = precision_recall(positive, scores)
     return float((np.diff(recall) * precision[1:]).sum())
 
 

@@ -160,9 +160,7 @@ def test_precision_and_recall_by_hand() -> None:
     precision, recall = precision_recall(positive, np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1]))
     assert precision.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 4, 3 / 5])
     assert recall.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 2 / 3, 1])
-    assert average_precision(positive, np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1])) == pytest.approx(
-        1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 5
-    )
+    assert average_precision(precision, recall) == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 5)
 
 
 @pytest.mark.parametrize("digits", [1, 6])
@@ -175,4 +173,4 @@ def test_precision_and_recall_are_scikit_learns(digits: int) -> None:
     there = len(precision)  # theirs begin with all pictures; ours end with the last positive one
     assert precision.tolist() == pytest.approx(theirs[0][::-1][:there].tolist())
     assert recall.tolist() == pytest.approx(theirs[1][::-1][:there].tolist())
-    assert average_precision(positive, scores) == pytest.approx(average_precision_score(positive, scores))
+    assert average_precision(precision, recall) == pytest.approx(average_precision_score(positive, scores))

@@ -1,0 +1,104 @@
+"""Texts that fit, numbers of axes, and PNG files."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kenyan13.figures.lettering import outline
+from kenyan13.figures.style import (
+    compact,
+    fitted,
+    plain,
+    png,
+    scientific,
+    sheet,
+    shortened,
+    styled,
+    text_width,
+    wrapped,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-4, "10⁻⁴"), (3.16e-4, "3.16·10⁻⁴"), (5e-3, "5·10⁻³"), (1.0, "10⁰"), (2.5e12, "2.5·10¹²"), (1e10, "10¹⁰")],
+)
+def test_scientific(value: float, text: str) -> None:
+    assert scientific(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.25, "0.25"),
+        (-0.5, "\N{MINUS SIGN}0.5"),
+        (1200, "1200"),
+        (160000, "1.6·10⁵"),
+        (-2e-4, "\N{MINUS SIGN}2·10⁻⁴"),
+    ],
+)
+def test_compact(value: float, text: str) -> None:
+    assert compact(value) == text
+
+
+def test_plain_text_is_one_line_of_printable_letters() -> None:
+    assert plain("a\nb\t\x00c \ud800 $x$") == "a b c $x$"
+
+
+def test_text_width_agrees_with_matplotlib() -> None:
+    for text in ("githeri", "WWW $x^2$", "0.25"):
+        drawn = outline(text, 10, "left").get_extents().x1 / 72
+        assert drawn == pytest.approx(text_width(text, 10) / 1.03, abs=0.02)
+
+
+def test_fitted_leaves_out_the_middle() -> None:
+    assert fitted("short", 2, 10) == "short"
+    cut = fitted("start " + "x" * 500 + " end", 1.5, 10)
+    assert cut.startswith("start")
+    assert cut.endswith("end")
+    assert "…" in cut
+    assert 1.3 < text_width(cut, 10) <= 1.5
+
+
+def test_shortened_names_keep_their_order_and_their_ends() -> None:
+    names = shortened(["ugali", "a_very_long_name_of_a_class_1", "a_very_long_name_of_a_class_2"], 16)
+    assert names[0] == "ugali"
+    assert names[1].endswith("_1")
+    assert names[2].endswith("_2")
+
+
+def test_wrapped_breaks_at_spaces_and_at_line_breaks_only() -> None:
+    assert wrapped("one two\nthree", 5, 8, 4) == ["one two", "three"]
+    width = text_width("answered", 8) + 0.02
+    assert wrapped("answered ugali 9\N{NO-BREAK SPACE}%", width, 8, 4) == ["answered", "ugali 9 %"]
+    many = wrapped("word " * 50, width, 8, 3)
+    assert len(many) == 3
+    assert "…" in many[2]
+    assert all(text_width(line, 8) <= width for line in many)
+
+
+def test_a_sheet_shows_title_and_detail_that_fit_as_they_are() -> None:
+    figure = styled(sheet)(6, 3, "$x$ <b>\n" + "long " * 100, "detail")
+    title, detail = (text for text in figure.texts)
+    assert title.get_text().startswith("$x$ <b> long")
+    assert not title.get_parse_math()
+    assert text_width(title.get_text(), float(title.get_fontsize())) <= 6
+    assert detail.get_text() == "detail"
+    assert detail.get_position()[1] < title.get_position()[1]
+
+
+def test_png_of_letters_that_the_font_lacks_is_without_warnings() -> None:
+    @styled
+    def draw() -> Figure:
+        return sheet(3, 2, "麻婆豆腐 \u202e $", "")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = Image.open(io.BytesIO(png(draw())))
+    assert picture.size == (330, 220)
+    assert np.asarray(picture.convert("L")).min() < 100
