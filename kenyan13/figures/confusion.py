@@ -33,8 +33,8 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: s
     width, height = max(left + side + 0.9, 5.4), below + side + HEAD + MARGIN
     total = int(counts.sum())
     right = f", accuracy {accuracy(counts):.1%}".replace("%", " %") if total else ""
-    shown = "pictures, and share of the row in %, which is the colour" if k <= SHARES else "pictures"
-    detail = f"{total:,} pictures{right}. Numbers: {shown}."
+    shown = "Colour and %: share of the row." if k <= SHARES else ""
+    detail = f"{total:,} {'picture' if total == 1 else 'pictures'}{right}. {shown}"
     figure = sheet(width, height, title, detail)
     axes = panel(figure, left, below, side, side)
     shares = row_shares(counts)

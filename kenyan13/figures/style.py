@@ -114,26 +114,6 @@ def shortened(names: Sequence[str], longest: int = 24) -> list[str]:
     return [fitted(name, longest * text_width("n", 10), 10) for name in names]
 
 
-def wrapped(text: str, inches: float, points: float, lines: int) -> list[str]:
-    """Return a text as at most that many lines no wider than that, broken at spaces and at its own line breaks.
-
-    No-break spaces (U+00A0) are written as spaces, but nothing is broken there.
-    """
-    found: list[str] = []
-    for paragraph in text[:1000].splitlines():
-        line = ""
-        for word in filter(None, map(plain, paragraph.split(" "))):
-            longer = f"{line} {word}".lstrip()
-            if line and text_width(longer, points) > inches:
-                found.append(line)
-                longer = word
-            line = longer
-        found.append(line)
-    if len(found) > lines:
-        found[lines - 1 :] = [" ".join(found[lines - 1 :])]
-    return [fitted(line, inches, points) for line in found]
-
-
 def widest(texts: Sequence[str], points: float) -> float:
     """Return the width of the widest text in inches; 0 for none."""
     return max((text_width(text, points) for text in texts), default=0.0)

@@ -17,7 +17,7 @@ from kenyan13.report.runs import Run, predictions
 from kenyan13.study.cascade import read_matrices
 from kenyan13.study.ensemble import METHODS, align, rank, vote_by_accuracy, vote_tallies
 from kenyan13.study.references import reference, reference_tables
-from kenyan13.study.tables import STUDY_PICTURES, Table
+from kenyan13.study.tables import Table
 from kenyan13.training.directory import CASCADE
 from kenyan13.training.predictions import TEST, read_predictions
 
@@ -124,7 +124,8 @@ def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
         ours = {method: shares(values(tables[0], method)) for method in METHODS}
         study = reference_tables()["H1_ensemble_accuracy"]
         theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
-        figure = ensemble_figure(study["models"], ours, theirs, STUDY_PICTURES)
+        pictures = validated(next(run for id_, run in found.items() if id_[0] == "G" and run.result))
+        figure = ensemble_figure(study["models"], ours, theirs, pictures)
         alt = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
         drawn.append(write_figure(output, f"figures/{anchor}/ensembles.png", "Models combined", alt, figure))
         top = list(rank(models, min(TOP, len(models))))

@@ -14,6 +14,7 @@ from kenyan13.report.parts import Section
 from kenyan13.study.tables import Column, Value
 
 GENERATOR = "kenyan13 report"
+SHOWN = 0.75  # of a figure's pixels
 TEMPLATE = Path(__file__).parent / "template"
 
 
@@ -50,9 +51,9 @@ def embed(contents: bytes, kind: str) -> str:
 
 
 def size(png: bytes) -> tuple[int, int]:
-    """Return a PNG's width and height in pixels, so that the page does not jump while it is loaded."""
+    """Return the width and height at which a PNG is shown: smaller than it is, for screens with fine pixels."""
     width, height = struct.unpack(">II", png[16:24])
-    return width, height
+    return round(SHOWN * width), round(SHOWN * height)
 
 
 def sort_key(value: Value, column: Column) -> str:

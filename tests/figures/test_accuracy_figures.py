@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from kenyan13.figures.accuracy import Point, front, interval_figure, scatter_figure
 from kenyan13.figures.placing import Box, place_labels
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.measures.noise import wilson
 
 POINTS = [

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from kenyan13.figures.confusion import confusion_figure
 from kenyan13.figures.lettering import Written, outline
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 
 COUNTS = np.array([[8, 2, 0], [0, 5, 0], [0, 0, 0]])
 
@@ -58,7 +58,7 @@ def test_above_20_classes_there_are_counts_only_and_the_figure_grows() -> None:
     assert found is not None
     assert len(found.texts) == (counts > 0).sum()
     assert written(large, "shares") is None
-    assert large.texts[0].get_text().endswith("Numbers: pictures.")
+    assert large.texts[0].get_text().endswith("%.")
     small = confusion_figure(counts[:13, :13], [f"class {k}" for k in range(13)])
     assert large.get_size_inches()[0] > small.get_size_inches()[0]
     widths = [path.get_extents().width for path in found.get_paths()]

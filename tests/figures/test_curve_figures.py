@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 
 from kenyan13.figures.curves import OTHER, precision_recall_figure, reliability_figure
 from kenyan13.figures.lettering import Written
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.measures.classification import Reliability, reliability
 
 

@@ -9,17 +9,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kenyan13.figures.lettering import outline
+from kenyan13.figures.rendering import png
 from kenyan13.figures.style import (
     compact,
     fitted,
     plain,
-    png,
     scientific,
     sheet,
     shortened,
     styled,
     text_width,
-    wrapped,
 )
 
 
@@ -70,16 +69,6 @@ def test_shortened_names_keep_their_order_and_their_ends() -> None:
     assert names[0] == "ugali"
     assert names[1].endswith("_1")
     assert names[2].endswith("_2")
-
-
-def test_wrapped_breaks_at_spaces_and_at_line_breaks_only() -> None:
-    assert wrapped("one two\nthree", 5, 8, 4) == ["one two", "three"]
-    width = text_width("answered", 8) + 0.02
-    assert wrapped("answered ugali 9\N{NO-BREAK SPACE}%", width, 8, 4) == ["answered", "ugali 9 %"]
-    many = wrapped("word " * 50, width, 8, 3)
-    assert len(many) == 3
-    assert "…" in many[2]
-    assert all(text_width(line, 8) <= width for line in many)
 
 
 def test_a_sheet_shows_title_and_detail_that_fit_as_they_are() -> None:

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from kenyan13.figures.lettering import Written
 from kenyan13.figures.losses import loss_figure
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 from kenyan13.measures.losses import exponential_moving_average, overfitting
 
 TRAIN, VALIDATION = [2.0, 1.5, 1.0, 0.8], [2.1, 1.4, 1.2, 1.3]

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from kenyan13.figures.rates import rate_figure
-from kenyan13.figures.style import png
+from kenyan13.figures.rendering import png
 
 RATES = [10 ** (-6 + k / 4) for k in range(17)]
 LOSSES: list[float | None] = [2.3, 2, 1.7, 1.4, 1.2, 1, 0.9, 0.82, 0.76, 0.74, 0.78, 0.9, 1.2, 1.9, 2.5, 9e5, math.inf]
