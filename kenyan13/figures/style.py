@@ -4,15 +4,15 @@ Figures have fixed margins, computed from the widths of their texts: layout engi
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, wraps
+from functools import lru_cache, wraps
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager
-from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.ft2font import LoadFlags
 
 P = ParamSpec("P")
 
@@ -74,19 +74,14 @@ def plain(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-@cache
-def _measure() -> FT2Font:
-    font = FT2Font(findfont(FONT))
-    font.set_size(100, 72)
-    return font
-
-
 @lru_cache(maxsize=4096)
 def _advance(letter: str) -> float:
     """Return the width of a letter in ems; letters that the font lacks are as wide as the box in their place."""
-    if not _measure().get_char_index(ord(letter)):
+    font = get_font(findfont(FONT))  # which matplotlib opens anew in a forked process
+    font.set_size(100, 72)
+    if not font.get_char_index(ord(letter)):
         return 1.14
-    return _measure().load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / 100
+    return font.load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / 100
 
 
 def text_width(text: str, points: float) -> float:
