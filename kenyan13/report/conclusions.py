@@ -77,7 +77,5 @@ def against_study(tables: Sequence[Table]) -> list[str]:
     total = within + len(beyond)
     if not total:
         return []
-    said = (
-        f"Of {total} accuracies that the study reported too, {within} differ from its by less than two standard errors"
-    )
-    return [f"{said}; beyond that: {', '.join(beyond)} points." if beyond else f"{said}: all of them."]
+    said = f"Beside the study's accuracies, {within} of {total} are within noise (two standard errors of a difference)"
+    return [f"{said}; beyond it: {', '.join(beyond)} points." if beyond else f"{said}."]
