@@ -8,7 +8,7 @@ import numpy as np
 from kenyan13.study.ensemble import METHODS, accuracy_table, align, rank
 from kenyan13.study.exposure import STUDY_METHODS, unseen
 from kenyan13.study.references import reference_tables
-from kenyan13.study.tables import Column, Table, compared, noise_notes, triple
+from kenyan13.study.tables import Column, Table, compared, noise_notes, triple, within_noise
 from kenyan13.training.directory import read_result
 from kenyan13.training.predictions import TEST, read_predictions
 
@@ -16,18 +16,22 @@ from kenyan13.training.predictions import TEST, read_predictions
 def ensembles_of_models(models: Sequence[Path]) -> Table:
     """H1: the most accurate of group G's models combined, on the validation pictures. models: all their folders."""
     columns = [column for method in METHODS for column in compared(method, f"{method} %", 2)]
-    table = Table("H1", "ensembles of group G's most accurate models", [Column("models", "models", 0), *columns])
+    noise = Column("noise", "within noise")
+    table = Table("H1", "ensembles of group G's most accurate models", [Column("models", "models", 0), *columns, noise])
     study = reference_tables()["H1_ensemble_accuracy"]
     finished = [folder for folder in models if read_result(folder)]
     ours: dict[tuple[int, str], float] = {}
+    pictures = 0
     if len(finished) > 1:
         ranked = rank(finished, min(len(finished), max(study["models"])))
         figures = accuracy_table(align({folder.name: read_predictions(folder) for folder in ranked}))
         ours = {(row["models"], method): 100 * row[method] for row in figures.to_dict("records") for method in METHODS}
         table.notes += noise_notes(list(ranked.values())[:1])
+        pictures = next(iter(ranked.values())).validation_pictures
     for place, number in enumerate(study["models"]):
-        cells = [triple(ours.get((number, method)), study[method][place]) for method in METHODS]
-        table.rows.append([float(number), *(cell for three in cells for cell in three)])
+        cells = {method: triple(ours.get((number, method)), study[method][place]) for method in METHODS}
+        within = [method for method, three in cells.items() if within_noise(three, pictures)]
+        table.rows.append([float(number), *(cell for three in cells.values() for cell in three), " ".join(within)])
     if len(finished) < len(models):
         done = f"{len(finished)} of group G's {len(models)} models are finished"
         table.notes.append(f"{done}; make reproduce-group-G trains them.")

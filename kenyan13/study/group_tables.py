@@ -13,7 +13,17 @@ from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
-from kenyan13.study.tables import Column, Table, Value, compared, comparison, number, triple, within_noise
+from kenyan13.study.tables import (
+    Column,
+    Table,
+    Value,
+    compared,
+    comparison,
+    noise_notes,
+    number,
+    triple,
+    within_noise,
+)
 from kenyan13.training.directory import CASCADE, METRICS, SHEETS, Result, read_result
 
 Folders = Mapping[str, Path]  # by id; they need not exist
@@ -100,6 +110,7 @@ def group_b(folders: Folders) -> list[Table]:
     """B1: the best rate of each model; and behind it, all rates of each."""
     best = Table("B1", "best learning rate of each model, by lowest loss", B1_COLUMNS)
     behind: list[Table] = []
+    found: dict[str, Result] = {}
     for letter in "ABC":
         runs = runs_of(f"B{letter}", folders)
         model = next(iter(runs.values()))[0].partition("_")[0]
@@ -113,8 +124,11 @@ def group_b(folders: Folders) -> list[Table]:
         row: list[Value] = [model, ours, f"{rate(ours):.2e}" if ours else None, study, f"{rate(study):.2e}"]
         for value, key in zip(figures, ("min_val_loss", "auc_loss", "accuracy"), strict=True):
             row += triple(value, number(reference()[study][key]))
+        row.append(within_noise(row[-3:], results[ours].validation_pictures) if ours else "missing")
         best.rows.append(row)
         behind.append(every)
+        found |= results
+    best.notes = noise_notes(list(found.values()), best.rows)
     return [best, *behind]
 
 
@@ -135,7 +149,7 @@ RATE_COLUMNS = [
 B1_COLUMNS = [
     Column("model", "model"), Column("id", "best"), Column("lr", "rate"), Column("id_study", "study's"),
     Column("lr_study", "rate"), *compared("min_loss", "min loss", 3), *compared("auc_loss", "AUC loss", 2),
-    *compared("accuracy", "accuracy %", 2),
+    *compared("accuracy", "accuracy %", 2), Column("noise", "noise"),
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from kenyan13.training.directory import Result, read_result
 Value = float | str | None
 STUDY_PICTURES = 1308  # validation pictures of the study (study, Data)
 MISSING = "-"
+WITHIN = "within"
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,7 @@ def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Tabl
         slopes = triple(result.overfitting if result else None, number(study.get("overfitting")))
         noise = within_noise(accuracies, result.validation_pictures) if result else "missing"
         table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
-    table.notes = noise_notes([result for result in results.values() if result])
-    if any("within" in row for row in table.rows):
-        table.notes.append("within: the difference is smaller than two standard errors of a difference.")
+    table.notes = noise_notes([result for result in results.values() if result], table.rows)
     return table
 
 
@@ -139,16 +138,17 @@ def within_noise(accuracies: Sequence[Value], pictures: int) -> str:
     if not (isinstance(ours, float) and isinstance(study, float) and isinstance(difference, float)):
         return ""
     errors = standard_error(ours / 100, pictures), standard_error(study / 100, STUDY_PICTURES)
-    return "within" if abs(difference) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
+    return WITHIN if abs(difference) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
 
 
-def noise_notes(results: Sequence[Result]) -> list[str]:
-    """Return the line that says how exact the accuracies are."""
+def noise_notes(results: Sequence[Result], rows: Sequence[Sequence[Value]] = ()) -> list[str]:
+    """Return the lines that say how exact the accuracies are, and what the mark in the rows means, if it is there."""
     if not results:
         return []
     errors = [100 * standard_error(result.accuracy, result.validation_pictures) for result in results]
     pictures = sorted({result.validation_pictures for result in results})
     said = f"{pictures[0]:,}" if len(pictures) == 1 else f"{pictures[0]:,} to {pictures[-1]:,}"
-    return [
-        f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures).",
-    ]
+    notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures)."]
+    if any(WITHIN in row for row in rows):
+        notes.append(f"{WITHIN}: the difference is smaller than two standard errors of a difference.")
+    return notes

@@ -96,7 +96,10 @@ def test_b1_has_the_rate_of_the_lowest_loss(make: Make, tmp_path: Path) -> None:
     assert (row["model"], row["id"], row["lr"], row["id_study"]) == ("EfficientNetB0", "BAK", "3.16e-04", "BAK")
     assert row["min_loss_difference"] == pytest.approx(0.04)
     assert row["auc_loss_difference"] == pytest.approx(9.0 - 9.69)
-    assert cells(found["B1"], 2)["id"] is None
+    assert row["noise"] == ""  # 69 against 75.22 %: 6.2 points, two standard errors are 3.5
+    make("BBI", 0.7, 0.76)
+    assert cells(made("B", tmp_path)["B1"], 1)["noise"] == "within"  # 76 against 77.63 %
+    assert (cells(found["B1"], 2)["id"], cells(found["B1"], 2)["noise"]) == (None, "missing")
     assert [len(found[f"B1{letter}"].rows) for letter in "abc"] == [17, 17, 17]
     assert found["B1a"].rows[9][2:4] == [0.9, 9.0]
 
@@ -135,6 +138,7 @@ def test_h1_combines_group_gs_best(make: Make, tmp_path: Path) -> None:
     table = made("H", tmp_path)["H1"]
     row = cells(table, 0)
     assert (row["models"], row["AP"], row["AP_study"]) == (2, 100.0, 83.56)
+    assert row["noise"] == ""
     assert row["MP"] == pytest.approx(100.0)
     assert row["V1"] == pytest.approx(100 * 2 / 3)  # ties go to the more accurate: a, b, b
     assert cells(table, 1)["AP"] is None
