@@ -79,7 +79,12 @@ def scatter_figure(points: Sequence[Point], x_label: str, title: str = "", log: 
     box = (LEFT / width, BELOW / height, WIDE / width, HIGH / height)
     best = front(points)
     placed, note = _named(points, best, log)
-    figure = sheet(width, height, title, f"Thin lines: 95 % Wilson intervals. Grey line: Pareto front. {note}")
+    figure = sheet(
+        width,
+        height,
+        title,
+        f"Thin lines: 95 % Wilson intervals. Grey line: no other is both further left and higher. {note}",
+    )
     axes = panel(figure, LEFT, BELOW, WIDE, HIGH)
     _set_axes(axes, points, log)
     axes.set(xlabel=fitted(x_label, WIDE - 1, 9.5) + (", log scale" if log else ""), ylabel="Accuracy (%)")

@@ -58,7 +58,8 @@ def precision_recall_figure(
     said = f" No pictures, no curve: {', '.join(left_out)}." if left_out else ""
     mean = f"mean {np.mean(list(found.values())):.1%}".replace("%", " %") if found else "none"
     width = max(LEFT + SIDE + sum(widths) + 3 * MARGIN, 7.0)
-    figure = sheet(width, height, title, f"Average precision: {mean}.{said}")
+    coloured = f" Coloured: the {HARDEST} lowest." if len(order) > ALL else ""
+    figure = sheet(width, height, title, f"Average precision: {mean}.{coloured}{said}")
     axes = panel(figure, LEFT, height - HEAD - SIDE, SIDE, SIDE)
     looks = [_look(rank, len(order)) for rank in range(len(order))]
     _draw_curves(axes, [curves[k] for k in order], looks)

@@ -31,7 +31,7 @@ def loss_figure(train: Sequence[float], validation: Sequence[float], title: str 
     losses = [np.asarray(values, dtype=np.float64) for values in (train, validation)]
     missing = sum(int((~np.isfinite(values)).sum()) for values in losses)
     left_out = f"; {missing} values that are not finite are left out" if missing else ""
-    detail = f"Faint: each epoch. Strong: exponential moving average, {ALPHA}{left_out}."
+    detail = f"Faint: each epoch. Strong: exponential moving average ({ALPHA}). Circle: the lowest epoch{left_out}."
     figure = sheet(WIDTH, HEIGHT, title, detail)
     above = panel(figure, LEFT, 2.0, WIDTH - LEFT - 2 * MARGIN, HEIGHT - HEAD - 0.25 - 2.0)
     below = panel(figure, LEFT, 0.5, WIDTH - LEFT - 2 * MARGIN, 1.2)

@@ -26,6 +26,7 @@ from kenyan13.measures.losses import outliers
 
 WIDTH, LEFT, BELOW, HIGH, PITCH = 7.6, 0.8, 0.55, 1.55, 1.95  # inches; of the panels: height, and from one to the next
 POINTS = 8.0  # of the values of outliers
+FEW = 5  # rates of which none is an outlier
 Values = NDArray[np.float64]
 
 
@@ -46,7 +47,7 @@ def rate_figure(
     """
     order = np.argsort(rates)
     sorted_rates = np.asarray(rates, dtype=np.float64)[order]
-    panels = (("Lowest loss", losses, 1), ("Sum of losses", auc_losses, 1), ("Accuracy (%)", accuracies, 100))
+    panels = (("Lowest loss", losses, 1), ("AUC loss", auc_losses, 1), ("Accuracy (%)", accuracies, 100))
     height = HEAD + 0.5 + BELOW + 2 * PITCH + HIGH
     runs = f"{len(rates)} run{'s' * (len(rates) != 1)}"
     figure = sheet(WIDTH, height, title, f"{runs}. Arrows: outliers, beyond the limits, with their values.")
@@ -81,8 +82,7 @@ def _draw_values(axes: Axes, rates: Values, values: Values, name: str, place: in
         return
     sign = -1 if name.startswith("Accuracy") else 1  # high accuracies and low losses are good
     best = int(np.argmin(np.where(np.isfinite(values), sign * values, np.inf)))
-    # The study left out outliers on both sides; but what is better than usual is what the figure is looked at for.
-    far = outliers(values) & (sign * values > np.median(sign * values))
+    far = _far_and_bad(sign * values)
     axes.plot(rates[~far], values[~far], color=COLOURS[(0, 2, 3)[place]], marker=MARKERS[place], markersize=5)
     ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
     axes.plot([rates[best]], [values[best]], color="black", linestyle="", zorder=4, **ring)
@@ -94,6 +94,17 @@ def _draw_values(axes: Axes, rates: Values, values: Values, name: str, place: in
     axes.set_ylim(low - room, high + room)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     _draw_outliers(axes, rates[far], values[far], (low + high) / 2)
+
+
+def _far_and_bad(losses: Values) -> NDArray[np.bool_]:
+    """Return which values are left outside the limits: outliers above the others, farther than these are apart.
+
+    The study left out outliers on both sides. But what is better than usual is what the figure is looked at for, and
+    values close by do not hide the others.
+    """
+    far = outliers(losses) & (losses > np.median(losses))
+    rest = losses[~far]
+    return far & (losses > rest.max() + (rest.max() - rest.min())) if len(losses) > FEW else ~np.isfinite(losses)
 
 
 def _draw_outliers(axes: Axes, rates: Values, values: Values, middle: float) -> None:

@@ -27,6 +27,11 @@ class Column:
     heading: str
     digits: int | None = None
 
+    def of(self) -> str:
+        """Return which measure a column of the study's values or of differences is about; "" for other columns."""
+        measure, _, what = self.key.rpartition("_")
+        return measure.replace("_", " ") if what in ("study", "difference") else ""
+
 
 @dataclass
 class Table:
@@ -58,7 +63,8 @@ class Table:
         rows = [self.headings(), rules, *([literal(cell) for cell in row] for row in self.cells())]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         notes = [line for note in self.notes for line in ("", literal(note))]
-        return "\n".join([f"**{self.name}** {literal(self.title)}", "", *lines, *notes, ""])
+        start = f"**{self.name}** " if self.name else ""
+        return "\n".join([f"{start}{literal(self.title)}", "", *lines, *notes, ""])
 
     def csv(self) -> str:
         """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""

@@ -6,8 +6,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   table.tHead.rows[0].querySelectorAll("th").forEach((head, place) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = head.textContent;
-    head.replaceChildren(button);
+    button.append(...head.childNodes);
+    head.append(button);
     button.addEventListener("click", () => sort(table, body, head, place));
   });
 }
@@ -36,6 +36,8 @@ function arrive() {
     if (link.hash === (location.hash || "#overview")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const shown = article?.tagName === "ARTICLE" ? article : document.getElementById("overview");
+  document.title = `${shown.querySelector("h2").textContent} - ${document.querySelector("h1").textContent}`;
   if (article && article.tagName === "ARTICLE") {
     scrollTo(0, 0);
     article.querySelector("h2").focus({ preventScroll: true });
@@ -43,3 +45,4 @@ function arrive() {
 }
 addEventListener("hashchange", arrive);
 arrive();
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(one => { one.open = true; }));
