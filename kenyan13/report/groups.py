@@ -13,7 +13,7 @@ from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
 from kenyan13.study.group_tables import tables
-from kenyan13.training.directory import State
+from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
 
@@ -57,8 +57,12 @@ def by_kind(runs: Sequence[Run]) -> dict[str, tuple[dict[str, Run], list[Run]]]:
 
 
 def age(run: Run) -> tuple[bool, float]:
-    """Return a key that sorts finished runs behind others, and newer ones behind older ones."""
-    return run.state is State.finished, max((file.stat().st_mtime for file in run.folder.glob("*.*")), default=0.0)
+    """Return a key that sorts finished runs behind others, and those that ended, or began, later behind others.
+
+    Other files do not count: predictions may be made years after a run, and a run in training has files for moments.
+    """
+    written = [run.folder / name for name in (RESULT, SHEETS, CASCADE, CONFIG)]
+    return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
 def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, anchor: str, output: Path) -> Section:
@@ -79,7 +83,7 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
         section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
     section.links = {id_: run.anchor() for id_, run in found.items()}
     section.texts += [
-        f"{study_id(run)}: a newer run of it stands in the tables, in place of {run.name}."
+        f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
         for run in doubles
         if study_id(run) in folders
     ]

@@ -211,7 +211,7 @@ def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "report/tables/C3.csv")["accuracy"].tolist()[:3] == [90, 80, 50]
     assert pd.read_csv(tmp_path / "report/tables/C3-1.csv")["accuracy"].tolist()[0] == 100
     text = " ".join(page.texts)
-    assert "CAC: a newer run of it stands in the tables" in text
+    assert "CAC: another run of it, newer or finished, stands in the tables" in text
     assert "Group C: Model size and transfer (other settings or pictures, data/kenyan13)" in text
     hand_made(tmp_path / "toys", ["experiment=CAC", "smoke=true"], [1.0, 1.0], [2.0, 1.0], targets, right)
     page = report(tmp_path / "toys/smoke", output=tmp_path / "report")
