@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kenyan13.errors import UserError
 from kenyan13.experiments.ids import GROUPS, experiments
-from kenyan13.report.conclusions import SMOKE, against_study, among
+from kenyan13.report.conclusions import against_study, among
 from kenyan13.report.group_figures import FIGURES
 from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
@@ -75,6 +75,8 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
     folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:
         section.tables = tables(group, folders)
+        for table in section.tables:
+            table.title += f" ({said})" if said else ""  # tables are files of their own, too
         section.pictures = FIGURES[group](found, section.tables, output, anchor)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
@@ -87,5 +89,6 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
         for run in doubles
         if study_id(run) in folders
     ]
-    section.conclusions = [SMOKE] if mine[0].setting("smoke") else [*against_study(section.tables), *among(mine)]
+    section.conclusions = [] if said else against_study(section.tables)
+    section.conclusions += among(mine)
     return section
