@@ -50,7 +50,9 @@ def sentence(right: dict[str, NDArray[np.bool_]]) -> str:
     pictures = len(right[best])
     low, high = wilson(int(right[best].sum()), pictures)
     interval = f"{right[best].mean():.1%}, 95 % interval {low:.1%} to {high:.1%}"
-    start = f"On the same {pictures:,} pictures, {best} is the most accurate of {len(right)} runs ({interval})."
+    ties = [name for name in others if right[name].sum() == right[best].sum()]
+    tied = f", with {shorten(ties, NAMED)} as accurate" if ties else ""
+    start = f"On the same {pictures:,} pictures, {best} is the most accurate of {len(right)} runs ({interval}){tied}."
     test = f"McNemar's test, p < {LEVEL} after Holm's correction"
     if not equal:
         return f"{start} All others are less accurate beyond chance ({test})."

@@ -13,8 +13,8 @@ from kenyan13.figures.loading import worker_figure
 from kenyan13.figures.losses import loss_figure
 from kenyan13.figures.rates import rate_figure
 from kenyan13.report.parts import Picture, write_figure
-from kenyan13.report.runs import Run, predictions
-from kenyan13.study.cascade import read_matrices
+from kenyan13.report.runs import Run
+from kenyan13.study.cascade import read_matrices, read_summary
 from kenyan13.study.ensemble import METHODS, align, rank, vote_by_accuracy, vote_tallies
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import Table
@@ -161,7 +161,8 @@ def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: s
     best = max(done, key=lambda one: one[1].accuracy)
     alt = f"{len(done)} runs; the most accurate is {best[0]} with {best[1].accuracy:.1%}."
     size = scatter_figure(points(result.parameters / 1e6 for _, result in done), "parameters, millions")
-    time = scatter_figure(points(result.seconds / 60 for _, result in done), "training time, minutes")
+    # Times are in tenths of a second: that of a run of a moment is 0, which a logarithmic axis does not have.
+    time = scatter_figure(points(max(result.seconds, 0.1) / 60 for _, result in done), "training time, minutes")
     return [
         write_figure(output, f"figures/{anchor}/size.png", "Accuracy against model size", alt, size),
         write_figure(output, f"figures/{anchor}/time.png", "Accuracy against training time", alt, time),
@@ -189,8 +190,7 @@ def draw_intervals(found: Found, tables: Sequence[Table], output: Path, anchor: 
 
 def validated(run: Run) -> int:
     """Return the number of validation pictures of a finished run, or of two stages put together."""
-    saved = predictions(run.folder)
-    return run.result.validation_pictures if run.result else len(saved.ids) if saved else 0
+    return run.result.validation_pictures if run.result else int(read_summary(run.folder)["pictures"])
 
 
 def shares(percents: Iterable[float | None]) -> list[float | None]:

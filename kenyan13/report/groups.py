@@ -7,13 +7,13 @@ from pathlib import Path
 
 from kenyan13.errors import UserError
 from kenyan13.experiments.ids import GROUPS, experiments
-from kenyan13.report.conclusions import SMOKE, against_study, among
+from kenyan13.report.conclusions import against_study, among
 from kenyan13.report.group_figures import FIGURES
 from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
 from kenyan13.study.group_tables import tables
-from kenyan13.training.directory import State
+from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
 
@@ -57,8 +57,12 @@ def by_kind(runs: Sequence[Run]) -> dict[str, tuple[dict[str, Run], list[Run]]]:
 
 
 def age(run: Run) -> tuple[bool, float]:
-    """Return a key that sorts finished runs behind others, and newer ones behind older ones."""
-    return run.state is State.finished, max((file.stat().st_mtime for file in run.folder.glob("*.*")), default=0.0)
+    """Return a key that sorts finished runs behind others, and those that ended, or began, later behind others.
+
+    Other files do not count: predictions may be made years after a run, and a run in training has files for moments.
+    """
+    written = [run.folder / name for name in (RESULT, SHEETS, CASCADE, CONFIG)]
+    return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
 def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, anchor: str, output: Path) -> Section:
@@ -71,6 +75,8 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
     folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:
         section.tables = tables(group, folders)
+        for table in section.tables:
+            table.title += f" ({said})" if said else ""  # tables are files of their own, too
         section.pictures = FIGURES[group](found, section.tables, output, anchor)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
@@ -79,9 +85,10 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
         section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
     section.links = {id_: run.anchor() for id_, run in found.items()}
     section.texts += [
-        f"{study_id(run)}: a newer run of it stands in the tables, in place of {run.name}."
+        f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
         for run in doubles
         if study_id(run) in folders
     ]
-    section.conclusions = [SMOKE] if mine[0].setting("smoke") else [*against_study(section.tables), *among(mine)]
+    section.conclusions = [] if said else against_study(section.tables)
+    section.conclusions += among(mine)
     return section

@@ -1,5 +1,6 @@
 """The runs that a report is about: what their directories hold, read without trusting any of it."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ def read_run(folder: Path, name: str) -> Run:
     try:
         config = yaml.load((folder / CONFIG).read_text(), LOADER)
         parts = [config[part] for part in ("settings", "data", "versions", "commit")]
+        check_settings(parts[0], parts[1])
         metrics = pd.read_csv(folder / METRICS)[FIGURES].astype(float) if (folder / METRICS).is_file() else None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{CONFIG} or {METRICS} is damaged: {error}", "train the run again") from None
@@ -92,6 +94,15 @@ def read_run(folder: Path, name: str) -> Run:
         raise UserError(f"{CONFIG} is damaged.", "train the run again")
     predictions(folder)
     return Run(folder, name, read_state(folder), settings, data, versions, str(commit), read_result(folder), metrics)
+
+
+def check_settings(settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError for what the pages rely on and the configuration of no run lacks."""
+    json.dumps([settings, data])  # plain values: no dates, and no node inside itself
+    if not float(settings["optim"]["lr"]) > 0:
+        raise ValueError(f"optim.lr is {settings['optim']['lr']}")
+    if not isinstance(data.get("classes", []), list):
+        raise TypeError("classes are no list")
 
 
 @cache

@@ -21,6 +21,7 @@ from kenyan13.report.runs import Run, find_folders, read_runs
 from kenyan13.terminal import progress
 
 INDEX, TABLES = "index.html", "tables"
+UNNAMEABLE = "replace"  # bytes of folders' names that are no text become question marks
 Job = Callable[[], Section]
 Drawn = tuple[Section, Markup]
 
@@ -43,7 +44,7 @@ def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run],
     articles = [article for _, article in (*made_of, *drawn[len(jobs) :])]
     made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
     index = output / INDEX
-    index.write_text(render_page("kenyan13 report", made, menu, articles), encoding="utf-8")
+    index.write_text(render_page("kenyan13 report", made, menu, articles), encoding="utf-8", errors=UNNAMEABLE)
     return index, runs, sections
 
 
@@ -56,6 +57,8 @@ def prepare(output: Path) -> None:
         shutil.rmtree(output / part, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     (output / TABLES).mkdir()
+    unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
+    index.write_text(unfinished, encoding="utf-8")  # by which the folder is known should this be interrupted
 
 
 def is_report(index: Path) -> bool:
@@ -92,4 +95,4 @@ def write_tables(sections: Sequence[Section], output: Path) -> None:
         for table in section.tables:
             name = f"{table.name}{variant}" if table.name else section.anchor
             for ending, text in (("csv", table.csv()), ("md", table.markdown())):
-                (output / TABLES / f"{name}.{ending}").write_text(text, encoding="utf-8")
+                (output / TABLES / f"{name}.{ending}").write_text(text, encoding="utf-8", errors=UNNAMEABLE)

@@ -6,7 +6,8 @@ p(class | group) for classes in groups, and the first stage's own p(class) for t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,11 +224,27 @@ def summary(composed: Composed) -> dict[str, Any]:
     return {"pictures": len(composed.ids), "gating": figures, "confusion": confusion}
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read the figures of a two-stage run, as `summary` has them. Raises UserError for a damaged file."""
+    with readable(folder / CASCADE):
+        saved: dict[str, Any] = json.loads((folder / CASCADE).read_text())
+        accuracies = [float(saved["gating"][gating]["accuracy"]) for gating in ("hard", "soft")]
+        if saved["pictures"] < 1 or not all(0 <= accuracy <= 1 for accuracy in accuracies):
+            raise ValueError("accuracies or number of pictures cannot be")
+        return saved
+
+
 def read_matrices(folder: Path) -> dict[str, pd.DataFrame]:
     """Read all confusion matrices of a two-stage run by name (see `matrices`). Raises UserError for a damaged file."""
-    file = folder / CASCADE
-    try:
-        saved = json.loads(file.read_text())["confusion"]
+    with readable(folder / CASCADE):
+        saved = read_summary(folder)["confusion"]
         return {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in saved.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Raise UserError for what reading a damaged file raises."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged: {error}", "remove it: the same command makes it again") from None

@@ -1,6 +1,5 @@
 """The tables of each group of the study, from run directories: A1, B1, C1 to C3, D1, E1, F1, G1; H's stand beside."""
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from kenyan13.errors import UserError
 from kenyan13.experiments.ids import experiments
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
+from kenyan13.study.cascade import read_summary
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import (
@@ -98,9 +98,10 @@ def group_a(folders: Folders) -> list[Table]:
 
 
 def seconds_an_epoch(folder: Path) -> float | None:
-    """Return (end of the last epoch - end of the first) / (epochs - 1), as the study has it; None before the end."""
+    """Return (end of the last epoch - end of the first) / (epochs - 1), as the study has it; None before the end, or
+    without metrics.csv."""
     result = read_result(folder)
-    if result is None or result.epochs < 2:
+    if result is None or result.epochs < 2 or not (folder / METRICS).is_file():
         return None
     seconds = pd.read_csv(folder / METRICS)["seconds"]
     return float(seconds[1:].mean())
@@ -168,8 +169,7 @@ def group_e(folders: Folders) -> list[Table]:
     runs = runs_of("E", folders)
     composed = runs.pop("EAE")
     table = comparison("E1", "two stages", runs)
-    file = composed[1] / CASCADE
-    figures = json.loads(file.read_text()) if file.exists() else None
+    figures = read_summary(composed[1]) if (composed[1] / CASCADE).exists() else None
     blank: list[Value] = [None] * 3
     for gating, study in (("hard", number(reference()["EAE"]["accuracy"])), ("soft", None)):
         accuracies = triple(100 * figures["gating"][gating]["accuracy"] if figures else None, study)

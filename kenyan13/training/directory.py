@@ -17,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import Enum
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -184,12 +185,24 @@ def write_result(folder: Path, result: Result) -> None:
 
 
 def read_result(folder: Path) -> Result | None:
-    """Read result.json; None while the run has not finished."""
+    """Read result.json; None while the run has not finished. Raises UserError for a damaged file."""
     try:
-        return Result(**json.loads((folder / RESULT).read_text()))
+        result = Result(**json.loads((folder / RESULT).read_text()))
+        check_figures(result)
+        return result
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{folder / RESULT} is damaged: {error}", "remove it: the same command makes it again"
         ) from None
+
+
+def check_figures(result: Result) -> None:
+    """Raise ValueError for what no run writes: texts or nothing in place of numbers, or accuracies that cannot be."""
+    for name, kind in get_type_hints(Result).items():
+        value = getattr(result, name)
+        if not isinstance(value, kind if kind is str else kind | int):
+            raise ValueError(f"{name} is {value!r}")
+    if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and result.validation_pictures > 0):
+        raise ValueError("loss, accuracy or number of pictures cannot be")

@@ -211,11 +211,22 @@ def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "report/tables/C3.csv")["accuracy"].tolist()[:3] == [90, 80, 50]
     assert pd.read_csv(tmp_path / "report/tables/C3-1.csv")["accuracy"].tolist()[0] == 100
     text = " ".join(page.texts)
-    assert "CAC: a newer run of it stands in the tables" in text
+    assert "(other settings or pictures" in (tmp_path / "report/tables/C3-1.md").read_text()
+    assert "other settings" not in (tmp_path / "report/tables/C3.md").read_text()
+    assert text.count("Beside the study's accuracies") == 1, "only the study's own runs are held against it"
+    assert "CAC: another run of it, newer or finished, stands in the tables" in text
     assert "Group C: Model size and transfer (other settings or pictures, data/kenyan13)" in text
     hand_made(tmp_path / "toys", ["experiment=CAC", "smoke=true"], [1.0, 1.0], [2.0, 1.0], targets, right)
     page = report(tmp_path / "toys/smoke", output=tmp_path / "report")
     assert any("Nothing can be concluded" in text for text in page.texts)
+    assert "(smoke runs" in (tmp_path / "report/tables/C3.md").read_text()
+
+
+def test_as_accurate_runs_are_named(tmp_path: Path) -> None:
+    for name, wrong in (("one", "a"), ("two", "b"), ("three", "abcdef")):
+        answering(tmp_path / "runs", name, wrong)
+    text = " ".join(report(tmp_path / "runs", output=tmp_path / "report").texts)
+    assert "one is the most accurate of 3 runs (91.7%, 95 % interval 64.6% to 98.5%), with two as accurate." in text
 
 
 def test_damaged_and_unfinished_runs_are_listed(tmp_path: Path) -> None:

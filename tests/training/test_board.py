@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kenyan13.figures.confusion import confusion_figure
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,6 +18,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
 from kenyan13.data.datamodule import PictureData
+from kenyan13.figures.confusion import confusion_figure
 from kenyan13.figures.rendering import png
 from kenyan13.model.backbones import normalisation
 from kenyan13.settings import Settings

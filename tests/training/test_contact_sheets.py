@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from kenyan13.figures.grids import preset_figure
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,6 +14,7 @@ from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import PictureDataset, Pictures, collate
 from kenyan13.data.datamodule import PictureData
 from kenyan13.errors import UserError
+from kenyan13.figures.grids import preset_figure
 from kenyan13.model.backbones import normalisation
 from kenyan13.naming import run_directory
 from kenyan13.settings import Settings, Task

@@ -1,0 +1,104 @@
+"""One damaged or foreign run directory never costs the report of the others."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hand_made import answering
+
+from kenyan13.errors import UserError
+from kenyan13.experiments.ids import experiments
+from kenyan13.report.writing import write_report
+from kenyan13.training.directory import read_result
+
+NOT_OF_A_RUN = (
+    "settings: {}\ndata: {}\nversions: {}\ncommit: x",
+    "settings: {optim: slow}\ndata: {}\nversions: {}\ncommit: x",
+    "settings: {optim: {lr: 0}}\ndata: {}\nversions: {}\ncommit: x",
+    "settings: {optim: {lr: 1.0}}\ndata: {classes: 3}\nversions: {}\ncommit: x",
+    "settings: {optim: {lr: 1.0}}\ndata: {train: 2020-01-01}\nversions: {}\ncommit: x",
+)
+
+
+def change(folder: Path, **figures: Any) -> None:
+    """Change figures of a run's result.json."""
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result | figures))
+
+
+def variant(runs: Path, id_: str, *overrides: str, losses: tuple[float, ...] = (2, 1)) -> Path:
+    """Write a run that goes for an experiment with other pictures."""
+    return answering(runs, f"{experiments()[id_].name}-v", "", *overrides, losses=losses)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [{"accuracy": "high"}, {"accuracy": None}, {"accuracy": 74.0}, {"validation_pictures": 0}, {"seconds": "1"},
+     {"min_val_loss": float("inf")}, {"device": None}],
+)  # fmt: skip
+def test_figures_that_cannot_be_are_damage(tmp_path: Path, figures: dict[str, Any]) -> None:
+    folder = answering(tmp_path, "odd")
+    change(folder, **figures)
+    with pytest.raises(UserError, match=r"result.json is damaged"):
+        read_result(folder)
+
+
+def test_other_runs_are_reported(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("one", "two"):
+        answering(runs, name)
+    change(answering(runs, "odd"), accuracy="high")
+    (answering(runs, "dir") / "result.json").unlink()
+    (runs / "dir/result.json").mkdir()
+    for place, text in enumerate(NOT_OF_A_RUN):
+        (answering(runs, f"foreign{place}") / "config.yaml").write_text(text)
+    _, found, _ = write_report([runs], tmp_path / "report")
+    assert [run.name for run in found if not run.problem] == ["one", "two"]
+
+
+def test_damaged_runs_of_the_study_cost_no_more_than_their_rows(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (variant(runs, "ACA") / "metrics.csv").unlink()
+    change(variant(runs, "CAA"), seconds=0.0)  # the last tenth of a second counts
+    composed = variant(runs, "EAE")
+    for file in ("result.json", "metrics.csv", "predictions.csv"):
+        (composed / file).unlink()
+    (composed / "cascade.json").write_text("{")
+    page = write_report([runs], tmp_path / "report")[0].read_text()
+    assert "cascade.json is damaged" in page
+    assert (tmp_path / "report/figures/group-C/time.png").is_file()
+    summary = {"pictures": 12, "gating": {"hard": {"accuracy": 0.5}, "soft": {"accuracy": 0.75}}, "confusion": {}}
+    (composed / "cascade.json").write_text(json.dumps(summary))
+    write_report([runs], tmp_path / "report")
+    assert pd.read_csv(tmp_path / "report/tables/E1.csv")["accuracy"].dropna().tolist() == [50, 75]
+
+
+def test_the_run_that_ended_last_stands_in_the_table(tmp_path: Path) -> None:
+    """Not the one to which something was added last; files that are gone, as those in the making, do no harm."""
+    runs = tmp_path / "runs"
+    for place, seed in enumerate((7, 8)):
+        folder = variant(runs / str(seed), "CAA", f"seed={seed}", losses=(2, 1 + place))
+        os.utime(folder / "result.json", (1000 + place, 1000 + place))
+    (runs / "7" / folder.name / "predictions_test.csv").write_text("id")
+    (folder / ".metrics.csv.partial").symlink_to("gone")
+    write_report([runs / "7", runs / "8"], tmp_path / "report")
+    assert pd.read_csv(tmp_path / "report/tables/C1.csv", index_col="id").loc["CAA", "min_loss"] == 2
+
+
+def test_folders_whose_names_are_no_text(tmp_path: Path) -> None:
+    folder = answering(tmp_path / "runs", "one")
+    folder.rename(folder.with_name(os.fsdecode(b"\xff")))
+    assert "runs/?" in write_report([tmp_path / "runs"], tmp_path / "report")[0].read_text()
+
+
+def test_a_report_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(tmp_path / "runs", "one")
+    with monkeypatch.context() as stopped:
+        stopped.setattr("kenyan13.report.writing.draw", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_report([tmp_path / "runs"], tmp_path / "report")
+    index, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
+    assert "run-one" in index.read_text()
