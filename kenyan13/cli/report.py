@@ -15,7 +15,9 @@ from kenyan13.cli.app import app, console
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUNS]...", help="Run directories, or folders of them.", show_default="runs"),
+        typer.Argument(
+            metavar="[RUNS]...", help="Run directories, or folders of them.", show_default="runs, without runs/smoke"
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")] = Path("report"),
 ) -> None:
@@ -25,11 +27,14 @@ def report(
     """
     from kenyan13.report.writing import write_report
 
-    start = perf_counter()
-    index, found, sections = write_report(runs or [Path("runs")], output)
+    start, places = perf_counter(), runs or [Path("runs")]
+    index, found, sections = write_report(places, output)
     for run in found:
         if run.problem:
             console.print(f"{run.folder} cannot be read: {run.problem}", style="yellow")
-    size = index.stat().st_size / 1e6
-    seconds = perf_counter() - start
-    console.print(f"{index}: {len(found)} runs, {len(sections)} sections, {size:.1f} MB, {seconds:.0f} s")
+    toys = [place for place in places if any(place.glob("smoke/*/config.yaml"))]
+    for place in toys:
+        console.print(f"Left out: the smoke runs; kenyan13 report {place / 'smoke'} -o report-smoke")
+    size, seconds = index.stat().st_size / 1e6, perf_counter() - start
+    runs_said = "1 run" if len(found) == 1 else f"{len(found)} runs"
+    console.print(f"{index}: {runs_said}, {len(sections)} sections, {size:.1f} MB, {seconds:.0f} s")

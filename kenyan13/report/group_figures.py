@@ -158,8 +158,8 @@ def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: s
             for (id_, result), place in zip(done, x, strict=True)
         ]
 
-    best = max(done, key=lambda one: one[1].accuracy)
-    alt = f"{len(done)} runs; the most accurate is {best[0]} with {best[1].accuracy:.1%}."
+    best = max(result.accuracy for _, result in done)
+    alt = f"The highest accuracy is {best:.1%}, of {len(done)} runs; the table has all."
     size = scatter_figure(points(result.parameters / 1e6 for _, result in done), "parameters, millions")
     # Times are in tenths of a second: that of a run of a moment is 0, which a logarithmic axis does not have.
     time = scatter_figure(points(max(result.seconds, 0.1) / 60 for _, result in done), "training time, minutes")

@@ -12,11 +12,13 @@ from kenyan13.naming import decisive_part
 from kenyan13.report.conclusions import among
 from kenyan13.report.group_figures import draw_rates, draw_sizes
 from kenyan13.report.parts import Section, write_figure
-from kenyan13.report.runs import Run, study_id
+from kenyan13.report.runs import Run, notes, study_id
 from kenyan13.study.tables import Column, Table, Value, noise_notes
+from kenyan13.training.directory import flatten
 
 RATES = 3  # that make a sweep
 MOST = 60  # runs in a figure of intervals
+SETTINGS = 5  # that a table shows
 
 
 def other_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
@@ -58,19 +60,31 @@ def rate(run: Run) -> float:
 COLUMNS = [
     Column("run", "run"), Column("lr", "rate"), Column("min_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
     Column("accuracy", "accuracy %", 2), Column("macro_f1", "macro F1", 3), Column("overfitting", "overfitting", 3),
-    Column("minutes", "minutes", 1),
+    Column("minutes", "minutes", 2),
 ]  # fmt: skip
 
 
 def run_table(title: str, runs: Sequence[Run]) -> Table:
-    """Return a row a run."""
-    table = Table("", title, COLUMNS)
+    """Return a row a run: its figures, and the settings in which the runs differ."""
+    keys = differing(runs)
+    shown = [Column(key, key.rpartition(".")[2].replace("_", " ")) for key in keys[:SETTINGS]]
+    table = Table("", title, [COLUMNS[0], *shown, *COLUMNS[1:]])
     results = [run.result for run in runs if run.result]
     for run, result in zip(runs, results, strict=True):
+        chosen: list[Value] = [str(run.setting(key)) for key in keys[:SETTINGS]]
         figures: list[Value] = [result.min_val_loss, result.auc_loss, 100 * result.accuracy, result.macro_f1]
-        table.rows.append([run.name, f"{rate(run):.2e}", *figures, result.overfitting, result.seconds / 60])
+        table.rows.append([run.name, *chosen, f"{rate(run):.2e}", *figures, result.overfitting, result.seconds / 60])
     table.notes = noise_notes(results)
+    if len(keys) > SETTINGS:
+        table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
     return table
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Return the settings that matter and are not the same in all runs, but for the rate, which has its own column."""
+    settings = [dict(flatten(dict(decisive_part(run.settings)))) for run in runs]
+    keys = dict.fromkeys(key for one in settings for key in one if key not in ("optim.lr", "data.root"))
+    return [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
 
 
 def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
@@ -78,7 +92,9 @@ def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
     classes, pictures = runs[0].data.get("classes", []), runs[0].result.validation_pictures if runs[0].result else 0
     title = f"Runs on {pictures:,} validation pictures of {len(classes)} classes"
     roots = sorted({str(run.setting("data.root")) for run in runs})
-    section = Section(anchor, title, [f"Which of these runs is best, and by how much? Data: {shorten(roots)}."])
+    section = Section(
+        anchor, title, [f"Which of these runs is best, and by how much? Data: {shorten(roots)}.", *notes(runs)]
+    )
     ranked = sorted(runs, key=lambda run: -run.result.accuracy if run.result else 0)
     section.tables = [run_table(title, ranked)]
     families = {run.name: str(run.setting("model.backbone")) for run in runs}

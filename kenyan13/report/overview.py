@@ -5,35 +5,41 @@ from collections.abc import Sequence
 
 from kenyan13.measures.noise import standard_error
 from kenyan13.report.parts import Section
-from kenyan13.report.runs import Run
+from kenyan13.report.runs import Run, notes, reason
 from kenyan13.study.tables import Column, Table, Value
-from kenyan13.training.directory import State
 
 COLUMNS = [
     Column("run", "run"), Column("state", "state"), Column("accuracy", "accuracy %", 2),
     Column("standard_error", "± SE", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
     Column("overfitting", "overfitting", 3), Column("epochs", "epochs", 0), Column("backbone", "backbone"),
-    Column("level", "layers"), Column("lr", "rate"), Column("parameters", "million parameters", 1),
-    Column("minutes", "minutes", 1), Column("pictures", "pictures", 0),
+    Column("level", "layers"), Column("lr", "rate"), Column("parameters", "million parameters", 2),
+    Column("minutes", "minutes", 2), Column("pictures", "pictures", 0),
 ]  # fmt: skip
 
 
 def overview(runs: Sequence[Run]) -> Section:
     """Return the first page: how many runs there are, and their table, the most accurate first."""
-    states = Counter(run.state for run in runs)
-    counted = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
-    section = Section("overview", "Overview", [f"{len(runs)} runs: {counted}."])
-    unreadable = [run for run in runs if run.problem]
-    section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in unreadable]
+    states = Counter(state(run) for run in runs)
+    counted = ", ".join(f"{number} {name}" for name, number in states.most_common())
+    section = Section("overview", "Overview", [f"{counted}.", *notes(runs)])
+    section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in runs if run.problem]
+    section.texts += [f"{run.name} has failed: {why}" for run in runs if (why := reason(run))]
     table = Table("", "All runs", COLUMNS)
     table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
     table.notes = [
         "± SE: one standard error of the accuracy, by the number of validation pictures.",
         "Accuracies of runs with different validation pictures do not compare.",
     ]
+    if any(run.metrics is not None and not run.result for run in runs):
+        table.notes.append("Of runs that have not finished, epochs and lowest loss are those so far.")
     section.tables = [table]
     section.links = {run.name: run.anchor() for run in runs}
     return section
+
+
+def state(run: Run) -> str:
+    """Return how far a run is, in words."""
+    return "unreadable" if run.problem else run.state.value
 
 
 def accuracy(run: Run) -> float:
@@ -51,11 +57,18 @@ def overview_row(run: Run) -> list[Value]:
     ]
     result = run.result
     if result is None:
-        return [run.name, "unreadable" if run.problem else run.state.value, *[None] * 6, *what, *[None] * 3]
+        return [run.name, state(run), *[None] * 3, *so_far(run), *what, *[None] * 3]
     error = 100 * standard_error(result.accuracy, result.validation_pictures)
     figures: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.overfitting]
     end: list[Value] = [result.parameters / 1e6, result.seconds / 60, float(result.validation_pictures)]
-    return [run.name, run.state.value, *figures, float(result.epochs), *what, *end]
+    return [run.name, state(run), *figures, float(result.epochs), *what, *end]
+
+
+def so_far(run: Run) -> list[Value]:
+    """Return lowest loss, overfitting and number of the epochs of a run that has not finished."""
+    if run.metrics is None or run.metrics["val_loss"].isna().all():
+        return [None] * 3
+    return [float(run.metrics["val_loss"].min()), None, float(len(run.metrics))]
 
 
 def how_made(runs: Sequence[Run]) -> Section:

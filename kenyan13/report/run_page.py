@@ -18,16 +18,17 @@ from kenyan13.measures.classification import (
 from kenyan13.measures.noise import standard_error, wilson
 from kenyan13.report.parts import Picture, Section, write_figure
 from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
-from kenyan13.report.runs import Run, predictions, study_id
+from kenyan13.report.runs import Run, notes, predictions, reason, study_id
 from kenyan13.study.grouping import reorder
 from kenyan13.study.tables import Column, Table
+from kenyan13.terminal import duration
 from kenyan13.training.directory import flatten
 from kenyan13.training.predictions import Saved
 
 
 def run_page(run: Run, output: Path) -> Section:
     """Make the page of a run, and write its figures below the report's folder."""
-    page = Section(run.anchor(), run.name, texts=[in_words(run)])
+    page = Section(run.anchor(), run.name, texts=[in_words(run), *notes([run])])
     saved = None if run.problem else predictions(run.folder)
     measures = measure_table(run, saved)
     page.tables += [measures] if measures.rows else []
@@ -48,20 +49,18 @@ def in_words(run: Run) -> str:
     """Return what a run is, in a line or two."""
     if run.problem:
         return f"This run cannot be read: {run.problem}"
-    words = [f"{run.state.value}"]
+    words = [f"{run.state.value}: {reason(run)}" if reason(run) else run.state.value]
     if run.result:
-        words.append(run.result.stopped)
+        words.append(f"ended by {run.result.stopped}")
     id_ = study_id(run)
     if id_:
         words.append(f"the study's {id_}" if run.setting("experiment") else f"a variant of the study's {id_}")
-    if run.setting("smoke"):
-        words.append("smoke run at toy size: its figures say nothing")
     return f"{run.folder}: {', '.join(words)}."
 
 
 def measure_table(run: Run, saved: Saved | None) -> Table:
     """Return the measures of a run, each with what it means."""
-    columns = [Column("measure", "measure"), Column("value", "value"), Column("meaning", "what it is")]
+    columns = [Column("measure", "measure"), Column("value", "value"), Column("remark", "remark")]
     table = Table("", "Measures", columns)
     result = run.result
     if result:
@@ -75,7 +74,7 @@ def measure_table(run: Run, saved: Saved | None) -> Table:
         table.rows += [
             ["AUC loss", auc, "sum of the validation losses over epochs"],
             ["overfitting", slope, "slope of validation loss / training loss, per epoch"],
-            ["epochs", f"{result.epochs}", f"in {result.seconds / 60:.1f} minutes on {result.device}"],
+            ["epochs", f"{result.epochs}", f"in {duration(result.seconds)} on {result.device}"],
             ["parameters", f"{result.parameters:,}", trained],
             ["pictures", f"{result.train_pictures:,} + {result.validation_pictures:,}", "to train and to validate"],
         ]
@@ -96,7 +95,7 @@ def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
         ["top-2 accuracy", f"{top_accuracy(targets, probabilities):.2%}", "one of the two most probable is right"],
         [
             "expected calibration error",
-            f"{expected_calibration_error(targets, probabilities):.3f}",
+            f"{expected_calibration_error(targets, probabilities):.1%}",
             "mean difference between confidence and accuracy",
         ],
     ]
@@ -147,7 +146,7 @@ def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
         ),
         write_figure(
             output, f"{folder}/reliability.png", "Reliability: accuracy against confidence",
-            f"Accuracy of answers by confidence; expected calibration error {error:.3f}.",
+            f"Accuracy of answers by confidence; expected calibration error {error:.1%}.",
             reliability_figure(found, error),
         ),
     ]  # fmt: skip

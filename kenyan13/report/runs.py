@@ -13,7 +13,8 @@ import yaml
 
 from kenyan13.errors import UserError
 from kenyan13.experiments.ids import experiments
-from kenyan13.training.directory import CONFIG, METRICS, Result, State, read_result, read_state
+from kenyan13.settings import Layout
+from kenyan13.training.directory import CONFIG, FAILED, METRICS, Result, State, read_result, read_state
 from kenyan13.training.predictions import VALIDATION, Saved, read_predictions
 
 # OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
@@ -60,7 +61,8 @@ def find_folders(places: Sequence[Path]) -> list[Path]:
     for place in places:
         inside = [place] if (place / CONFIG).is_file() else sorted(file.parent for file in place.glob(f"*/{CONFIG}"))
         if not inside:
-            problem = "holds no run directories" if place.is_dir() else "does not exist"
+            there = {True: "is a file, not a run directory", False: "does not exist"}
+            problem = "holds no run directories" if place.is_dir() else there[place.exists()]
             toys = (f"its toy runs: kenyan13 report {place / 'smoke'}",) if any(place.glob(f"smoke/*/{CONFIG}")) else ()
             raise UserError(f"{place} {problem}.", *toys, "train a run first: python train.py; runs are in runs/")
         found |= dict.fromkeys(inside)
@@ -117,6 +119,24 @@ def predictions(folder: Path) -> Saved | None:
     known = saved.targets >= 0
     ids = tuple(id_ for id_, kept in zip(saved.ids, known, strict=True) if kept)
     return Saved(ids, saved.classes, saved.targets[known], saved.probabilities[known]) if ids else None
+
+
+def reason(run: Run) -> str:
+    """Return why a run has failed, the last line of its traceback; "" for others."""
+    file = run.folder / FAILED
+    if run.problem or run.state is not State.failed or not file.is_file():
+        return ""
+    return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
+
+
+def notes(runs: Sequence[Run]) -> list[str]:
+    """Return what must be said of pictures that are no photographs, and of runs that are toys."""
+    said = []
+    if any(run.setting("smoke") for run in runs):
+        said.append("Smoke runs are at toy size, on synthetic drawings: their figures say nothing.")
+    elif any(run.setting("data.layout") == Layout.demo.name for run in runs):
+        said.append("The demo's pictures are synthetic drawings: accuracies on them say nothing about photographs.")
+    return said
 
 
 def study_id(run: Run) -> str | None:

@@ -66,6 +66,8 @@ def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
 def conclude_pair(one: Comparison) -> str:
     """Return the conclusion of a single test."""
     assert one.p is not None
+    if one.only_run + one.only_against == 0:
+        return f"{letters([one.against, one.run])} have the same of the {one.pictures:,} pictures right."
     if one.lead == 0:
         return (
             f"{letters([one.against, one.run])} have the same number of the {one.pictures:,} pictures right, "
