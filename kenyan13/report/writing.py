@@ -49,16 +49,22 @@ def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run],
 
 
 def prepare(output: Path) -> None:
-    """Make the report's folder, or empty that of an older report. Raises UserError for a folder of anything else."""
+    """Make the report's folder, or empty that of an older report. Raises UserError for a folder of anything else.
+
+    So it does where nothing can be written.
+    """
     index = output / INDEX
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not is_report(index)):
         raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
     for part in ("figures", TABLES):
         shutil.rmtree(output / part, ignore_errors=True)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / TABLES).mkdir()
     unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
-    index.write_text(unfinished, encoding="utf-8")  # by which the folder is known should this be interrupted
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / TABLES).mkdir()
+        index.write_text(unfinished, encoding="utf-8")  # by which the folder is known should this be interrupted
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error}.", "choose another folder: --output report") from None
 
 
 def is_report(index: Path) -> bool:

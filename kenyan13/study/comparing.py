@@ -146,7 +146,7 @@ def read_epochs(folder: Path) -> pd.DataFrame | None:
         return pd.read_csv(folder / METRICS, usecols=COLUMNS).astype(float)
     except FileNotFoundError:
         return None
-    except (ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError, pd.errors.ParserError) as error:
         problem = str(error).splitlines()[0]
         raise UserError(f"{folder / METRICS} is damaged: {problem}.", "leave the run out, or train it again") from None
 

@@ -256,6 +256,8 @@ def test_what_cannot_be_a_report(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no report"):
         write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
     assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")
 
 
 def test_a_report_replaces_an_older_one(tmp_path: Path) -> None:
