@@ -80,6 +80,8 @@ def read_state(folder: Path) -> State:
             return State.failed if (folder / FAILED).exists() else State.interrupted
     except Timeout:
         return State.running
+    except OSError:  # a folder that cannot be written to: nobody trains there
+        return State.failed if (folder / FAILED).exists() else State.interrupted
 
 
 @contextmanager

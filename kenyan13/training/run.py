@@ -137,7 +137,10 @@ def fit(
     # Lightning has moved the network back to the CPU.
     result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
     if trainer.is_global_zero:
-        board.write_end(folder, settings, result)
+        try:
+            board.write_end(folder, settings, result)
+        except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
+            console.print(f"TensorBoard lacks the end of this run: {error}", style="yellow")
         directory.write_result(folder, result)
         print_end(folder, result, brief=after is not None)
     return result

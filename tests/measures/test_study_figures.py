@@ -18,7 +18,7 @@ from kenyan13.measures.classification import accuracy, confusion_counts, macro_f
 from kenyan13.measures.noise import standard_error
 from kenyan13.naming import run_directory
 from kenyan13.study.cascade import composed_correct
-from kenyan13.study.group_tables import tables_of_settings
+from kenyan13.study.group_tables import tables
 from kenyan13.study.grouping import name_groups, propose_groups, reorder
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.training.directory import METRICS, Result, write_config, write_result
@@ -144,6 +144,8 @@ def test_times_of_epochs_give_a1(tmp_path: Path) -> None:
         write_result(folder, result)
         epochs = [3 * seconds, *(seconds + jitter for jitter in (-1, 1) * 5)]
         pd.DataFrame({"epoch": range(1, 12), "seconds": epochs}).to_csv(folder / METRICS, index=False)
-    timing = next(table for table in tables_of_settings("A", [f"runs={tmp_path}"]) if table.name == "A1")
+    timing = next(
+        table for table in tables("A", {id_: run_directory(one) for id_, one in settings.items()}) if table.name == "A1"
+    )
     assert [row[2] for row in timing.rows] == said["seconds"]
     assert [row[4] for row in timing.rows] == [0] * 16

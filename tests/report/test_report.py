@@ -108,7 +108,7 @@ def test_a_runs_page_has_its_measures(tmp_path: Path) -> None:
     text = " ".join(" ".join(page.texts).split())
     assert "lowest validation loss 1.0000 in epoch 2" in text
     assert "accuracy 75.00% standard error 12.50%; 95 % interval 46.77% to 91.11% (Wilson, 12 pictures)" in text
-    assert "expected calibration error 0.050" in text
+    assert "expected calibration error 5.0%" in text
     assert "AUC loss 4.500" in text
     assert "a 4 66.7 50.0 0.571" not in text  # classes are a, b, c with four pictures each
     assert "a 4 75.0 75.0 0.750" in text  # one of a is named b, one of c is named a

@@ -10,8 +10,9 @@ import pytest
 
 from kenyan13.configuration import compose_settings
 from kenyan13.errors import UserError
+from kenyan13.experiments.ids import experiments
 from kenyan13.naming import run_directory
-from kenyan13.study.group_tables import tables_of_settings
+from kenyan13.study.group_tables import tables, tables_of_settings
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Table, within_noise
 from kenyan13.training.directory import METRICS, Result, write_config, write_result
@@ -41,7 +42,8 @@ def make(tmp_path: Path) -> Make:
 
 
 def made(group: str, runs: Path) -> dict[str, Table]:
-    return {table.name: table for table in tables_of_settings(group, [f"runs={runs}"])}
+    folders = {id_: runs / one.name for id_, one in experiments().items()}
+    return {table.name: table for table in tables(group, folders)}
 
 
 def cells(table: Table, row: int) -> dict[str, object]:

@@ -21,11 +21,13 @@ from kenyan13.data.datamodule import PictureData
 from kenyan13.figures.confusion import confusion_figure
 from kenyan13.figures.rendering import png
 from kenyan13.model.backbones import normalisation
+from kenyan13.naming import run_directory
 from kenyan13.settings import Settings
 from kenyan13.training import board
 from kenyan13.training.board import hyperparameters, write_end, write_start
-from kenyan13.training.directory import Result
+from kenyan13.training.directory import Result, State, read_state
 from kenyan13.training.predictions import write_predictions
+from kenyan13.training.run import train
 from kenyan13.training.sheets import arrange, draw_views, first_draws
 
 RESULT = Result(
@@ -131,3 +133,16 @@ def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, cro
         sheet = np.asarray(Image.open(BytesIO(event.encoded_image_string)))
         expected = arrange(draw_views(data, draws, augment, side))
         assert abs(sheet.astype(int) - expected).mean() < 6  # as JPEG
+
+
+def test_a_figure_that_cannot_be_drawn_does_not_cost_the_training(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(board, "write_end", fail)
+    settings = compose("trainer.max_epochs=1", "data.subset=60")
+    train(settings)
+    assert read_state(run_directory(settings)) is State.finished
+    assert "TensorBoard lacks the end of this run: no ink" in capsys.readouterr().out

@@ -72,3 +72,14 @@ def test_test_pictures_are_predicted_by_one_process(compose: Callable[..., Setti
     assert (folder / TEST).read_text() == (folder / "before.csv").read_text()
     with FileLock(folder / ".lock"):
         train(settings)  # nothing left to do: nobody is waited for
+
+
+def test_a_folder_that_cannot_be_written_to_is_not_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk that is mounted to be read only, where a lock cannot be made."""
+    (tmp_path / CONFIG).touch()
+
+    def forbidden(self: FileLock) -> None:
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(FileLock, "_acquire", forbidden)
+    assert read_state(tmp_path) is State.interrupted
