@@ -67,13 +67,14 @@ COLUMNS = [
 def run_table(title: str, runs: Sequence[Run]) -> Table:
     """Return a row a run: its figures, and the settings in which the runs differ."""
     keys = differing(runs)
-    shown = [Column(key, key.rpartition(".")[2].replace("_", " ")) for key in keys[:SETTINGS]]
-    table = Table("", title, [COLUMNS[0], *shown, *COLUMNS[1:]])
+    shown = [Column(key, key.replace(".", " ").replace("_", " ")) for key in keys[:SETTINGS]]
+    table = Table("", title, [*COLUMNS, *shown])
     results = [run.result for run in runs if run.result]
     for run, result in zip(runs, results, strict=True):
-        chosen: list[Value] = [str(run.setting(key)) for key in keys[:SETTINGS]]
         figures: list[Value] = [result.min_val_loss, result.auc_loss, 100 * result.accuracy, result.macro_f1]
-        table.rows.append([run.name, *chosen, f"{rate(run):.2e}", *figures, result.overfitting, result.seconds / 60])
+        chosen = [str(run.setting(key)).rpartition("/")[2] for key in keys[:SETTINGS]]  # of paths, the file
+        row = [run.name, f"{rate(run):.2e}", *figures, result.overfitting, result.seconds / 60, *chosen]
+        table.rows.append(row)
     table.notes = noise_notes(results)
     if len(keys) > SETTINGS:
         table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
