@@ -45,4 +45,7 @@ function arrive() {
 }
 addEventListener("hashchange", arrive);
 arrive();
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(one => { one.open = true; }));
+// Printed, what is folded away is there, but for the last part: all settings of a run.
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details:not(:last-of-type)")) one.open = true;
+});
