@@ -118,6 +118,16 @@ def test_demo_learns_what_the_readme_states(tmp_path: Path) -> None:
     assert result.accuracy > 0.5  # chance is 0.077; the README's figure is of its own machine
 
 
+def test_links_and_figures_are_there() -> None:
+    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).strip().replace(" ", "-") for line in README.splitlines()}
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("http"):
+            assert (ROOT / target).stat().st_size < 100_000, target
+    assert len(re.findall(r"!\[[^]]{20,}\]\(docs/\w+\.png\)", README)) == 3  # figures, with alt texts
+
+
 def test_table_of_choices_is_complete() -> None:
     rows = dict(re.findall(r"^\| `(\w+)=` \| ([^|]*) \|", README, flags=re.MULTILINE))
     assert set(rows) == {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}

@@ -10,7 +10,7 @@ from kenyan13.cli.app import app, console
 
 
 @app.command(
-    epilog="Examples:  kenyan13 report      kenyan13 report runs/C* -o report/size      kenyan13 report runs/smoke"
+    epilog="Examples:  kenyan13 report      kenyan13 report runs/C* -o report-size      kenyan13 report runs/smoke"
 )
 def report(
     runs: Annotated[
