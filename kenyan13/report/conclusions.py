@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kenyan13.errors import shorten
 from kenyan13.measures.noise import holm, mcnemar, wilson
 from kenyan13.report.runs import Run, predictions
-from kenyan13.study.tables import Table
+from kenyan13.study.tables import WITHIN, Table
 from kenyan13.training.directory import State
 
 LEVEL = 0.05
@@ -72,7 +72,7 @@ def against_study(tables: Sequence[Table]) -> list[str]:
             continue
         for row in table.rows:
             difference, noise = row[places["accuracy_difference"]], row[places["noise"]]
-            if noise == "within":
+            if noise == WITHIN:
                 within += 1
             elif isinstance(difference, float):
                 beyond.append(f"{row[places['id']]} ({difference:+.1f})")
