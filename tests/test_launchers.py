@@ -89,6 +89,7 @@ def sweep(launcher: str, number: int, common: list[str], basic: Path, place: Pat
     return done.stdout
 
 
+@pytest.mark.slow
 def test_joblibs_runs_are_those_of_the_basic_launcher(common: list[str], basic: Path, tmp_path: Path) -> None:
     """Three runs in two processes: one trains two of them."""
     sweep("joblib", 3, [*common, "hydra.launcher.n_jobs=2"], basic, tmp_path)

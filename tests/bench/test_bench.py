@@ -181,6 +181,7 @@ def test_columns_are_aligned_and_numbers_to_the_right() -> None:
     )
 
 
+@pytest.mark.slow
 def test_whole_epochs_are_compared_with_a_plain_loops(bench: Callable[..., tuple[str, dict[str, object]]]) -> None:
     small = ["model=small_cnn", "model.crop=32", "model.batch_size=8", "trainer=cpu"]
     printed, written = bench("--epochs", *small)
