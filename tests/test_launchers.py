@@ -124,7 +124,7 @@ def test_a_preempted_run_is_queued_again_and_goes_on(common: list[str], tmp_path
     command += ["hydra/launcher=submitit_local", f"runs={tmp_path}"]
     sweep = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert sweep.stdout is not None
-    log = Path(sweep.stdout.readline().strip().rpartition("log: ")[2])
+    log = Path(next(line for line in sweep.stdout if "log: " in line).strip().rpartition("log: ")[2])
     while not log.exists() or "epoch   2/12" not in log.read_text():
         assert sweep.poll() is None
         time.sleep(0.05)
