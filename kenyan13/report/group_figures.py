@@ -21,7 +21,7 @@ from kenyan13.study.tables import Table
 from kenyan13.training.directory import CASCADE
 from kenyan13.training.predictions import TEST, read_predictions
 
-Found = Mapping[str, Run]
+Found = Mapping[str, Run]  # the study's id -> our run of it
 LAYERS = {"A": "head only (PT0)", "B": "head and two fifths (PT2)", "C": "all layers (PT5)"}
 FAMILIES = dict(zip("ABCDEF", ("ResNet", "ResNeXt", "Wide ResNet", "VGG", "DenseNet", "EfficientNet"), strict=True))
 TOP = 12  # of group G's models, combined at most (study, H)

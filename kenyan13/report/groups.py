@@ -1,21 +1,19 @@
 """The sections of the study's groups: question, tables, figures, and what follows from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from kenyan13.errors import UserError
 from kenyan13.experiments.ids import GROUPS, experiments
 from kenyan13.report.conclusions import against_study, among
-from kenyan13.report.group_figures import FIGURES
+from kenyan13.report.group_figures import FIGURES, Found
 from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
 from kenyan13.study.group_tables import tables
 from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State
-
-Found = Mapping[str, Run]  # the study's id -> our run of it
 
 QUESTIONS = {
     "A": ("Data and pipeline", "Do the pictures look right as they go in, and how many loader processes do they need?"),

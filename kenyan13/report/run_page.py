@@ -120,7 +120,7 @@ def draw_losses(run: Run, output: Path) -> Picture:
     assert run.metrics is not None
     train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
     alt = f"Training and validation loss over {len(train)} epochs: from {train[0]:.3f} and {validation[0]:.3f} to "
-    alt += f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {min(validation):.3f}."
+    alt += f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {run.metrics['val_loss'].min():.3f}."
     return write_figure(output, f"figures/{run.name}/losses.png", "Losses", alt, loss_figure(train, validation))
 
 
