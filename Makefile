@@ -24,7 +24,7 @@ setup: .venv/.complete  ## make .venv with everything that is needed
 demo: .venv/.complete  ## draw a synthetic data set, train a small network on the CPU, write a report
 	$(BIN)/python train.py experiment=demo
 	$(BIN)/kenyan13 report runs/demo --output report-demo
-	@echo "Pictures (synthetic drawings): data/demo    results: runs/demo    decoded pictures: .cache"
+	@echo "Images (synthetic drawings): data/demo    results: runs/demo    decoded images: .cache"
 	@echo "Try:   $(BIN)/kenyan13 predict runs/demo data/demo/images/images --top 2 | head"
 	@echo "Look:  open report-demo/index.html in a browser; or $(BIN)/tensorboard --logdir runs  at http://localhost:6006"
 
@@ -55,7 +55,7 @@ lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your pictures)
+bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your images)
 	$(BIN)/kenyan13 bench --peers --output runs/bench.json $(BENCH)
 
 browser:  ## install Chromium, with which tests open the report
@@ -75,7 +75,7 @@ test-slow: .venv/.complete  ## the long tests only
 constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable --exclude kenyan13 > constraints.txt
 
-clean:  ## remove caches and decoded pictures; runs and data stay
+clean:  ## remove caches and decoded images; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) bench lint browser test test-slow constraints clean

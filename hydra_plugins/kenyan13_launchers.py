@@ -20,8 +20,8 @@ from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
 
-from kenyan13.devices import PARENTS_GPUS
 from kenyan13.errors import UserError
+from kenyan13.training.device_sharing import PARENTS_GPUS
 
 GENERIC = (
     "name", "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "stderr_to_stdout",

@@ -1,7 +1,7 @@
 """Hydra's sweeper for `python train.py -m`: all combinations; finished runs are left, failed ones do not stop the rest.
 
 Hydra finds plugins by the name of this folder, which for the same reason has no __init__.py. The sweeper is chosen in
-conf/train.yaml (hydra/sweeper: going_on). What may stand in a list: kenyan13/overrides.py.
+conf/train.yaml (hydra/sweeper: going_on). What may stand in a list: kenyan13/config/arguments.py.
 """
 
 import sys
@@ -17,8 +17,8 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
+from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import BusyError, UserError, did_you_mean
-from kenyan13.settings import Settings, Task
 
 
 class SweeperThatGoesOn(BasicSweeper):
@@ -56,7 +56,7 @@ class SweeperThatGoesOn(BasicSweeper):
 
     def settings(self, job: Sequence[str]) -> Settings:
         """Return the settings of a job, as the job itself will compose them."""
-        from kenyan13.configuration import own_name, to_settings
+        from kenyan13.config.compose import own_name, to_settings
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -101,7 +101,7 @@ def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
 
     A run that another process has taken is no failure.
     """
-    from kenyan13.configuration import explain
+    from kenyan13.config.compose import explain
 
     failures: dict[int, UserError] = {}
     for place, result in enumerate(results):

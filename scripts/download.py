@@ -1,4 +1,4 @@
-"""Download pictures and labels and unpack them where training looks for them; `make data` runs this.
+"""Download images and labels and unpack them where training looks for them; `make data` runs this.
 
 Example: python scripts/download.py kaggle
 

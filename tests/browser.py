@@ -20,7 +20,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT = 60  # seconds; a page takes about one
 CONSOLE = re.compile(r"^\[[^\]\n]*:CONSOLE[^\]\n]*\] \"(.*?)\", source: [^\n]*$", flags=re.MULTILINE | re.DOTALL)
-# Errors of scripts come to the console by themselves; that a picture or a style sheet is missing does not.
+# Errors of scripts come to the console by themselves; that an image or a style sheet is missing does not.
 WATCH = """<script>addEventListener("error", function (event) {
   if (event.target !== window) console.error("not loaded: " + (event.target.src || event.target.href));
 }, true);</script>"""
@@ -52,7 +52,7 @@ def open_page(html_file: Path, script: str = "") -> Opened:
 
 
 def screenshot(html_file: Path, png: Path, width: int, height: int, script: str = "") -> None:
-    """Write a picture of a page, in a window of that many pixels, as PNG; for people to look at.
+    """Write an image of a page, in a window of that many pixels, as PNG; for people to look at.
 
     Skips the test where there is no Chromium.
     """

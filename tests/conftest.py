@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import Settings
 from kenyan13.data.synthetic import draw_dataset
-from kenyan13.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -18,7 +18,7 @@ torch.set_num_threads(1)  # the tests run in as many processes as there are core
 
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic data set in the competition's layout: 130 labelled and 26 test pictures."""
+    """A small synthetic data set in the competition's layout: 130 labelled and 26 test images."""
     root = tmp_path_factory.mktemp("data") / "demo"
     draw_dataset(root, labelled=130, test=26)
     return root
@@ -26,13 +26,13 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture cache that tests share, as runs do."""
+    """An image cache that tests share, as runs do."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def compose(demo_root: Path, cache: Path, tmp_path: Path) -> Callable[..., Settings]:
-    """Compose the real configuration for a tiny run on the synthetic pictures; takes further overrides."""
+    """Compose the real configuration for a tiny run on the synthetic images; takes further overrides."""
 
     def settings(*overrides: str) -> Settings:
         return compose_settings(
@@ -48,7 +48,7 @@ def compose(demo_root: Path, cache: Path, tmp_path: Path) -> Callable[..., Setti
 
 @pytest.fixture(scope="session")
 def real_labels() -> Path:
-    """The folder with the real KenyanFood13 labels (no pictures); the test is skipped where it is not at hand."""
+    """The folder with the real KenyanFood13 labels (no images); the test is skipped where it is not at hand."""
     folder = SHARED / "data" / "kenyan13_labels"
     if not folder.is_dir():
         pytest.skip("the real KenyanFood13 labels are not at hand")

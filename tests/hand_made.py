@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kenyan13.configuration import compose_settings
-from kenyan13.measures.classification import accuracy, confusion_counts, macro_f1
-from kenyan13.measures.losses import auc_loss, lowest, overfitting
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
-from kenyan13.training.directory import Result, write_config, write_metrics, write_result
-from kenyan13.training.predictions import write_predictions
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
+from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1
+from kenyan13.metrics.losses import auc_loss, lowest, overfitting
+from kenyan13.runs.directory import Result, write_config, write_metrics, write_result
+from kenyan13.runs.predictions import write_predictions
 
 SECONDS = 2.5  # of each epoch
 PARAMETERS = (1000, 100)  # all, and those that train
@@ -33,10 +33,10 @@ def hand_made(
 ) -> Path:
     """Write a finished run into a folder of runs, and return its run directory.
 
-    overrides: settings, as on the command line; losses: one an epoch; targets: positions in classes, -1 for a picture
+    overrides: settings, as on the command line; losses: one an epoch; targets: positions in classes, -1 for an image
     of none; probabilities: [n, classes], at the epoch of the lowest validation loss. ids are 0, 1, 2 and so on, classes
     a, b, c and so on, where they are not given. Every epoch has the accuracy and macro F1 of the predictions, takes 2.5
-    seconds and has the rate optim.lr. There are four times as many training pictures as pictures to validate, and no
+    seconds and has the rate optim.lr. There are four times as many training images as images to validate, and no
     checkpoints.
     """
     settings = compose_settings([f"runs={runs}", *overrides])
@@ -68,9 +68,9 @@ def certain(answers: Sequence[int], certainty: float = 0.8, classes: int = 3) ->
 def answering(
     runs: Path, name: str, wrong: str = "", *overrides: str, ids: str = "abcdefghijkl", losses: Sequence[float] = (2, 1)
 ) -> Path:
-    """Write a run of pictures a, b, c and so on, of three classes in turn, of which it answers `wrong` wrong.
+    """Write a run of images a, b, c and so on, of three classes in turn, of which it answers `wrong` wrong.
 
-    wrong, ids: a letter a picture; all answers have 0.8. losses: those of validation; those of training are all 2.
+    wrong, ids: a letter an image; all answers have 0.8. losses: those of validation; those of training are all 2.
     """
     targets = [k % 3 for k in range(len(ids))]
     answers = [(target + (id_ in wrong)) % 3 for id_, target in zip(ids, targets, strict=True)]
@@ -83,8 +83,8 @@ def describe(classes: Sequence[str], ids: Sequence[str], targets: NDArray[np.int
     validation = digest("validation", *ids, *map(str, targets))
     return {
         "classes": list(classes),
-        "train": {"pictures": 4 * len(ids), "digest": digest("train", *ids)},
-        "validation": {"pictures": len(ids), "digest": validation},
+        "train": {"images": 4 * len(ids), "digest": digest("train", *ids)},
+        "validation": {"images": len(ids), "digest": validation},
     }
 
 
@@ -111,8 +111,8 @@ def summarise(
         auc_loss=auc_loss(validation_losses),
         overfitting=overfitting(train_losses, validation_losses),
         seconds=SECONDS * epochs,
-        train_pictures=4 * int(confusion.sum()),
-        validation_pictures=int(confusion.sum()),
+        train_images=4 * int(confusion.sum()),
+        validation_images=int(confusion.sum()),
         parameters=PARAMETERS[0],
         trainable_parameters=PARAMETERS[1],
         device="cpu",

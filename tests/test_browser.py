@@ -66,7 +66,7 @@ def test_files_beside_the_page_are_no_requests_but_must_be_there(tmp_path: Path)
     assert [said.rpartition("/")[2] for said in opened.console if "near" in said or "gone" in said] == ["gone.png"]
 
 
-def test_a_picture_of_the_page(tmp_path: Path) -> None:
+def test_an_image_of_the_page(tmp_path: Path) -> None:
     screenshot(page(tmp_path), tmp_path / "page.png", 640, 480)
     head = (tmp_path / "page.png").read_bytes()[:24]
     assert head.startswith(b"\x89PNG")

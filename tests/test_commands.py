@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from kenyan13 import cli
-from kenyan13.configuration import compose_settings
-from kenyan13.training import directory
-from kenyan13.training.predictions import TEST, VALIDATION, write_predictions, write_test_predictions
+from kenyan13.config.compose import compose_settings
+from kenyan13.runs import directory
+from kenyan13.runs.predictions import TEST, VALIDATION, write_predictions, write_test_predictions
 from kenyan13.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -191,13 +191,13 @@ def test_damaged_files_of_a_run_are_named(
     assert_one_screen(kenyan13("evaluate", str(tmp_path / "run")), message)
 
 
-def test_predict_pictures_as_json_equals_the_saved_predictions(kenyan13: Command, run: Path, demo_root: Path) -> None:
+def test_predict_images_as_json_equals_the_saved_predictions(kenyan13: Command, run: Path, demo_root: Path) -> None:
     table = pd.read_csv(run / VALIDATION, dtype={"id": str}).head(3)
     paths = [str(demo_root / "images" / "images" / f"{id_}.jpg") for id_ in table["id"]]
     done = kenyan13("predict", str(run), *paths, "--json", "--top", "13")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert [entry["picture"] for entry in answer] == paths
+    assert [entry["image"] for entry in answer] == paths
     for entry, (_, row) in zip(answer, table.iterrows(), strict=True):
         assert entry["classes"][0]["class"] == row["predicted"]
         assert {c["class"]: c["probability"] for c in entry["classes"]} == pytest.approx(dict(row[3:]), abs=1e-5)
@@ -217,8 +217,8 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
     [
         (["evaluate", "{run}x"], ["is no run directory. Did you mean 'first'?"]),
         (["predict", "{run}"], ["Give either photos"]),
-        (["predict", "{run}", "/no/such.jpg"], ["There is no picture or folder /no/such.jpg"]),
-        (["predict", "{run}", "{broken}"], ["1 of 1 pictures cannot be read", "broken.jpg", "data.on_bad=skip"]),
+        (["predict", "{run}", "/no/such.jpg"], ["There is no image or folder /no/such.jpg"]),
+        (["predict", "{run}", "{broken}"], ["1 of 1 images cannot be read", "broken.jpg", "data.on_bad=skip"]),
         (["predict", "{run}", "--test", "--json"], ["--test goes with --output"]),
         (["evaluate", "{run}", "data.root=[a"], ["cannot be read"]),
         (["evaluate", "{run}", "model.backbone=foo"], ["timm has no architecture 'foo'"]),
@@ -230,7 +230,7 @@ def test_mistakes_with_runs_are_said_on_one_screen(
     kenyan13: Command, run: Path, tmp_path: Path, arguments: list[str], parts: list[str]
 ) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"not a picture")
+    broken.write_bytes(b"not an image")
     filled = [argument.format(run=run, broken=broken) for argument in arguments]
     assert_one_screen(kenyan13(*filled), *parts)
 
@@ -256,7 +256,7 @@ def test_sweep_trains_one_run_a_job(demo_root: Path, cache: Path, tmp_path: Path
 def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path) -> None:
     """Data-parallel training on the CPU: two processes with batches of 8 do what one does with batches of 16.
 
-    97 pictures to train and 33 to validate: the processes get some of them twice.
+    97 images to train and 33 to validate: the processes get some of them twice.
     """
     network = [
         "model.backbone=test_convnext",
@@ -329,14 +329,14 @@ def test_sigterm_is_no_success(demo_root: Path, cache: Path, tmp_path: Path) -> 
 
 
 def hand_made(folder: Path, accuracy: float, validation: list[list[float]], test: list[list[float]]) -> Path:
-    """A run directory of classes a and b: validation pictures x (a), y (b), z (a), and test pictures 7, 6."""
+    """A run directory of classes a and b: validation images x (a), y (b), z (a), and test images 7, 6."""
     folder.mkdir()
     targets, probabilities = np.array([0, 1, 0]), np.array(validation, dtype=np.float32)
     write_predictions(folder, ["x", "y", "z"], ["a", "b"], targets, probabilities)
     write_test_predictions(folder, ["7", "6"], ["a", "b"], np.array(test, dtype=np.float32))
     result = directory.Result(
         status="finished", min_val_loss=0.5, accuracy=accuracy, macro_f1=0.5, best_epoch=1, epochs=1, auc_loss=0.5,
-        overfitting=None, seconds=1, train_pictures=9, validation_pictures=3, parameters=1, trainable_parameters=1,
+        overfitting=None, seconds=1, train_images=9, validation_images=3, parameters=1, trainable_parameters=1,
         device="cpu", stopped="",
     )  # fmt: skip
     directory.write_result(folder, result)
@@ -365,14 +365,14 @@ def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None
         {"models": 2} | dict.fromkeys(["AP", "MP", "V1", "V2"], 2 / 3),
         {"models": 3} | dict.fromkeys(["AP", "MP", "V1", "V2"], 1 / 3),
     ]
-    assert answer["pictures"] == 3
+    assert answer["images"] == 3
     assert answer["standard_error"] == pytest.approx((2 / 27) ** 0.5)
     lines = kenyan13("ensemble", *three, "--top", "2").stdout.splitlines()
     assert lines[1].split() == [three[2], "66.67", "0.5000"]
     assert [line.split() for line in lines[5:8]] == [
         ["models", "AP", "MP", "V1", "V2"], ["1", *["66.67"] * 4], ["2", *["66.67"] * 4],
     ]  # fmt: skip
-    assert lines[-1] == "Standard error of the best run's accuracy: 27.22 points (3 pictures)."
+    assert lines[-1] == "Standard error of the best run's accuracy: 27.22 points (3 images)."
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None
         (["--top", "1"], ["b", "b"]),
     ],
 )
-def test_ensemble_writes_the_test_pictures(
+def test_ensemble_writes_the_test_images(
     kenyan13: Command,
     three: list[str],
     tmp_path: Path,
@@ -399,14 +399,14 @@ def test_ensemble_writes_the_test_pictures(
     done = kenyan13("ensemble", *three, "--test", *arguments)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "submission.csv").read_text() == f"id,class\n7,{classes[0]}\n6,{classes[1]}\n"
-    assert done.stdout.startswith("2 test pictures predicted by ")
+    assert done.stdout.startswith("2 test images predicted by ")
     done = kenyan13("ensemble", *three, "--test", *arguments, "-o", "new/mine.csv", "--json")
     assert json.loads(done.stdout)["file"] == "new/mine.csv"
     assert (tmp_path / "new" / "mine.csv").read_bytes() == (tmp_path / "submission.csv").read_bytes()
 
 
 def folds_of(root: Path, certainty: float, *settings: str) -> list[str]:
-    """Two folds of a model that is right about all pictures, more or less certainly, and names test pictures a."""
+    """Two folds of a model that is right about all images, more or less certainly, and names test images a."""
     right, test = [[certainty, 1 - certainty], [1 - certainty, certainty], [certainty, 1 - certainty]], [[0.9, 0.1]] * 2
     folders = []
     for fold in range(2):
@@ -426,13 +426,13 @@ def test_ensemble_with_weights(kenyan13: Command, tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     weights = {Path(model["model"]).name: model["weight"] for model in answer["models"]}
     assert weights == pytest.approx({"0.6-0": 0, "0.9-0": 1}, abs=1e-4)
-    assert (answer["equal"], answer["nested"], answer["standard_error"], answer["pictures"]) == (1, 1, 0, 6)
+    assert (answer["equal"], answer["nested"], answer["standard_error"], answer["images"]) == (1, 1, 0, 6)
     assert file.read_text() == "id,class\n7,a\n6,a\n"
     done = kenyan13("ensemble", *runs, "--weights")
     assert [line.split()[-2:] for line in done.stdout.splitlines()[1:3]] == [["0.000", "100.00"], ["1.000", "100.00"]]
     assert "tuned on the other folds" in done.stdout
     assert_one_screen(kenyan13("ensemble", *runs[:3], "--weights"), "no run for data.fold=1", "data.fold=0,1,2,3,4")
-    assert_one_screen(kenyan13("ensemble", *runs), "The pictures differ: 3 are only in", "--weights")
+    assert_one_screen(kenyan13("ensemble", *runs), "The images differ: 3 are only in", "--weights")
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_study_exposures_counts_splits(kenyan13: Command, tmp_path: Path) -> Non
     done = kenyan13("study", "exposures", "--data", str(tmp_path), "--seeds", "7")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert done.stdout.startswith("20 labelled pictures, 1 stratified splits")
+    assert done.stdout.startswith("20 labelled images, 1 stratified splits")
     assert [line[-1] for line in lines[3:7]] == ["0", "1", "0.80", "0.40"]  # lowest, highest, mean, deviation
     assert lines[9:11] == [["0", "16", "80.0%"], ["1", "4", "20.0%"]]
     assert "Never validated: 16," in done.stdout

@@ -21,13 +21,14 @@ from omegaconf import OmegaConf
 from test_commands import ROOT, TINY, assert_one_screen, call
 
 from hydra_plugins.kenyan13_launchers import JoblibRuns, SlurmRuns, outcome
-from kenyan13 import devices, machine
-from kenyan13.configuration import CONF
-from kenyan13.devices import PARENTS_GPUS, launched, share_machine, take_gpu
+from kenyan13 import machine
+from kenyan13.config.compose import CONF
+from kenyan13.config.settings import TrainerSettings
 from kenyan13.errors import UserError
-from kenyan13.settings import TrainerSettings
-from kenyan13.training import directory
-from kenyan13.training.predictions import VALIDATION
+from kenyan13.runs import directory
+from kenyan13.runs.predictions import VALIDATION
+from kenyan13.training import device_sharing as devices
+from kenyan13.training.device_sharing import PARENTS_GPUS, launched, share_machine, take_gpu
 
 RATES = ("1e-3", "1e9", "1e-4")  # with the second, the loss is no number
 CLUSTER = {
@@ -189,7 +190,7 @@ def test_one_run_a_gpu_or_four_cores(monkeypatch: pytest.MonkeyPatch, alone: Non
 
 def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from kenyan13.devices import take_gpu\n"
+        "import sys; from pathlib import Path; from kenyan13.training.device_sharing import take_gpu\n"
         "taken = take_gpu(['2', 'MIG-a/b'], Path(sys.argv[1])); print(taken[0], flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -13,11 +13,11 @@ import pytest
 import typer.main
 
 from kenyan13 import cli
-from kenyan13.configuration import CONF, compose_settings
-from kenyan13.experiments.ids import experiments
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
-from kenyan13.training.predictions import VALIDATION
+from kenyan13.config.compose import CONF, compose_settings
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
+from kenyan13.runs.predictions import VALIDATION
+from kenyan13.study.definitions import experiments
 from kenyan13.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def test_the_readme_has_commands_to_test() -> None:
 
 @pytest.mark.parametrize("command", TRAINING)
 def test_training_commands_run(command: str, compose: Compose, tmp_path: Path, demo_root: Path) -> None:
-    """Each as written but for the pictures, a network, crop and length that are fit for a test, and compiling."""
+    """Each as written but for the images, a network, crop and length that are fit for a test, and compiling."""
     given = overrides_of(command)
     assert isinstance(compose_settings(given), Settings)
     kept = [
@@ -69,8 +69,8 @@ def test_training_commands_run(command: str, compose: Compose, tmp_path: Path, d
     if "data=folder" in given:
         for name in ("robin", "wren"):
             (tmp_path / "birds" / name).mkdir(parents=True)
-        for k, picture in enumerate(sorted((demo_root / "images" / "images").iterdir())[:20]):
-            shutil.copy(picture, tmp_path / "birds" / ("robin", "wren")[k % 2])
+        for k, image in enumerate(sorted((demo_root / "images" / "images").iterdir())[:20]):
+            shutil.copy(image, tmp_path / "birds" / ("robin", "wren")[k % 2])
         kept += ["data=folder", f"data.root={tmp_path}/birds"]
     if "freeze.features=cached" in given:  # which the small CNN's dropout forbids
         kept += ["model.backbone=test_resnet", "model.pretrained=false"]

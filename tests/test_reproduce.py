@@ -13,14 +13,14 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from kenyan13.configuration import compose_settings
-from kenyan13.data.datamodule import PictureData
-from kenyan13.experiments.ids import experiments
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import Task
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import create, normalisation
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import Freeze, parameter_levels
-from kenyan13.settings import Task
-from kenyan13.training.predictions import VALIDATION
+from kenyan13.runs.predictions import VALIDATION
+from kenyan13.study.definitions import experiments
 
 ROOT = Path(__file__).parent.parent
 
@@ -131,12 +131,12 @@ TRAINED = [id_ for id_, one in experiments().items() if one.settings.get("task",
 @pytest.mark.slow
 @pytest.mark.parametrize("id_", TRAINED)
 def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path, tmp_path: Path) -> None:
-    """The study's own network and settings, from scratch, on the demo's pictures at a tiny crop."""
+    """The study's own network and settings, from scratch, on the demo's images at a tiny crop."""
     places = ["data=demo", f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]
     size = ["model.crop=32", "model.batch_size=4", "model.pretrained=false", "data.subset=null", "trainer=cpu"]
     settings = compose_settings([f"experiment={id_}", *places, *size])
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     network = create(settings.model, data.classes)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     trainer = Trainer(

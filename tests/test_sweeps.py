@@ -11,13 +11,13 @@ from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
-from kenyan13.configuration import CONF, compose_settings
+from kenyan13.config.arguments import teach_hydra
+from kenyan13.config.compose import CONF, compose_settings
+from kenyan13.config.identity import run_directory
+from kenyan13.config.ranges import expand
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.naming import run_directory
-from kenyan13.overrides import teach_hydra
-from kenyan13.ranges import expand
-from kenyan13.settings import Settings
-from kenyan13.training.directory import differing_settings, write_config
+from kenyan13.runs.directory import differing_settings, write_config
 from kenyan13.training.sweep import make_plan
 
 
@@ -56,7 +56,7 @@ def test_whole_numbers_come_once_each() -> None:
 def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
     assert values("optim.lr=1e-4..1e-3/1,3e-2") == [1e-4, 1e-3, 3e-2]
     assert values("optim.lr=choice(7e-5,1e-4..1e-3/1)") == [7e-5, 1e-4, 1e-3]
-    assert values("data.root=../pictures..old") == ["../pictures..old"]
+    assert values("data.root=../images..old") == ["../images..old"]
     assert values("name=a..b") == ["a..b"]
     assert values("seed=range(1,4)") == [1, 2, 3]
     assert values("optim.lr=3e-4") == [3e-4]
@@ -108,7 +108,7 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     assert_one_screen(done, "2 of 4 runs failed")
     assert done.stdout.startswith("4 runs: 4 to do")
     for rate in ("0.0001", "0.001"):
-        assert f"model.crop=8 optim.lr={rate}: small_cnn cannot take pictures of model.crop=8" in done.stderr
+        assert f"model.crop=8 optim.lr={rate}: small_cnn cannot take images of model.crop=8" in done.stderr
     finished = sorted(file.parent for file in (tmp_path / "runs").glob("*/result.json"))
     rates = [pd.read_csv(folder / "metrics.csv")["lr"][0] for folder in finished]
     assert len(rates) == 2

@@ -1,4 +1,4 @@
-"""Whole training epochs by two loops on the same pictures: a plain one with the study's input, and ours."""
+"""Whole training epochs by two loops on the same images: a plain one with the study's input, and ours."""
 
 import multiprocessing
 import os
@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from kenyan13.bench.images import stored
 from kenyan13.bench.peers import MEAN, STD, Items, open_rgb, study_steps
-from kenyan13.bench.pictures import stored
 from kenyan13.bench.stages import Step
 from kenyan13.bench.timing import WALL, Effort, Figure, Job, measure
+from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import PictureDataset, RawBatch, collate
+from kenyan13.data.batches import ImageDataset, RawBatch, collate
 from kenyan13.data.datamodule import default_workers, use_one_thread
 from kenyan13.data.sampling import EpochSampler
-from kenyan13.settings import Settings
 
 PLAIN, OURS = "plain loop, the study's input", "kenyan13"
 CLASSES = 13
@@ -53,8 +53,8 @@ def plain_process(files: Sequence[Path], settings: Settings) -> Iterator[Job]:
 
     def job() -> int:
         here.send("epoch")
-        pictures: int = here.recv()
-        return pictures
+        images: int = here.recv()
+        return images
 
     try:
         yield job
@@ -64,25 +64,25 @@ def plain_process(files: Sequence[Path], settings: Settings) -> Iterator[Job]:
 
 
 def serve(connection: Connection, files: Sequence[Path], settings: Settings) -> None:
-    """Make an epoch of the plain loop each time it is asked for, and send the number of its pictures."""
+    """Make an epoch of the plain loop each time it is asked for, and send the number of its images."""
     job = plain_epoch(files, settings)
     while connection.recv() is not None:
         connection.send(job())
 
 
 def plain_epoch(files: Sequence[Path], settings: Settings) -> Job:
-    """Return an epoch with Pillow's pictures, in float32 and contiguous memory."""
+    """Return an epoch with Pillow's images, in float32 and contiguous memory."""
     items = Items(files, open_rgb, study_steps(settings.model.crop, settings.augment))
     loader = DataLoader(items, settings.model.batch_size, num_workers=default_workers(len(files)))
     step = Step(settings, CLASSES, plain=True)
     return lambda: (
-        sum(step.train(pictures.to(step.device), targets.to(step.device)) for pictures, targets in loader) + step.wait()
+        sum(step.train(images.to(step.device), targets.to(step.device)) for images, targets in loader) + step.wait()
     )
 
 
 def our_epoch(files: Sequence[Path], settings: Settings, cache: Path) -> Job:
     """Return an epoch as train.py makes it, from a store that is built before."""
-    dataset = PictureDataset(stored(files, settings.model.crop, cache), settings.model.crop, 0, settings.augment)
+    dataset = ImageDataset(stored(files, settings.model.crop, cache), settings.model.crop, 0, settings.augment)
     rows = np.arange(len(dataset))
     workers = default_workers(len(dataset))
     loader: DataLoader[RawBatch] = DataLoader(
@@ -100,9 +100,9 @@ def our_epoch(files: Sequence[Path], settings: Settings, cache: Path) -> Job:
     def job() -> int:
         done = 0
         for raw in loader:
-            pictures = normalise(raw.pictures.to(step.device), mean, std)
-            erase_and_add_noise(pictures, raw.erased, raw.noise, raw.seed, settings.augment)
-            done += step.train(pictures, raw.targets.to(step.device))
+            images = normalise(raw.images.to(step.device), mean, std)
+            erase_and_add_noise(images, raw.erased, raw.noise, raw.seed, settings.augment)
+            done += step.train(images, raw.targets.to(step.device))
         return done + step.wait()
 
     return job

@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
-from kenyan13.bench.pictures import stored
+from kenyan13.bench.images import stored
 from kenyan13.bench.timing import CPU, Effort, Figure, Job, measure, one_core
+from kenyan13.config.settings import AugmentSettings, StoreKind
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import PictureDataset, Pictures, collate
-from kenyan13.data.pictures import load, resize_length
+from kenyan13.data.batches import ImageDataset, Images, collate
+from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import EpochSampler
 from kenyan13.data.store import write
-from kenyan13.settings import AugmentSettings, StoreKind
 
 OURS = "kenyan13, from its store"
 STUDY = "study: Pillow, from JPEG"
@@ -35,7 +35,7 @@ BUILD = "kenyan13: build the store"
 BATCH = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
-Road = Callable[[], Iterator[Tensor]]  # makes each picture once more: float32 [n, 3, crop, crop]
+Road = Callable[[], Iterator[Tensor]]  # makes each image once more: float32 [n, 3, crop, crop]
 
 
 def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSettings, effort: Effort) -> list[Figure]:
@@ -43,12 +43,12 @@ def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSetting
     with one_core(), tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache:
         jobs: dict[tuple[str, str], Job] = {}
         for crop in crops:
-            pictures = stored(files, crop, Path(cache))
+            images = stored(files, crop, Path(cache))
             roads = {
                 STUDY: study(files, crop, augment),
-                TORCHVISION: torchvision_v2(pictures, crop, augment),
+                TORCHVISION: torchvision_v2(images, crop, augment),
                 TIMM: timm(files, crop, augment),
-                OURS: ours(pictures, crop, augment),
+                OURS: ours(images, crop, augment),
             }
             jobs |= {(name, str(crop)): count(road) for name, road in roads.items()}
             jobs |= {(STUDY_DECODE, str(crop)): decode_all(files, crop), (BUILD, str(crop)): build_store(files, crop)}
@@ -56,7 +56,7 @@ def compare(files: Sequence[Path], crops: Sequence[int], augment: AugmentSetting
 
 
 def ratios(figures: Sequence[Figure]) -> dict[str, dict[str, float]]:
-    """Return, crop by crop, how many times as long as ours each other road takes for a picture."""
+    """Return, crop by crop, how many times as long as ours each other road takes for an image."""
     found: dict[str, dict[str, float]] = {}
     for own in (figure for figure in figures if figure.name == OURS):
         others = {figure.name: figure for figure in figures if figure.detail == own.detail}
@@ -88,16 +88,16 @@ def open_rgb(file: Path) -> Image.Image:
 
 def count(road: Road) -> Job:
     """Return the job of making all batches of a road."""
-    return lambda: sum(len(pictures) for pictures in road())
+    return lambda: sum(len(images) for images in road())
 
 
 def batches(loader: DataLoader[Any]) -> Road:
-    """Return the road that a loader of (pictures, targets) is."""
-    return lambda: (pictures for pictures, _ in loader)
+    """Return the road that a loader of (images, targets) is."""
+    return lambda: (images for images, _ in loader)
 
 
 def study(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
-    """Return the study's training input: torchvision's transforms of Pillow's pictures."""
+    """Return the study's training input: torchvision's transforms of Pillow's images."""
     return batches(DataLoader(Items(files, open_rgb, study_steps(crop, augment)), BATCH))
 
 
@@ -108,15 +108,15 @@ def study_steps(crop: int, augment: AugmentSettings) -> Callable[[Any], Any]:
     return composed
 
 
-def torchvision_v2(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
+def torchvision_v2(images: Images, crop: int, augment: AugmentSettings) -> Road:
     """Return torchvision's v2 transforms of uint8 tensors that are decoded and resized already."""
-    tensors = [torch.from_numpy(np.array(pictures.store[row]).transpose(2, 0, 1).copy()) for row in pictures.store_rows]
+    tensors = [torch.from_numpy(np.array(images.store[row]).transpose(2, 0, 1).copy()) for row in images.store_rows]
     steps = [*views(v2, crop, augment), v2.ToDtype(torch.float32, scale=True), *after(v2, augment)]
     return batches(DataLoader(Items(tensors, lambda tensor: tensor, v2.Compose(steps)), BATCH))
 
 
 def views(library: Any, crop: int, augment: AugmentSettings) -> list[Any]:
-    """Return the steps on whole pictures, of torchvision's first or second transforms."""
+    """Return the steps on whole images, of torchvision's first or second transforms."""
     shift = (augment.translation, augment.translation)
     bilinear = InterpolationMode.BILINEAR
     return [
@@ -151,9 +151,9 @@ def timm(files: Sequence[Path], crop: int, augment: AugmentSettings) -> Road:
     return batches(loader)
 
 
-def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
+def ours(images: Images, crop: int, augment: AugmentSettings) -> Road:
     """Return our training input, with what a training step does on the device."""
-    dataset: Any = PictureDataset(pictures, crop, seed=0, augment=augment)
+    dataset: Any = ImageDataset(images, crop, seed=0, augment=augment)
     rows = np.arange(len(dataset))
     sampler = EpochSampler(lambda epoch: rows, len(rows))
     loader: DataLoader[Any] = DataLoader(dataset, BATCH, sampler=sampler, collate_fn=collate)
@@ -162,7 +162,7 @@ def ours(pictures: Pictures, crop: int, augment: AugmentSettings) -> Road:
     def road() -> Iterator[Tensor]:
         sampler.set_epoch(sampler.epoch + 1)  # other views each time, as the other roads draw them
         for raw in loader:
-            finished = normalise(raw.pictures, mean, std)
+            finished = normalise(raw.images, mean, std)
             erase_and_add_noise(finished, raw.erased, raw.noise, raw.seed, augment)
             yield finished
 

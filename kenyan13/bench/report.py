@@ -46,7 +46,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def stage_rows(figures: Sequence[Figure]) -> list[list[str]]:
-    """Return a row a stage: name, circumstances, pictures a second, milliseconds a picture, clock."""
+    """Return a row a stage: name, circumstances, images a second, milliseconds an image, clock."""
     return [
         [figure.name, figure.detail, f"{figure.rate:,.0f}", f"{1000 * figure.seconds:.3f}", figure.clock]
         for figure in figures
@@ -54,7 +54,7 @@ def stage_rows(figures: Sequence[Figure]) -> list[list[str]]:
 
 
 def peer_rows(figures: Sequence[Figure], ratios: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Return a row a road and crop: name, crop, pictures a second, milliseconds a picture, times as long as ours."""
+    """Return a row a road and crop: name, crop, images a second, milliseconds an image, times as long as ours."""
     return [
         [
             figure.name, figure.detail, f"{figure.rate:,.0f}", f"{1000 * figure.seconds:.3f}",

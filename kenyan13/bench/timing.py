@@ -11,7 +11,7 @@ import torch
 
 from kenyan13.terminal import progress
 
-Job = Callable[[], int]  # does its work once and returns the number of pictures
+Job = Callable[[], int]  # does its work once and returns the number of images
 
 CPU, WALL = "CPU time of one core", "wall time"
 CLOCKS = {CPU: time.process_time, WALL: time.perf_counter}
@@ -31,17 +31,17 @@ class Figure:
 
     name: str
     detail: str
-    seconds: float  # a picture, the median of the rounds
+    seconds: float  # an image, the median of the rounds
     clock: str
 
     @property
     def rate(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return 1 / self.seconds
 
     def plain(self) -> dict[str, str | float]:
         """Return the figure as plain values, for JSON."""
-        return asdict(self) | {"pictures_per_second": self.rate}
+        return asdict(self) | {"images_per_second": self.rate}
 
 
 def measure(jobs: Mapping[tuple[str, str], Job], effort: Effort, clock: str) -> list[Figure]:
@@ -51,10 +51,10 @@ def measure(jobs: Mapping[tuple[str, str], Job], effort: Effort, clock: str) -> 
     turns = [(key, job) for _ in range(effort.rounds + 1) for key, job in jobs.items()]
     for key, job in progress(turns, "Measuring"):
         start = now()
-        pictures = job()
+        images = job()
         while now() - start < effort.seconds:
-            pictures += job()
-        seconds[key].append((now() - start) / pictures)
+            images += job()
+        seconds[key].append((now() - start) / images)
     return [Figure(*key, median(taken[1:]), clock) for key, taken in seconds.items()]
 
 

@@ -11,7 +11,7 @@ from kenyan13.cli.matrix import matrix_lines
 from kenyan13.errors import UserError
 
 if TYPE_CHECKING:
-    from kenyan13.study.cascade import Composed
+    from kenyan13.analysis.cascade import Composed
 
 
 @app.command(epilog="Example:  kenyan13 groups runs/demo")
@@ -22,10 +22,10 @@ def groups(
     ] = None,
 ) -> None:
     """Propose groups of classes that a run confuses, for a two-stage classifier."""
-    from kenyan13.study import grouping
-    from kenyan13.study.cascade import labelled_confusion
-    from kenyan13.training.directory import read_settings
-    from kenyan13.training.predictions import read_predictions
+    from kenyan13.analysis import grouping
+    from kenyan13.analysis.cascade import labelled_confusion
+    from kenyan13.runs.directory import read_settings
+    from kenyan13.runs.predictions import read_predictions
 
     stage = read_settings(run).data.stage
     if stage is not None:
@@ -62,9 +62,9 @@ def cascade(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Put the stages of a two-stage classifier together, on the validation pictures that all have predicted."""
-    from kenyan13.study.cascade import compose, read_stages, summary, write_cascade
-    from kenyan13.training.directory import CONFIG
+    """Put the stages of a two-stage classifier together, on the validation images that all have predicted."""
+    from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
+    from kenyan13.runs.directory import CONFIG
 
     if output is not None and (output / CONFIG).exists():
         raise UserError(f"{output} is the folder of a run, with predictions of its own.", "choose another --output")
@@ -82,14 +82,14 @@ def print_composed(composed: "Composed") -> None:
     """Print all confusion matrices, and at the end the figures of both gatings."""
     titled = {
         "Stage 1": composed.stage1,
-        **{f"Stage 2, pictures sent to {group}": matrix for group, matrix in composed.stage2.items()},
+        **{f"Stage 2, images sent to {group}": matrix for group, matrix in composed.stage2.items()},
         "Hard gating": composed.hard.confusion,
         "Soft gating": composed.soft.confusion,
     }
     for title, matrix in titled.items():
         print(f"\n{title} (rows are targets, columns are answers)\n")
         print("\n".join(matrix_lines(matrix)))
-    print(f"\n{len(composed.ids):,} validation pictures of {len(composed.classes)} classes\n")
+    print(f"\n{len(composed.ids):,} validation images of {len(composed.classes)} classes\n")
     print(f"{'':<12}  accuracy  standard error  macro F1")
     for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
         print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")

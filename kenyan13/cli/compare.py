@@ -12,7 +12,7 @@ from kenyan13.cli.app import app
 from kenyan13.terminal import align, duration
 
 if TYPE_CHECKING:
-    from kenyan13.study.comparing import Comparison, Figures, Run
+    from kenyan13.analysis.compare import Comparison, Figures, Run
 
 WIDTH = 120  # of a terminal
 FEW = 6  # runs that are columns; of more, each is a row
@@ -29,9 +29,10 @@ def compare(
     """Set runs side by side: settings that differ, figures, and whether these differ by more than chance.
 
     Figures are of the epoch with the lowest validation loss. Each run is tested against the most accurate one on the
-    validation pictures that both have predicted, by McNemar's exact test, with Holm's correction for several tests.
+    validation images that both have predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
-    from kenyan13.study import comparing, comparison_text
+    from kenyan13.analysis import compare as comparing
+    from kenyan13.analysis import compare_text as comparison_text
 
     found, left_out = comparing.read_runs(runs)
     comparisons = comparing.compare(found)
@@ -47,8 +48,8 @@ def compare(
 
 def few(runs: Sequence["Run"]) -> list[str]:
     """Return the names of the runs, and settings and figures as rows with a column a run."""
-    from kenyan13.study.comparing import differing_settings
-    from kenyan13.study.comparison_text import letter
+    from kenyan13.analysis.compare import differing_settings
+    from kenyan13.analysis.compare_text import letter
 
     names = align([(letter(place), str(run.folder)) for place, run in enumerate(runs)])
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
@@ -65,8 +66,8 @@ def few(runs: Sequence["Run"]) -> list[str]:
 
 def many(runs: Sequence["Run"]) -> list[str]:
     """Return the runs as rows: their settings and figures as columns, or in a line where all have the same."""
-    from kenyan13.study.comparing import differing_settings
-    from kenyan13.study.comparison_text import letter
+    from kenyan13.analysis.compare import differing_settings
+    from kenyan13.analysis.compare_text import letter
 
     names = ["", *(letter(place) for place in range(len(runs)))]
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
@@ -101,7 +102,7 @@ def figure_cells(figures: "Figures") -> dict[str, str]:
         "in epoch": "-" if figures.best_epoch is None else f"{figures.best_epoch} of {figures.epochs}",
         "accuracy there, %": number(figures.accuracy, 2, 100),
         "95 % interval": "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
-        "pictures": number(figures.pictures),
+        "images": number(figures.images),
         "macro F1": number(figures.macro_f1, 3),
         "top-2 accuracy, %": number(figures.top2_accuracy, 2, 100),
         "calibration error": number(figures.calibration_error, 3),
@@ -128,16 +129,16 @@ def setting(value: Any) -> str:
 
 def test_table(comparisons: Sequence["Comparison"]) -> str:
     """Return the tests as a table; "" where there are none."""
-    from kenyan13.study.comparison_text import letter
+    from kenyan13.analysis.compare_text import letter
 
     tested = [one for one in comparisons if one.p is not None]
     if not tested:
         return ""
     against = letter(tested[0].against)
-    head = ["McNemar's test", "pictures", "only it right", f"only {against} right", "p", "p corrected"]
+    head = ["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]
     rows = [
         [
-            f"{letter(one.run)} and {against}", f"{one.pictures:,}", str(one.only_run), str(one.only_against),
+            f"{letter(one.run)} and {against}", f"{one.images:,}", str(one.only_run), str(one.only_against),
             small(one.p), small(one.corrected),
         ]
         for one in tested
@@ -173,7 +174,7 @@ def as_plain(
     runs: Sequence["Run"], comparisons: Sequence["Comparison"], said: Sequence[str], concluded: Sequence[str]
 ) -> dict[str, Any]:
     """Return the comparison as plain values, fit for JSON."""
-    from kenyan13.study.comparing import differing_settings
+    from kenyan13.analysis.compare import differing_settings
 
     settings = differing_settings(runs)
     tests = [

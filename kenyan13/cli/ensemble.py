@@ -27,7 +27,7 @@ class Method(Enum):
 @app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
 def ensemble(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories, as in runs/GF*.")],
-    test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test pictures; write them.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
     method: Annotated[Method | None, typer.Option(help="How --test combines.", show_default="AP")] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="Use only so many of the most accurate runs.", show_default="all")
@@ -40,7 +40,7 @@ def ensemble(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables; accuracies are 0..1.")] = False,
 ) -> None:
-    """Combine runs, and print the accuracy of the best 2, 3, ... on their validation pictures.
+    """Combine runs, and print the accuracy of the best 2, 3, ... on their validation images.
 
     AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
     V2: majority vote, ties to the highest probability.
@@ -60,21 +60,21 @@ def ensemble(
 
 def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -> None:
     """Print the runs by accuracy, and the accuracy of each number of them combined."""
-    from kenyan13.measures.noise import standard_error
-    from kenyan13.study.ensemble import METHODS, accuracy_table, align, rank
-    from kenyan13.training.predictions import read_predictions
+    from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, rank
+    from kenyan13.metrics.statistics import standard_error
+    from kenyan13.runs.predictions import read_predictions
 
     ranked = rank(folders, top)
     aligned = align({str(folder): read_predictions(folder) for folder in ranked})
     rows = accuracy_table(aligned).to_dict("records")
-    pictures = int((aligned.targets >= 0).sum())
-    error = standard_error(rows[0]["AP"], pictures)
+    images = int((aligned.targets >= 0).sum())
+    error = standard_error(rows[0]["AP"], images)
     if as_json:
         runs = [
             {"run": str(folder), "accuracy": result.accuracy, "loss": result.min_val_loss}
             for folder, result in ranked.items()
         ]
-        print_json({"runs": runs, "combined": rows, "pictures": pictures, "standard_error": error})
+        print_json({"runs": runs, "combined": rows, "images": images, "standard_error": error})
         return
     single = [
         (str(folder), percent(result.accuracy), f"{result.min_val_loss:.4f}") for folder, result in ranked.items()
@@ -83,13 +83,13 @@ def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -
     print(terminal.align([("run", "accuracy %", "loss"), *single], right={1, 2}))
     print("\nThe most accurate runs combined, accuracy in percent:")
     print(terminal.align([("models", *METHODS), *combined], right=range(5)))
-    print(f"\nStandard error of the best run's accuracy: {percent(error)} points ({pictures:,} pictures).")
+    print(f"\nStandard error of the best run's accuracy: {percent(error)} points ({images:,} images).")
 
 
 def report_test(folders: Sequence[Path], method: Method, top: int | None, file: Path, as_json: bool) -> None:
-    """Combine the predictions of the test pictures and write them."""
-    from kenyan13.study.ensemble import ANOTHER_TEST, METHODS, align, rank
-    from kenyan13.training.predictions import TEST, read_predictions, write_submission
+    """Combine the predictions of the test images and write them."""
+    from kenyan13.analysis.ensemble import ANOTHER_TEST, METHODS, align, rank
+    from kenyan13.runs.predictions import TEST, read_predictions, write_submission
 
     ranked = rank(folders, top)
     aligned = align({str(folder): read_predictions(folder, TEST) for folder in ranked}, ANOTHER_TEST)
@@ -97,17 +97,17 @@ def report_test(folders: Sequence[Path], method: Method, top: int | None, file: 
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
     if as_json:
         runs = [str(folder) for folder in ranked]
-        print_json({"method": method.value, "runs": runs, "pictures": len(aligned.ids), "file": str(file)})
+        print_json({"method": method.value, "runs": runs, "images": len(aligned.ids), "file": str(file)})
     else:
-        print(f"{len(aligned.ids):,} test pictures predicted by {len(ranked)} runs, {method.value}: {file}")
+        print(f"{len(aligned.ids):,} test images predicted by {len(ranked)} runs, {method.value}: {file}")
 
 
 def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:
     """Tune a weight a model on out-of-fold predictions, print them, and with a file combine the test predictions."""
-    from kenyan13.measures.noise import standard_error
-    from kenyan13.study import weights
-    from kenyan13.study.ensemble import rank
-    from kenyan13.training.predictions import write_submission
+    from kenyan13.analysis import ensemble_weights as weights
+    from kenyan13.analysis.ensemble import rank
+    from kenyan13.metrics.statistics import standard_error
+    from kenyan13.runs.predictions import write_submission
 
     models = weights.group_folds(list(rank(folders)))
     tuned = weights.tune_models(models)
@@ -119,9 +119,9 @@ def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) ->
         {"model": model.name, "weight": float(weight), "accuracy": accuracy}
         for model, weight, accuracy in zip(models, tuned.weights, tuned.accuracies, strict=True)
     ]
-    error = standard_error(tuned.nested, tuned.pictures)
+    error = standard_error(tuned.nested, tuned.images)
     if as_json:
-        figures = {"equal": tuned.equal, "nested": tuned.nested, "pictures": tuned.pictures, "standard_error": error}
+        figures = {"equal": tuned.equal, "nested": tuned.nested, "images": tuned.images, "standard_error": error}
         print_json({"models": rows, **figures, "file": None if file is None else str(file)})
         return
     lines = [
@@ -131,9 +131,9 @@ def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) ->
         ("all, weights tuned on the other folds", "", percent(tuned.nested)),
     ]
     print(terminal.align(lines, right={1, 2}))
-    print(f"\nOut-of-fold accuracy; standard error {percent(error)} points ({tuned.pictures:,} pictures).")
+    print(f"\nOut-of-fold accuracy; standard error {percent(error)} points ({tuned.images:,} images).")
     if file is not None:
-        print(f"{len(test.ids):,} test pictures predicted with these weights: {file}")
+        print(f"{len(test.ids):,} test images predicted with these weights: {file}")
 
 
 def percent(share: float) -> str:

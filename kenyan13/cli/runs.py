@@ -24,11 +24,12 @@ SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 def evaluate(
     run: RunFolder,
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Settings to change, as in data.root=DIR where the pictures were moved.")
+        list[str] | None, typer.Argument(help="Settings to change, as in data.root=DIR where the images were moved.")
     ] = None,
 ) -> None:
     """Compute a run's validation figures again from its best checkpoint, and compare them with result.json."""
-    from kenyan13.training import directory, inference
+    from kenyan13.runs import directory
+    from kenyan13.training import inference
 
     opened = inference.open_run(run, overrides or [])
     figures = inference.evaluate(opened)
@@ -45,7 +46,7 @@ def evaluate(
         return
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     agrees = all(abs(figures[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
-    console.print("Both agree." if agrees else "They differ: other pictures, another device, or changed files.")
+    console.print("Both agree." if agrees else "They differ: other images, another device, or changed files.")
     if not agrees:
         raise typer.Exit(1)
 
@@ -55,21 +56,21 @@ def predict(
     run: RunFolder,
     places: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PICTURE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
+        typer.Argument(metavar="[IMAGE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
     test: Annotated[
-        bool, typer.Option("--test", help="Predict the data set's test pictures and write submission.csv.")
+        bool, typer.Option("--test", help="Predict the data set's test images and write submission.csv.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where --test writes; by default RUN/submission.csv.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each picture.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Print the most probable classes of photos, or with --test write a submission for the test pictures."""
+    """Print the most probable classes of photos, or with --test write a submission for the test images."""
     overrides = [place for place in places or [] if SETTING.match(place)]
-    pictures = [Path(place) for place in places or [] if not SETTING.match(place)]
-    if bool(pictures) == test:
+    images = [Path(place) for place in places or [] if not SETTING.match(place)]
+    if bool(images) == test:
         raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
     if (test and as_json) or (output and not test):
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
@@ -79,41 +80,41 @@ def predict(
     if test:
         predict_test(opened, output or run / "submission.csv")
     else:
-        print_predictions(opened, pictures, top, as_json)
+        print_predictions(opened, images, top, as_json)
 
 
 def predict_test(run: "Run", file: Path) -> None:
-    """Write `id,class` in the order of the test pictures, and predictions_test.csv with all probabilities beside it."""
+    """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
 
+    from kenyan13.runs.predictions import write_submission, write_test_predictions
     from kenyan13.training import inference
-    from kenyan13.training.predictions import write_submission, write_test_predictions
 
-    test = inference.test_pictures(run)
+    test = inference.test_images(run)
     probabilities, bad = inference.predict(run, test.paths)
     rows = [row for row in range(len(test)) if row not in bad]
     names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
     ids = [test.ids[row] for row in rows]
     write_submission(file, ids, names)
     write_test_predictions(file.parent, ids, run.classes, probabilities[rows])
-    console.print(f"{len(rows):,} test pictures predicted: {file}")
+    console.print(f"{len(rows):,} test images predicted: {file}")
     if bad:
-        console.print(f"{len(bad):,} pictures could not be read and are left out: a competition may refuse the file.")
+        console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
 def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -> None:
-    """Print the top classes of each picture, as a table or as JSON."""
+    """Print the top classes of each image, as a table or as JSON."""
     from kenyan13.training import inference
 
-    paths = inference.find_pictures(places)
+    paths = inference.find_images(places)
     probabilities, bad = inference.predict(run, paths)
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
     if as_json:
         answer = [
-            {"picture": str(path), "error": bad[row]}
+            {"image": str(path), "error": bad[row]}
             if row in bad
             else {
-                "picture": str(path),
+                "image": str(path),
                 "classes": [{"class": run.classes[k], "probability": float(probabilities[row, k])} for k in best[row]],
             }
             for row, path in enumerate(paths)
@@ -128,7 +129,7 @@ def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -
 def print_table(
     run: "Run", paths: list[Path], probabilities: "NDArray[np.float32]", best: "NDArray[np.int64]", bad: dict[int, str]
 ) -> None:
-    """Print a line a picture: its path and its top classes, aligned."""
+    """Print a line an image: its path and its top classes, aligned."""
     width = max(len(str(path)) for path in paths)
     widest = max(len(name) for name in run.classes)
     for row, path in enumerate(paths):

@@ -32,16 +32,16 @@ def study_exposures(
     seeds: Annotated[
         str | None, typer.Option(help="Seeds with commas between; by default the 15 of group H.", show_default=False)
     ] = None,
-    data: Annotated[Path, typer.Option(help="The folder with train.csv; pictures are not needed.")] = Path(
+    data: Annotated[Path, typer.Option(help="The folder with train.csv; images are not needed.")] = Path(
         "data/kenyan13"
     ),
 ) -> None:
-    """Count how often each picture is trained on, and validated, when each seed makes its own split."""
+    """Count how often each image is trained on, and validated, when each seed makes its own split."""
     from kenyan13.study import exposure
 
     numbers = exposure.study_seeds() if seeds is None else read_seeds(seeds)
     summary = exposure.summarise(exposure.exposures(exposure.read_labels(data), numbers), len(numbers))
-    pictures, splits = summary.pictures, summary.splits
+    images, splits = summary.images, summary.splits
     figures = [
         ("times in the training part", ""),
         ("lowest", f"{summary.lowest}"),
@@ -50,13 +50,13 @@ def study_exposures(
         ("standard deviation", f"{summary.standard_deviation:.2f}"),
     ]
     histogram = [
-        (f"{times}", f"{count:,}", f"{count / pictures:.1%}") for times, count in enumerate(summary.times_validated)
+        (f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(summary.times_validated)
     ]
-    print(f"{pictures:,} labelled pictures, {splits} stratified splits: 80 % to train, 20 % to validate\n")
+    print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
     print(align(figures, right={1}))
-    print("\n" + align([("times validated", "pictures", "share"), *histogram], right={0, 1, 2}))
+    print("\n" + align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
     print(f"\nNever validated: {summary.never_validated:,}, in the training part of every split.")
-    print("Five folds (data.fold=0 to 4) validate each picture exactly once.")
+    print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
 def read_seeds(text: str) -> tuple[int, ...]:

@@ -1,1 +1,1 @@
-"""Pictures and labels: catalogue -> split -> store -> sampling -> augmentation -> datamodule."""
+"""Images and labels: catalogue -> split -> store -> sampling -> augmentation -> datamodule."""

@@ -1,4 +1,4 @@
-"""Check and unpack a downloaded archive, and say what layout of pictures and labels it held."""
+"""Check and unpack a downloaded archive, and say what layout of images and labels it held."""
 
 import errno
 import filecmp
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from kenyan13.data.catalogue import PICTURE_ENDINGS
+from kenyan13.data.catalogue import IMAGE_SUFFIXES
 from kenyan13.errors import UserError, shorten
 
 ROOT = Path("data/kenyan13")  # the default of data.root in conf/ too
@@ -111,11 +111,11 @@ def ids(table: Path) -> list[str]:
 
 
 def lacks(root: Path) -> list[str]:
-    """Return the tables, and the ids without a picture, that the competition's layout lacks in `root`."""
-    pictures = {path.stem for path in root.glob(JPG)}
+    """Return the tables, and the ids without an image, that the competition's layout lacks in `root`."""
+    images = {path.stem for path in root.glob(JPG)}
     tables = [root / "train.csv", root / "test.csv"]
     absent = [table.name for table in tables if not table.is_file()]
-    return absent + [name for table in tables for name in ids(table) if name not in pictures]
+    return absent + [name for table in tables for name in ids(table) if name not in images]
 
 
 def report(root: Path) -> None:
@@ -123,13 +123,13 @@ def report(root: Path) -> None:
     if tables := sorted(root.rglob("train.csv"), key=lambda path: len(path.parts)):
         found, command = tables[0].parent, TRAIN
         rows = [f"{name} {len(ids(found / name)):,} rows" for name in ("train.csv", "test.csv")]
-        print(f"{found}: {', '.join(rows)}, {len(list(found.glob(JPG))):,} pictures in images/images")
+        print(f"{found}: {', '.join(rows)}, {len(list(found.glob(JPG))):,} images in images/images")
         if lacking := lacks(found):
             print(f"Missing: {shorten(lacking)}")
     else:
         found, classes = class_folders(root)
         command = f"{TRAIN} data=folder"
-        print(f"{found}: no train.csv, but {classes} folders of pictures: one folder per class")
+        print(f"{found}: no train.csv, but {classes} folders of images: one folder per class")
     if not tables or found.resolve() != ROOT.resolve():
         setting = f"data.root={found}"
         if re.search(r"[^\w./=-]", setting):
@@ -139,14 +139,14 @@ def report(root: Path) -> None:
 
 
 def class_folders(root: Path) -> tuple[Path, int]:
-    """Return the folder with one folder of pictures per class, and how many. Raises UserError for less than two."""
-    pictures = [path for path in root.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS and path.parent != root]
-    # the folder with the most pictures two levels below it; with train/ and val/ that is train/
-    above = Counter(path.parent.parent for path in pictures)
+    """Return the folder with one folder of images per class, and how many. Raises UserError for less than two."""
+    images = [path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.parent != root]
+    # the folder with the most images two levels below it; with train/ and val/ that is train/
+    above = Counter(path.parent.parent for path in images)
     found = max(above, key=above.__getitem__, default=root)
-    classes = {path.parent for path in pictures if path.parent.parent == found}
+    classes = {path.parent for path in images if path.parent.parent == found}
     if len(classes) < 2:
         there = shorten(sorted(path.name for path in root.iterdir()))
-        needed = "train.csv, test.csv and images/images/ID.jpg, or (data=folder) one folder of pictures per class"
+        needed = "train.csv, test.csv and images/images/ID.jpg, or (data=folder) one folder of images per class"
         raise UserError(f"{root} has no layout that training can read. It holds: {there}", f"arrange it as {needed}")
     return found, len(classes)

@@ -1,4 +1,4 @@
-"""Random views of a picture: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
+"""Random views of an image: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
 
 The distributions are those of torchvision's ColorJitter, RandomAffine and RandomErasing (study, Input transforms).
 Random numbers are drawn apart from their use, so that a view can be repeated and checked.
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kenyan13.data.pictures import Pixels
-from kenyan13.settings import AugmentSettings, ErasingSettings, Fill
+from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill
+from kenyan13.data.images import Pixels
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
 Matrix = NDArray[np.float64]
@@ -27,7 +27,7 @@ COLOUR_ORDERS = tuple(permutations(range(4)))
 
 @dataclass(frozen=True)
 class View:
-    """The drawn parameters of one view of a picture."""
+    """The drawn parameters of one view of an image."""
 
     brightness: float = 1.0
     contrast: float = 1.0
@@ -93,75 +93,75 @@ def draw_rectangle(settings: ErasingSettings, crop: int, random: np.random.Gener
     return (0, 0, 0, 0)
 
 
-def apply_view(picture: Pixels, view: View, crop: int) -> Pixels:
+def apply_view(image: Pixels, view: View, crop: int) -> Pixels:
     """Return the view's colours, geometry and centre crop: uint8 [crop, crop, 3]. Erasing and noise come later."""
-    return warp(recolour(picture, view), view, crop)
+    return warp(recolour(image, view), view, crop)
 
 
-def centre_crop(picture: Pixels, crop: int) -> Pixels:
+def centre_crop(image: Pixels, crop: int) -> Pixels:
     """Return the middle uint8 [crop, crop, 3], as torchvision's CenterCrop takes it."""
-    top, left = (round((side - crop) / 2) for side in picture.shape[:2])
-    return picture[top : top + crop, left : left + crop]
+    top, left = (round((side - crop) / 2) for side in image.shape[:2])
+    return image[top : top + crop, left : left + crop]
 
 
-def recolour(picture: Pixels, view: View) -> Pixels:
+def recolour(image: Pixels, view: View) -> Pixels:
     """Apply brightness, contrast, saturation and hue in the view's order, each clipped to 0..255 as in torchvision.
 
     Steps in a row are one matrix, unless a value may leave 0..255 between them (where a factor is above 1), or no
-    matrix turns this picture's hues well enough.
+    matrix turns this image's hues well enough.
     """
     factors = (view.brightness, view.contrast, view.saturation)
     hue = int(view.hue * 255)  # in steps of 8-bit hues, as Pillow and torchvision count them
     matrix = IDENTITY  # the steps not applied yet
     for step in view.colour_order:
         if step == HUE and hue:
-            turned = hue_matrix(hue, picture, matrix)
+            turned = hue_matrix(hue, image, matrix)
             if turned is None:
-                picture, matrix = turn_hue(transform(picture, matrix), hue), IDENTITY
+                image, matrix = turn_hue(transform(image, matrix), hue), IDENTITY
             else:
                 matrix = turned
         elif step != HUE and factors[step] != 1:
-            matrix = COLOUR_STEPS[step](factors[step], picture, matrix)
+            matrix = COLOUR_STEPS[step](factors[step], image, matrix)
             if factors[step] > 1:
-                picture, matrix = transform(picture, matrix), IDENTITY
-    return transform(picture, matrix)
+                image, matrix = transform(image, matrix), IDENTITY
+    return transform(image, matrix)
 
 
-def transform(picture: Pixels, matrix: Matrix) -> Pixels:
+def transform(image: Pixels, matrix: Matrix) -> Pixels:
     """Return matrix @ (red, green, blue, 1) of every pixel, clipped to 0..255."""
-    return picture if matrix is IDENTITY else cv2.transform(picture, matrix)  # type: ignore[return-value]
+    return image if matrix is IDENTITY else cv2.transform(image, matrix)  # type: ignore[return-value]
 
 
-def brighten(factor: float, picture: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x, where x is what the matrix `before` makes of the picture."""
+def brighten(factor: float, image: Pixels, before: Matrix) -> Matrix:
+    """Return the 3x4 colour matrix of factor * x, where x is what the matrix `before` makes of the image."""
     return factor * before
 
 
-def add_contrast(factor: float, picture: Pixels, before: Matrix) -> Matrix:
+def add_contrast(factor: float, image: Pixels, before: Matrix) -> Matrix:
     """Return the 3x4 colour matrix of factor * x + (1 - factor) * the mean grey of all x."""
     after = factor * before
-    after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(picture)[:3], 1.0))
+    after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(image)[:3], 1.0))
     return after
 
 
-def saturate(factor: float, picture: Pixels, before: Matrix) -> Matrix:
+def saturate(factor: float, image: Pixels, before: Matrix) -> Matrix:
     """Return the 3x4 colour matrix of factor * x + (1 - factor) * x's own grey."""
     return factor * before + (1 - factor) * (GREY @ before)
 
 
-def hue_matrix(steps: int, picture: Pixels, before: Matrix) -> Matrix | None:
+def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
     """Return the 3x4 colour matrix nearest to turning the hue of x, by least squares over a grid of pixels.
 
     None where it is off by more than 0.8 grey levels on average. A photograph has few hues, which turn alike by a small
     angle; through HSV, this step would take longer than all others together.
     """
-    stride = max(1, min(picture.shape[:2]) // 24)
-    grid = np.ascontiguousarray(picture[stride // 2 :: stride, stride // 2 :: stride])
+    stride = max(1, min(image.shape[:2]) // 24)
+    grid = np.ascontiguousarray(image[stride // 2 :: stride, stride // 2 :: stride])
     sample = transform(grid, before)
     change = np.subtract(turn_hue(sample, steps), sample, dtype=np.float64).reshape(-1, 3)
     colours = np.ones((len(change), 4))
     colours[:, :3] = sample.reshape(-1, 3)
-    # a grey picture decides less than twelve numbers: with the ridge, what is undecided changes nothing
+    # a grey image decides less than twelve numbers: with the ridge, what is undecided changes nothing
     solution = np.linalg.solve(colours.T @ colours + np.eye(4), colours.T @ change)
     if np.abs(colours @ solution - change).mean() > 0.8:
         return None
@@ -174,9 +174,9 @@ def hue_matrix(steps: int, picture: Pixels, before: Matrix) -> Matrix | None:
 COLOUR_STEPS = (brighten, add_contrast, saturate)  # by their numbers in View.colour_order
 
 
-def turn_hue(picture: Pixels, steps: int) -> Pixels:
+def turn_hue(image: Pixels, steps: int) -> Pixels:
     """Turn the hue by steps of 1/256 of the colour circle."""
-    coded = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+    coded = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     turn = np.zeros(coded.shape[1:], dtype=np.uint8)
     turn[:, 0] = steps % 256
     rows = coded.reshape(len(coded), -1)  # for NumPy is slow at every third number
@@ -184,22 +184,22 @@ def turn_hue(picture: Pixels, steps: int) -> Pixels:
     return cv2.cvtColor(coded, cv2.COLOR_HSV2RGB_FULL)  # type: ignore[return-value]
 
 
-def warp(picture: Pixels, view: View, crop: int) -> Pixels:
-    """Apply flips, affine map and centre crop in one bilinear warp; what lies outside the picture is black."""
+def warp(image: Pixels, view: View, crop: int) -> Pixels:
+    """Apply flips, affine map and centre crop in one bilinear warp; what lies outside the image is black."""
     if not view.moves:
-        return centre_crop(picture, crop)
-    matrix = source_matrix(view, picture.shape[0], picture.shape[1], crop)
+        return centre_crop(image, crop)
+    matrix = source_matrix(view, image.shape[0], image.shape[1], crop)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     # OpenCV warps pixels of four bytes more than twice as fast as those of three.
-    padded = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+    padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     warped = cv2.warpAffine(padded, matrix, (crop, crop), flags=flags)
     return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)  # type: ignore[return-value]
 
 
 def source_matrix(view: View, height: int, width: int, crop: int) -> Matrix:
-    """Return the 2x3 matrix from pixel indices (x, y) of the crop to pixel indices of the picture.
+    """Return the 2x3 matrix from pixel indices (x, y) of the crop to pixel indices of the image.
 
-    Forward, relative to the picture's centre: flips, then scale * rotation * shear along x, then translation by whole
+    Forward, relative to the image's centre: flips, then scale * rotation * shear along x, then translation by whole
     pixels (torchvision's RandomAffine), then the centre crop. Pixel centres lie at index + 1/2.
     """
     cosine, sine, slant = cos(radians(view.rotation)), sin(radians(view.rotation)), tan(radians(view.shear))
@@ -213,37 +213,37 @@ def source_matrix(view: View, height: int, width: int, crop: int) -> Matrix:
     return np.array([[a, b, a * x + b * y + width / 2 - 0.5], [c, d, c * x + d * y + height / 2 - 0.5]])
 
 
-def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return uint8 [n, height, width, 3] as float32 [n, 3, height, width]: (x / 255 - mean) / std, per channel.
 
     The memory layout stays channels last.
     """
-    width = pictures.shape[2]
-    rows = pictures.flatten(2).float()  # whole rows, for torch is slow at broadcasting over three numbers
+    width = images.shape[2]
+    rows = images.flatten(2).float()  # whole rows, for torch is slow at broadcasting over three numbers
     torch.addcmul((-mean / std).repeat(width), rows, (1 / (255 * std)).repeat(width), out=rows)
-    return rows.view(pictures.shape).permute(0, 3, 1, 2)
+    return rows.view(images.shape).permute(0, 3, 1, 2)
 
 
 def erase_and_add_noise(
-    pictures: Tensor,
+    images: Tensor,
     erased: NDArray[np.int64] | None,
     noise: NDArray[np.bool_] | None,
     seed: int,
     settings: AugmentSettings,
 ) -> None:
-    """Apply random erasing, then Gaussian noise, to normalised pictures, float [n, 3, height, width], in place.
+    """Apply random erasing, then Gaussian noise, to normalised images, float [n, 3, height, width], in place.
 
-    erased: [n, 4] rectangles; noise: [n]; seed: decides the random values, drawn on the pictures' device.
+    erased: [n, 4] rectangles; noise: [n]; seed: decides the random values, drawn on the images' device.
     """
-    random = torch.Generator(pictures.device).manual_seed(seed)
+    random = torch.Generator(images.device).manual_seed(seed)
     if erased is not None:
         for row in np.flatnonzero(erased.any(axis=1)).tolist():
             top, left, height, width = erased[row].tolist()
-            part = pictures[row, :, top : top + height, left : left + width]
+            part = images[row, :, top : top + height, left : left + width]
             if settings.erasing.fill is Fill.random:
                 part.normal_(generator=random)
             else:
                 part.zero_()
     if noise is not None:
         for row in np.flatnonzero(noise).tolist():
-            pictures[row] += settings.noise.std * torch.empty_like(pictures[row]).normal_(generator=random)
+            images[row] += settings.noise.std * torch.empty_like(images[row]).normal_(generator=random)

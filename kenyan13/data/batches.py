@@ -1,4 +1,4 @@
-"""Pictures of a catalogue as samples and batches: the centre crop or a random view, ready but for normalising."""
+"""Images of a catalogue as samples and batches: the centre crop or a random view, ready but for normalising."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from kenyan13.config.settings import AugmentSettings
 from kenyan13.data.augmentation import apply_view, centre_crop, draw_view
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.sampling import AUGMENTATION, Draw, generator
 from kenyan13.data.store import Store
-from kenyan13.settings import AugmentSettings
 
 
 class Sample(NamedTuple):
-    """One view of a picture, with what is left to do to it on the device."""
+    """One view of an image, with what is left to do to it on the device."""
 
-    picture: NDArray[np.uint8]  # [crop, crop, 3]
+    image: NDArray[np.uint8]  # [crop, crop, 3]
     target: int
     row: int
     erased: tuple[int, int, int, int]
@@ -31,42 +31,42 @@ class Sample(NamedTuple):
 class RawBatch(NamedTuple):
     """Samples as the loader hands them on; plain values are known without asking the device."""
 
-    pictures: Tensor  # uint8 [n, crop, crop, 3]
+    images: Tensor  # uint8 [n, crop, crop, 3]
     targets: Tensor  # int64 [n]
     rows: Tensor  # int64 [n]
-    erased: NDArray[np.int64] | None  # [n, 4], None where no picture has a rectangle; stays on the host
-    noise: NDArray[np.bool_] | None  # [n], None where no picture gets noise; stays on the host
+    erased: NDArray[np.int64] | None  # [n, 4], None where no image has a rectangle; stays on the host
+    noise: NDArray[np.bool_] | None  # [n], None where no image gets noise; stays on the host
     seed: int
 
 
 class Batch(NamedTuple):
-    """Pictures on the device, ready for the network."""
+    """Images on the device, ready for the network."""
 
-    pictures: Tensor  # float32 [n, 3, crop, crop], normalised
+    images: Tensor  # float32 [n, 3, crop, crop], normalised
     targets: Tensor  # int64 [n]; -1 without label
     rows: Tensor  # int64 [n], rows of the catalogue
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A catalogue with its pixels; store_rows: int64 [n], where each picture lies in the store."""
+class Images:
+    """A catalogue with its pixels; store_rows: int64 [n], where each image lies in the store."""
 
     catalogue: Catalogue
     store: Store
     store_rows: NDArray[np.int64]
 
-    def of_classes(self) -> "Pictures":
-        """Return the pictures that are of one of the catalogue's classes."""
+    def of_classes(self) -> "Images":
+        """Return the images that are of one of the catalogue's classes."""
         rows = np.flatnonzero(self.catalogue.labels() >= 0)
-        return Pictures(self.catalogue.take(rows), self.store, self.store_rows[rows])
+        return Images(self.catalogue.take(rows), self.store, self.store_rows[rows])
 
 
-class PictureDataset(Dataset[Sample]):
-    """Views of pictures: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
+class ImageDataset(Dataset[Sample]):
+    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
 
-    def __init__(self, pictures: Pictures, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
-        self.store, self.store_rows = pictures.store, pictures.store_rows
-        targets = pictures.catalogue.targets
+    def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
+        self.store, self.store_rows = images.store, images.store_rows
+        targets = images.catalogue.targets
         self.targets = np.full(len(self.store_rows), -1, dtype=np.int64) if targets is None else targets
         self.crop, self.seed, self.augment = crop, seed, augment
 
@@ -74,13 +74,13 @@ class PictureDataset(Dataset[Sample]):
         return len(self.store_rows)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        picture = self.store[self.store_rows[draw.row]]
+        image = self.store[self.store_rows[draw.row]]
         target = int(self.targets[draw.row])
         if self.augment is None:
-            return Sample(centre_crop(picture, self.crop), target, draw.row, (0, 0, 0, 0), False, 0)
+            return Sample(centre_crop(image, self.crop), target, draw.row, (0, 0, 0, 0), False, 0)
         random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
         view = draw_view(self.augment, self.crop, random)
-        pixels = apply_view(picture, view, self.crop)
+        pixels = apply_view(image, view, self.crop)
         return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
 
 
@@ -89,7 +89,7 @@ def collate(samples: Sequence[Sample]) -> RawBatch:
     erased = np.array([sample.erased for sample in samples])
     noise = np.array([sample.noise for sample in samples])
     return RawBatch(
-        torch.from_numpy(np.stack([sample.picture for sample in samples])),
+        torch.from_numpy(np.stack([sample.image for sample in samples])),
         torch.tensor([sample.target for sample in samples]),
         torch.tensor([sample.row for sample in samples]),
         erased if erased.any() else None,

@@ -1,4 +1,4 @@
-"""What pictures there are, and of what class: reads the competition layout and one folder a class."""
+"""What images there are, and of what class: reads the competition layout and one folder a class."""
 
 import warnings
 from collections import Counter
@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
+from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.errors import UserError, did_you_mean, shorten
-from kenyan13.settings import DataSettings, Layout
 
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, beside one a class
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
@@ -25,7 +25,7 @@ GET_DATA = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Pictures in file order.
+    """Images in file order.
 
     ids: n texts; paths: n files; targets: int64 [n], positions in `classes`, or None without labels.
     """
@@ -48,15 +48,15 @@ class Catalogue:
         )
 
     def labels(self) -> NDArray[np.int64]:
-        """Return the targets; raises UserError where the pictures have none."""
+        """Return the targets; raises UserError where the images have none."""
         if self.targets is None:
-            raise UserError("These pictures have no labels.", "kenyan13 predict gives them some")
+            raise UserError("These images have no labels.", "kenyan13 predict gives them some")
         return self.targets
 
 
 @dataclass(frozen=True)
 class Source:
-    """All pictures of a data set: labelled ones, and validation and test ones where they are given apart."""
+    """All images of a data set: labelled ones, and validation and test ones where they are given apart."""
 
     labelled: Catalogue
     validation: Catalogue | None = None
@@ -86,7 +86,7 @@ def read(settings: DataSettings) -> Source:
 def check_names(labelled: Catalogue) -> None:
     """Raise UserError for a single class, and for names that would make the files of a run ambiguous or unwritable."""
     if len(labelled.classes) < 2:
-        raise UserError(f"All pictures are of one class, {shorten(labelled.classes)}.", "two or more are needed")
+        raise UserError(f"All images are of one class, {shorten(labelled.classes)}.", "two or more are needed")
     reserved = RESERVED & set(labelled.classes)
     if reserved:
         raise UserError(
@@ -99,7 +99,7 @@ def check_names(labelled: Catalogue) -> None:
 
 
 def read_competition(root: Path) -> Source:
-    """Read train.csv (id,class), test.csv (id, optional) and the pictures images/images/<id>.jpg.
+    """Read train.csv (id,class), test.csv (id, optional) and the images images/images/<id>.jpg.
 
     Ids have 20 digits, more than int64 and float can hold: they stay texts.
     """
@@ -108,11 +108,11 @@ def read_competition(root: Path) -> Source:
     train = read_table(root / "train.csv", ["id", "class"])
     classes = tuple(sorted(train["class"].unique()))
     targets = train["class"].map({name: k for k, name in enumerate(classes)}).to_numpy(np.int64)
-    labelled = Catalogue(tuple(train["id"]), picture_paths(root, train["id"], "train.csv"), targets, classes)
+    labelled = Catalogue(tuple(train["id"]), image_paths(root, train["id"], "train.csv"), targets, classes)
     if not (root / "test.csv").is_file():
         return Source(labelled)
     ids = read_table(root / "test.csv", ["id"])["id"]
-    return Source(labelled, test=Catalogue(tuple(ids), picture_paths(root, ids, "test.csv"), None, classes))
+    return Source(labelled, test=Catalogue(tuple(ids), image_paths(root, ids, "test.csv"), None, classes))
 
 
 def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
             f"its first line should be: {','.join(columns)}",
         )
     if table.empty:
-        raise UserError(f"{file} has no rows below its header.", f"it needs a row per picture: {','.join(columns)}")
+        raise UserError(f"{file} has no rows below its header.", f"it needs a row per image: {','.join(columns)}")
     empty = table.index[(table[list(columns)] == "").any(axis=1)]
     if len(empty):
         raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
@@ -151,21 +151,21 @@ def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table[list(columns)]
 
 
-def picture_paths(root: Path, ids: pd.Series, table: str) -> tuple[Path, ...]:
-    """Return the picture of each id. Raises UserError for ids without a picture and for ids that are no file name.
+def image_paths(root: Path, ids: pd.Series, table: str) -> tuple[Path, ...]:
+    """Return the image of each id. Raises UserError for ids without an image and for ids that are no file name.
 
     ids: texts under their line numbers in `table`.
     """
     folder = root / "images" / "images"
     if not folder.is_dir():
-        raise UserError(f"There is no picture folder {folder}.", *GET_DATA)
+        raise UserError(f"There is no image folder {folder}.", *GET_DATA)
     present = {file.name for file in folder.iterdir()}
     absent = [(line, id_) for line, id_ in ids.items() if f"{id_}.jpg" not in present]
     if absent:
         rows = shorten([f"line {line}: {id_}" for line, id_ in absent], 5)
         raise UserError(
-            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no picture in {folder} ({rows}).",
-            f"each id needs {folder}/<id>.jpg: complete the pictures, or delete these lines",
+            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no image in {folder} ({rows}).",
+            f"each id needs {folder}/<id>.jpg: complete the images, or delete these lines",
         )
     return tuple(folder / f"{id_}.jpg" for id_ in ids)
 
@@ -173,7 +173,7 @@ def picture_paths(root: Path, ids: pd.Series, table: str) -> tuple[Path, ...]:
 def read_folders(root: Path) -> Source:
     """Read one folder a class, below root or below root/train, root/val and root/test.
 
-    Ids are paths relative to root. Pictures straight in test/ have no labels; in class folders they have.
+    Ids are paths relative to root. Images straight in test/ have no labels; in class folders they have.
     """
     names = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
     parts = {part: root / name for name, part in names.items() if (root / name).is_dir()}
@@ -196,65 +196,65 @@ def read_folders(root: Path) -> Source:
 
 
 def say_passed_over(root: Path) -> None:
-    """Print how many files below `root` are left out as no pictures, and their endings."""
+    """Print how many files below `root` are left out as no images, and their endings."""
     files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    endings = Counter(path.suffix.lower() or "none" for path in files if path.suffix.lower() not in PICTURE_ENDINGS)
+    endings = Counter(path.suffix.lower() or "none" for path in files if path.suffix.lower() not in IMAGE_SUFFIXES)
     if endings:
         listed = shorten([f"{ending} ({count:,})" for ending, count in endings.most_common()], 5)
         console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"Passed over, by ending, as no pictures: {listed}")
+        console.print(f"Passed over, by ending, as no images: {listed}")
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """Return the class folders below `folder`, sorted. Raises UserError when there are fewer than two."""
     names = tuple(sorted(child.name for child in visible(folder) if child.is_dir()))
     if len(names) < 2:
-        flat = len(pictures_below(folder)) - sum(len(pictures_below(folder / name)) for name in names)
+        flat = len(images_below(folder)) - sum(len(images_below(folder / name)) for name in names)
         raise UserError(
-            f"{folder} has {len(names)} class folder(s), and {flat:,} pictures outside them; two or more are needed.",
-            "put the pictures of each class into a folder named as the class",
+            f"{folder} has {len(names)} class folder(s), and {flat:,} images outside them; two or more are needed.",
+            "put the images of each class into a folder named as the class",
             "for train.csv and images/ (the competition's layout): data=kenyan13 data.root=DIR",
         )
     return names
 
 
 def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
-    """Read the pictures in the class folders below `folder`; folders of other names are refused with UserError."""
+    """Read the images in the class folders below `folder`; folders of other names are refused with UserError."""
     found = sorted(child.name for child in visible(folder) if child.is_dir())
     unknown = [name for name in found if name not in classes]
     if unknown:
         raise UserError(
-            f"{folder} has folders of no class of the training pictures: {shorten(unknown)}.",
+            f"{folder} has folders of no class of the training images: {shorten(unknown)}.",
             f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}",
         )
     ids, paths, targets = [], [], []
     for target, name in enumerate(classes):
-        pictures = pictures_below(folder / name) if name in found else []
-        if not pictures and folder.name != "test":
+        images = images_below(folder / name) if name in found else []
+        if not images and folder.name != "test":
             raise UserError(
-                f"There are no pictures of the class {name} in {folder}.",
-                f"add pictures to {folder / name}, or take the class out",
+                f"There are no images of the class {name} in {folder}.",
+                f"add images to {folder / name}, or take the class out",
             )
-        ids += [path.relative_to(root).as_posix() for path in pictures]
-        paths += pictures
-        targets += [target] * len(pictures)
+        ids += [path.relative_to(root).as_posix() for path in images]
+        paths += images
+        targets += [target] * len(images)
     return Catalogue(tuple(ids), tuple(paths), np.array(targets, dtype=np.int64), classes)
 
 
 def read_test_folder(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
-    """Read test pictures: labelled where they lie in class folders, without labels otherwise."""
+    """Read test images: labelled where they lie in class folders, without labels otherwise."""
     if any(child.is_dir() for child in visible(folder)):
         return read_classes(root, folder, classes)
-    paths = tuple(pictures_below(folder))
+    paths = tuple(images_below(folder))
     return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), paths, None, classes)
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Return the picture files anywhere below `folder`, sorted; other files and hidden ones are passed over."""
+def images_below(folder: Path) -> list[Path]:
+    """Return the image files anywhere below `folder`, sorted; other files and hidden ones are passed over."""
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_ENDINGS
+        if path.suffix.lower() in IMAGE_SUFFIXES
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]

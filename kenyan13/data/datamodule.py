@@ -1,4 +1,4 @@
-"""The LightningDataModule: from a data set's settings to batches of normalised pictures on the device."""
+"""The LightningDataModule: from a data set's settings to batches of normalised images on the device."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,29 +13,29 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from kenyan13.config.settings import AugmentSettings, OnBad, Settings
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import Batch, PictureDataset, Pictures, RawBatch, collate
+from kenyan13.data.batches import Batch, ImageDataset, Images, RawBatch, collate
 from kenyan13.data.catalogue import Catalogue, Source, read
 from kenyan13.data.features import FeatureDataset, Features
-from kenyan13.data.pictures import resize_length
+from kenyan13.data.images import resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import open_store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
-from kenyan13.settings import AugmentSettings, OnBad, Settings
 
 
-class PictureData(LightningDataModule):
-    """Training, validation and test pictures of one run.
+class ImageDataModule(LightningDataModule):
+    """Training, validation and test images of one run.
 
-    Of one stage of a two-stage classifier, training pictures are those of its classes. Validation pictures are those
+    Of one stage of a two-stage classifier, training images are those of its classes. Validation images are those
     of all classes, as the stages are put together by them; those of no class of the stage have the target -1 and count
-    in no figure, `validation_pictures` is the number of the others. The split is made before the stages are taken
+    in no figure, `validation_images` is the number of the others. The split is made before the stages are taken
     (study, E. Two stages).
 
-    Reading, splitting and decoding happen at once: after construction it is known that every picture can be read.
+    Reading, splitting and decoding happen at once: after construction it is known that every image can be read.
     Raises UserError for data that cannot be used.
     """
 
@@ -49,26 +49,26 @@ class PictureData(LightningDataModule):
         self.classes = stage_classes(train.classes, settings.data.groups, settings.data.stage)
         test = self.source.test if settings.data.test else None
         if settings.data.test and test is None:
-            raise UserError(f"The data in {settings.data.root} has no test pictures.", "leave out data.test=true")
+            raise UserError(f"The data in {settings.data.root} has no test images.", "leave out data.test=true")
         opened = self.open([train, validation] if test is None else [train, validation, test])
         self.train, self.validation = opened[0].of_classes(), opened[1]
         self.test = None if test is None else opened[2]
         labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
-        self.features: Features | None = None  # what batches hold instead of pictures, where they are given
+        self.features: Features | None = None  # what batches hold instead of images, where they are given
         self.class_counts = np.bincount(labels[labels >= 0], minlength=len(self.classes))
-        self.validation_pictures = int((self.validation.catalogue.labels() >= 0).sum())
+        self.validation_images = int((self.validation.catalogue.labels() >= 0).sum())
         empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]
         if empty:
-            raise UserError(f"No picture is left of {shorten(empty)}.", "repair them, or take these classes out")
+            raise UserError(f"No image is left of {shorten(empty)}.", "repair them, or take these classes out")
         if len(self.train.catalogue) < 2:
-            raise UserError("There are fewer than two training pictures.", "add pictures to the data")
-        if not self.validation_pictures:
-            raise UserError("There are no validation pictures that can be read.", "repair them, or add others")
+            raise UserError("There are fewer than two training images.", "add images to the data")
+        if not self.validation_images:
+            raise UserError("There are no validation images that can be read.", "repair them, or add others")
 
-    def open(self, catalogues: Sequence[Catalogue]) -> list[Pictures]:
-        """Open one store for all catalogues; pictures that cannot be read stop the run, or are left out.
+    def open(self, catalogues: Sequence[Catalogue]) -> list[Images]:
+        """Open one store for all catalogues; images that cannot be read stop the run, or are left out.
 
-        The stage that the settings name is taken last: all stages open the same pictures, and so share a store.
+        The stage that the settings name is taken last: all stages open the same images, and so share a store.
         """
         paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
         place = {path: row for row, path in enumerate(paths)}
@@ -81,14 +81,14 @@ class PictureData(LightningDataModule):
         for catalogue in catalogues:
             kept = catalogue.take([row for row, path in enumerate(catalogue.paths) if path not in bad])
             view = stage_view(kept, self.settings.data.groups, self.settings.data.stage)
-            opened.append(Pictures(view, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
+            opened.append(Images(view, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
         return opened
 
     def report_bad(self, catalogues: Sequence[Catalogue], bad: dict[Path, str]) -> None:
-        """Name the pictures that cannot be read; raises UserError unless data.on_bad=skip."""
+        """Name the images that cannot be read; raises UserError unless data.on_bad=skip."""
         ids = {path: id_ for catalogue in catalogues for id_, path in zip(catalogue.ids, catalogue.paths, strict=True)}
         listed = [f"{ids[path]}: {reason} ({path})" for path, reason in sorted(bad.items())]
-        message = f"{len(bad):,} of {len(ids):,} pictures cannot be read:\n    " + "\n    ".join(listed[:15])
+        message = f"{len(bad):,} of {len(ids):,} images cannot be read:\n    " + "\n    ".join(listed[:15])
         if len(listed) > 15:
             message += f"\n    and {len(listed) - 15:,} more"
         if self.settings.data.on_bad is OnBad.stop:
@@ -98,9 +98,9 @@ class PictureData(LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of augmented training pictures in the order that conf/balance chose.
+        """Batches of augmented training images in the order that conf/balance chose.
 
-        A last batch of a single picture is left out: batch norm cannot train on it.
+        A last batch of a single image is left out: batch norm cannot train on it.
         """
         targets = self.train.catalogue.labels()
         sampler = self.sampler(self.train_order(), len(targets))
@@ -108,27 +108,27 @@ class PictureData(LightningDataModule):
         drop_last = len(sampler) % size == 1 and size > 1
         if self.features is not None:
             return self.feature_loader(self.features.train, targets, sampler, drop_last)
-        dataset = PictureDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
+        dataset = ImageDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
         loader = self.loader(dataset, sampler, drop_last)
         if not len(loader):
             raise UserError(
-                f"A batch of {size} leaves nothing to train on: {len(sampler)} picture for this process.",
-                "fewer trainer.devices, or more pictures",
+                f"A batch of {size} leaves nothing to train on: {len(sampler)} image for this process.",
+                "fewer trainer.devices, or more images",
             )
         return loader
 
     def train_order(self) -> Order:
-        """Return the order in which epochs draw the training pictures."""
+        """Return the order in which epochs draw the training images."""
         targets, chosen = self.train.catalogue.labels(), self.settings.balance.sampling
         return epoch_order(chosen, targets, self.class_counts, self.settings.seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of validation pictures, centre-cropped, in catalogue order, each of them once."""
+        """Batches of validation images, centre-cropped, in catalogue order, each of them once."""
         rows = np.arange(len(self.validation.catalogue))
         sampler = self.sampler(lambda epoch: rows, len(rows))
         if self.features is not None:
             return self.feature_loader(self.features.validation, self.validation.catalogue.labels(), sampler)
-        return self.loader(PictureDataset(self.validation, self.crop, 0), sampler)
+        return self.loader(ImageDataset(self.validation, self.crop, 0), sampler)
 
     def feature_loader(
         self, features: Tensor, targets: NDArray[np.int64], sampler: EpochSampler, drop_last: bool = False
@@ -151,7 +151,7 @@ class PictureData(LightningDataModule):
         sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return sampler
 
-    def loader(self, dataset: PictureDataset, sampler: Iterable[Draw], drop_last: bool = False) -> DataLoader[RawBatch]:
+    def loader(self, dataset: ImageDataset, sampler: Iterable[Draw], drop_last: bool = False) -> DataLoader[RawBatch]:
         """Return a loader with the number of workers that the settings or the machine give."""
         workers = self.settings.data.workers
         if workers is None:
@@ -175,18 +175,18 @@ class PictureData(LightningDataModule):
 
     def normalised(self, batch: RawBatch, augment: AugmentSettings) -> Batch:
         """Return a batch of views that were drawn by `augment` as the network gets it, on the device where it is."""
-        device = batch.pictures.device
-        pictures = normalise(batch.pictures, self.mean.to(device), self.std.to(device))
+        device = batch.images.device
+        images = normalise(batch.images, self.mean.to(device), self.std.to(device))
         if batch.erased is not None or batch.noise is not None:
-            erase_and_add_noise(pictures, batch.erased, batch.noise, batch.seed, augment)
+            erase_and_add_noise(images, batch.erased, batch.noise, batch.seed, augment)
         if not self.settings.trainer.channels_last:
-            pictures = pictures.contiguous()
-        return Batch(pictures, batch.targets, batch.rows)
+            images = images.contiguous()
+        return Batch(images, batch.targets, batch.rows)
 
 
-def default_workers(pictures: int) -> int:
+def default_workers(images: int) -> int:
     """Return the number of loader processes: all cores but one, at most eight; none for tiny data."""
-    return 0 if pictures < 64 else max(1, min(8, available_cores() - 1))
+    return 0 if images < 64 else max(1, min(8, available_cores() - 1))
 
 
 def whole(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures that a frozen backbone has turned into features: an epoch draws from some views of each, computed once."""
+"""Images that a frozen backbone has turned into features: an epoch draws from some views of each, computed once."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from kenyan13.data.sampling import VIEWS, Draw, generator
 class Features:
     """Features in the rows of the catalogues.
 
-    train: float32 [n, views, ...], of augmented views of each training picture; validation: float32 [m, 1, ...].
+    train: float32 [n, views, ...], of augmented views of each training image; validation: float32 [m, 1, ...].
     """
 
     train: Tensor
@@ -24,7 +24,7 @@ class Features:
 
 
 class FeatureDataset(Dataset[Batch]):
-    """Whole batches of features; which view of a picture is drawn is decided by (seed, epoch, position)."""
+    """Whole batches of features; which view of an image is drawn is decided by (seed, epoch, position)."""
 
     def __init__(self, features: Tensor, targets: NDArray[np.int64], seed: int) -> None:
         self.features, self.targets, self.seed = features, torch.from_numpy(targets), seed

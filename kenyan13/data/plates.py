@@ -1,6 +1,6 @@
-"""A table, a plate and a dish seen from above, drawn from random numbers: the pictures of the synthetic data set.
+"""A table, a plate and a dish seen from above, drawn from random numbers: the images of the synthetic data set.
 
-Colour and height are painted together in one four-channel picture, and the light is computed from the height.
+Colour and height are painted together in one four-channel image, and the light is computed from the height.
 """
 
 from typing import Any, NamedTuple

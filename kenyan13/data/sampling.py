@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws, in which order: pure functions of (seed, epoch), so that resuming needs no state."""
+"""Which images an epoch draws, in which order: pure functions of (seed, epoch), so that resuming needs no state."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from kenyan13.settings import Sampling
+from kenyan13.config.settings import Sampling
 
 # First number of a generator's key, so that no two uses share random numbers.
 SAMPLING, AUGMENTATION, ROUNDS = 0, 1, 2
@@ -18,7 +18,7 @@ Order = Callable[[int], NDArray[np.int64]]  # epoch (from 0) -> rows in the orde
 
 
 class Draw(NamedTuple):
-    """One draw of a picture: its row, and where in training it is drawn, which decides its augmentation."""
+    """One draw of an image: its row, and where in training it is drawn, which decides its augmentation."""
 
     row: int
     epoch: int
@@ -48,7 +48,7 @@ def across_classes(targets: NDArray[np.int64], number: int, seed: int) -> NDArra
     They come in the order of the classes: int64 [m].
     """
     shuffled = generator(SHEETS, seed).permutation(len(targets))
-    turns = pd.Series(targets[shuffled]).groupby(targets[shuffled]).cumcount()  # 0 for each class's first picture
+    turns = pd.Series(targets[shuffled]).groupby(targets[shuffled]).cumcount()  # 0 for each class's first image
     chosen = shuffled[np.argsort(turns, kind="stable")[:number]]
     return chosen[np.argsort(targets[chosen], kind="stable")]
 
@@ -57,8 +57,8 @@ def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray
     """Return the rows that the balanced sampler draws in an epoch, int64 [n].
 
     Draws are numbered through all epochs. Each round of draws has every class once, shuffled, so a class's r-th draw
-    is in round r; it takes the picture at r % n_c of the class's (r // n_c)-th shuffle. So at any moment the draws
-    of two classes differ by at most one, and so do those of two pictures of a class. (Study: balanced sampler.)
+    is in round r; it takes the image at r % n_c of the class's (r // n_c)-th shuffle. So at any moment the draws
+    of two classes differ by at most one, and so do those of two images of a class. (Study: balanced sampler.)
     """
     present = np.unique(targets)
     members = [np.flatnonzero(targets == target) for target in present]

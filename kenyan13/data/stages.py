@@ -1,7 +1,7 @@
-"""Views of the pictures for a two-stage classifier (study, E. Two stages).
+"""Views of the images for a two-stage classifier (study, E. Two stages).
 
 Classes that look alike are put into groups. The first stage tells the groups and the other classes apart; a second
-stage for each group tells its members apart. Pictures of no class of a stage have the target -1 in its view.
+stage for each group tells its members apart. Images of no class of a stage have the target -1 in its view.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ Groups = Mapping[str, Sequence[str]]
 
 
 def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catalogue:
-    """Return the same pictures with the classes and targets of a stage; -1 for pictures of none of its classes.
+    """Return the same images with the classes and targets of a stage; -1 for images of none of its classes.
 
     groups: name -> classes; stage: None (the catalogue as it is), FIRST, or a group's name. Raises UserError as
     `stage_classes` does.

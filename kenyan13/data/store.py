@@ -1,7 +1,7 @@
-"""Pictures decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
+"""Images decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
 
-A store is a folder <cache>/<length>px-<digest of the paths>/ with pictures.bin (one picture after the other: uint8
-pixels, JPEG, or nothing where pictures are decoded anew each time) and index.npz. It is built beside its place and
+A store is a folder <cache>/<length>px-<digest of the paths>/ with images.bin (one image after the other: uint8
+pixels, JPEG, or nothing where images are decoded anew each time) and index.npz. It is built beside its place and
 renamed, so it is there whole or not at all.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from filelock import FileLock
 from rich.console import Console
 
-from kenyan13.data.pictures import UNREADABLE, Pixels, load
+from kenyan13.config.settings import StoreKind
+from kenyan13.data.images import UNREADABLE, Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.settings import StoreKind
 from kenyan13.terminal import progress
 
 ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
@@ -30,7 +30,7 @@ BYTES = {StoreKind.raw: 3, StoreKind.jpeg: 0.4, StoreKind.off: 0}  # a pixel, ab
 
 
 class Store:
-    """The pixels of many pictures: `store[row]` is uint8 [height, width, 3]; raw, a view into the mapped file.
+    """The pixels of many images: `store[row]` is uint8 [height, width, 3]; raw, a view into the mapped file.
 
     bad: row -> reason, for the files that could not be read.
     """
@@ -42,8 +42,8 @@ class Store:
                 index[name] for name in ("shapes", "offsets", "stats", "digests")
             )
             self.bad = {int(row): str(reason) for row, reason in zip(index["bad"], index["reasons"], strict=True)}
-        if (folder / "pictures.bin").stat().st_size != self.offsets[-1]:
-            raise OSError(f"{folder / 'pictures.bin'} has been cut short")
+        if (folder / "images.bin").stat().st_size != self.offsets[-1]:
+            raise OSError(f"{folder / 'images.bin'} has been cut short")
         self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class Store:
         if self.kind is StoreKind.off:
             return load(self.paths[row], self.length)
         if self.pixels is None:
-            self.pixels = np.memmap(self.folder / "pictures.bin", np.uint8, mode="r")
+            self.pixels = np.memmap(self.folder / "images.bin", np.uint8, mode="r")
         stored = self.pixels[self.offsets[row] : self.offsets[row + 1]]
         if self.kind is StoreKind.jpeg:
             return cv2.imdecode(stored, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
@@ -97,14 +97,14 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
     free = shutil.disk_usage(folder.parent).free
     if expected > free:
         raise UserError(
-            f"Decoded pictures need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
+            f"Decoded images need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
             "point data.cache= at a larger disk, or choose a smaller model.crop",
             "data.store=jpeg needs a tenth, data.store=off nothing; both are slower",
         )
     Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
-        f"Decoding {len(paths):,} pictures once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
+        f"Decoding {len(paths):,} images once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
         if expected
-        else f"Reading {len(paths):,} pictures once, to see whether they can be read"
+        else f"Reading {len(paths):,} images once, to see whether they can be read"
     )
     for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
@@ -119,12 +119,12 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
 
 
 def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
-    """Write pictures.bin and index.npz; unreadable files get an empty shape and a reason."""
+    """Write images.bin and index.npz; unreadable files get an empty shape and a reason."""
     stats = file_stats(paths)
     shapes, lengths = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths), dtype=np.int64)
     digests = np.zeros(len(paths), dtype="U32")
     reasons: dict[int, str] = {}
-    with (folder / "pictures.bin").open("wb") as file:
+    with (folder / "images.bin").open("wb") as file:
         decoded = progress(decode_all(paths, length), "Decoding", len(paths))
         for row, (pixels, digest) in enumerate(decoded):
             digests[row] = digest
@@ -141,7 +141,7 @@ def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
 
 
 def encode(pixels: Pixels, kind: StoreKind) -> bytes:
-    """Return what a store keeps of a picture."""
+    """Return what a store keeps of an image."""
     if kind is StoreKind.off:
         return b""
     if kind is StoreKind.raw:

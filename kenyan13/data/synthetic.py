@@ -9,20 +9,20 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from kenyan13.data.kenyanfood13 import TRAIN_ROWS
+from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.plates import SIDES, Scene
 from kenyan13.errors import UserError
-from kenyan13.settings import DataSettings, Layout
+from kenyan13.study.dataset import TRAIN_ROWS
 from kenyan13.terminal import progress
 
-README = """These pictures are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
+README = """These images are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
 They are NOT photographs and NOT part of KenyanFood13; they only follow its classes, their proportions and its layout.
 They show that the software works. An accuracy on them says nothing about the accuracy on photographs of food."""
 ODD_EVERY = 40  # one file in so many is stored with alpha, in grey or turned, as a few of the photographs are
 
 
 def draw(dish: str, rng: np.random.Generator) -> Image.Image:
-    """Draw one photograph-like RGB picture of a dish, 160 to 200 pixels on its short side."""
+    """Draw one photograph-like RGB image of a dish, 160 to 200 pixels on its short side."""
     short = int(rng.integers(160, 201))
     long = round(short * rng.choice([1.0, 4 / 3, 4 / 3, 3 / 2, 16 / 9]))
     scene = Scene(rng, short, long) if rng.random() < 0.6 else Scene(rng, long, short)
@@ -41,7 +41,7 @@ def draw(dish: str, rng: np.random.Generator) -> Image.Image:
 
 
 def stored(photo: Image.Image, index: int) -> bytes:
-    """Return the bytes of the picture's file: JPEG, but now and then with alpha (PNG), in grey or lying on its side."""
+    """Return the bytes of the image's file: JPEG, but now and then with alpha (PNG), in grey or lying on its side."""
     file, exif = BytesIO(), Image.Exif()
     odd = index // ODD_EVERY % 3 if index % ODD_EVERY == 7 else None
     if odd == 0:
@@ -58,7 +58,7 @@ def stored(photo: Image.Image, index: int) -> bytes:
 
 
 def class_counts(labelled: int) -> dict[str, int]:
-    """Share pictures out among the classes in proportion to TRAIN_ROWS, at least one each (Sainte-Lague's method)."""
+    """Share images out among the classes in proportion to TRAIN_ROWS, at least one each (Sainte-Lague's method)."""
     rows = np.array(list(TRAIN_ROWS.values()))
     counts = np.ones(len(rows), dtype=np.int64)
     for _ in range(labelled - len(rows)):
@@ -84,10 +84,10 @@ def draw_if_missing(data: DataSettings) -> None:
 
 
 def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 13) -> None:
-    """Write a synthetic data set with `labelled` training and `test` test pictures into the new folder `root`.
+    """Write a synthetic data set with `labelled` training and `test` test images into the new folder `root`.
 
     Every byte is a function of the numbers given. The folder appears only once it is complete.
-    Raises UserError when `root` is there already and not empty, or when a class would have no training picture.
+    Raises UserError when `root` is there already and not empty, or when a class would have no training image.
     """
     root = root.resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -97,8 +97,8 @@ def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 1
         )
     if labelled < len(TRAIN_ROWS) or test < 1:
         raise UserError(
-            f"{labelled} labelled and {test} test pictures are too few.",
-            f"Ask for at least {len(TRAIN_ROWS)} labelled pictures (one a class) and 1 test picture.",
+            f"{labelled} labelled and {test} test images are too few.",
+            f"Ask for at least {len(TRAIN_ROWS)} labelled images (one a class) and 1 test image.",
         )
     rng = np.random.default_rng(seed)
     total = labelled + test

@@ -15,9 +15,9 @@ from huggingface_hub import constants as hub
 from timm.models import PretrainedCfg, load_state_dict
 from torch import Tensor, nn
 
+from kenyan13.config.settings import ModelSettings
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.model import small_cnn as small_cnn  # registers itself with timm
-from kenyan13.settings import ModelSettings
 
 WAYS_TO_WEIGHTS = (
     "connect to the network once: the weights are then kept in the cache of huggingface_hub",
@@ -28,7 +28,7 @@ WAYS_TO_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Channel means and standard deviations, of pictures in 0..1, that the weights were trained with."""
+    """Channel means and standard deviations, of images in 0..1, that the weights were trained with."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -42,7 +42,7 @@ def normalisation(settings: ModelSettings) -> Normalisation:
 
 
 def check_model(settings: ModelSettings) -> None:
-    """Raise UserError for what can be known to be wrong before any picture is read."""
+    """Raise UserError for what can be known to be wrong before any image is read."""
     check_name(settings.backbone)
     check_crop(settings, num_classes=2)
     if settings.weights is not None:
@@ -113,7 +113,7 @@ def reset_head(network: nn.Module) -> None:
 
 
 def configuration(backbone: str) -> PretrainedCfg:
-    """Return what timm knows of a backbone's weights: normalisation, picture size, where they lie."""
+    """Return what timm knows of a backbone's weights: normalisation, image size, where they lie."""
     config = timm.get_pretrained_cfg(backbone)
     assert config is not None, backbone  # check_name has been asked
     return config
@@ -137,7 +137,7 @@ def check_name(backbone: str) -> None:
 
 
 def check_crop(settings: ModelSettings, num_classes: int) -> None:
-    """Raise UserError when pictures of the crop cannot pass through the network; tried without arithmetic."""
+    """Raise UserError when images of the crop cannot pass through the network; tried without arithmetic."""
     with torch.device("meta"):
         try:
             network = build(settings, num_classes, pretrained=False)
@@ -145,7 +145,7 @@ def check_crop(settings: ModelSettings, num_classes: int) -> None:
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
             own = configuration(settings.backbone).input_size[-1]
             raise UserError(
-                f"{settings.backbone} cannot take pictures of model.crop={settings.crop}: {first_line(error)}",
+                f"{settings.backbone} cannot take images of model.crop={settings.crop}: {first_line(error)}",
                 f"its own size is model.crop={own}" + ("; a batch of 1 may be too small" * (settings.batch_size == 1)),
             ) from error
 

@@ -1,4 +1,4 @@
-"""The LightningModule: a network, its loss, its optimiser, and validation figures over every picture exactly once."""
+"""The LightningModule: a network, its loss, its optimiser, and validation figures over every image exactly once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
+from kenyan13.config.settings import OptimSettings, ScheduleSettings
 from kenyan13.data.batches import Batch
 from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule
-from kenyan13.settings import OptimSettings, ScheduleSettings
 
 
 class Predictions(NamedTuple):
@@ -30,13 +30,13 @@ class Predictions(NamedTuple):
 
 
 class Classifier(LightningModule):
-    """Trains `network` (pictures -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
+    """Trains `network` (images -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
 
     forward: what is computed instead of the whole network, as its head where batches hold features.
 
-    Logs train_loss (mean over the epoch's pictures), val_loss (plain cross entropy whatever the weights, so that runs
-    compare), val_accuracy (micro) and val_macro_f1. Pictures of no class (target -1) do not count in these. After
-    validation, `predictions` holds what was predicted for all pictures.
+    Logs train_loss (mean over the epoch's images), val_loss (plain cross entropy whatever the weights, so that runs
+    compare), val_accuracy (micro) and val_macro_f1. Images of no class (target -1) do not count in these. After
+    validation, `predictions` holds what was predicted for all images.
     """
 
     def __init__(
@@ -59,28 +59,28 @@ class Classifier(LightningModule):
         self.schedule: LRScheduler | None = None
         self.saved_schedule: dict[str, Any] | None = None
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits, float [n, classes]."""
-        return self.compute_logits[0](pictures)
+        return self.compute_logits[0](images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""
-        loss = F.cross_entropy(self(batch.pictures), batch.targets, self.class_weights)  # type: ignore[arg-type]
+        loss = F.cross_entropy(self(batch.images), batch.targets, self.class_weights)  # type: ignore[arg-type]
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the batch's logits for the epoch's end."""
-        self.outputs.append((batch.rows, batch.targets, self(batch.pictures).float()))
+        self.outputs.append((batch.rows, batch.targets, self(batch.images).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Gather the logits of all processes, each picture once, and log the figures."""
+        """Gather the logits of all processes, each image once, and log the figures."""
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:
             gathered = (torch.as_tensor(self.all_gather(part)) for part in (rows, targets, logits))
             rows, targets, logits = (part.flatten(0, 1) for part in gathered)
-        # Processes get equally many pictures, some of them twice; in catalogue order the sums do not depend on that.
+        # Processes get equally many images, some of them twice; in catalogue order the sums do not depend on that.
         unique, first = np.unique(rows.cpu().numpy(), return_index=True)
         targets, logits = targets[first], logits[first]
         known = targets >= 0

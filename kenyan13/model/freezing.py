@@ -12,8 +12,8 @@ from timm.models import group_parameters
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from kenyan13.config.settings import FreezeSettings, FrozenBatchNorm
 from kenyan13.model.backbones import head_prefixes
-from kenyan13.settings import FreezeSettings, FrozenBatchNorm
 
 LEVELS = 6
 Patterns = tuple[str, ...]  # one regular expression a level, 0 to 5; the first that matches a name decides

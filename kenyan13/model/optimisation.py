@@ -8,7 +8,7 @@ from torch.optim import SGD, Adam, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, ReduceLROnPlateau, StepLR
 
-from kenyan13.settings import Optimizer, OptimSettings, Schedule, ScheduleSettings
+from kenyan13.config.settings import Optimizer, OptimSettings, Schedule, ScheduleSettings
 
 
 def create_optimizer(settings: OptimSettings, parameters: Iterable[Parameter]) -> TorchOptimizer:

@@ -21,7 +21,7 @@ default_cfgs = generate_default_cfgs(
 class SmallCNN(nn.Module):
     """Five convolution-norm-ReLU-maxpool stages, then linear layers of 1024, 256 and `num_classes` (study, group F).
 
-    Convolutions keep the size and every pool halves it: pictures need at least 32 pixels a side.
+    Convolutions keep the size and every pool halves it: images need at least 32 pixels a side.
     """
 
     def __init__(self, num_classes: int = 1000, in_chans: int = 3, img_size: int | tuple[int, int] = 224) -> None:
@@ -42,9 +42,9 @@ class SmallCNN(nn.Module):
         )  # fmt: skip
         self.head = nn.Linear(256, num_classes)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits, float [n, num_classes], of pictures, float [n, 3, img_size, img_size]."""
-        logits: Tensor = self.head(self.hidden(self.stages(pictures)))
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float [n, num_classes], of images, float [n, 3, img_size, img_size]."""
+        logits: Tensor = self.head(self.hidden(self.stages(images)))
         return logits
 
     def get_classifier(self) -> nn.Module:

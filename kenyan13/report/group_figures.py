@@ -5,21 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.experiments.ids import experiments
-from kenyan13.figures.accuracy import Point, interval_figure, scatter_figure
-from kenyan13.figures.confusion import confusion_figure
-from kenyan13.figures.ensembles import ensemble_figure, vote_figure
-from kenyan13.figures.loading import worker_figure
-from kenyan13.figures.losses import loss_figure
-from kenyan13.figures.rates import rate_figure
-from kenyan13.report.parts import Picture, write_figure
+from kenyan13.analysis.cascade import read_matrices, read_summary
+from kenyan13.analysis.ensemble import METHODS, align, rank, vote_by_accuracy, vote_tallies
+from kenyan13.plots.accuracy import Point, interval_figure, scatter_figure
+from kenyan13.plots.confusion import confusion_figure
+from kenyan13.plots.ensembles import ensemble_figure, vote_figure
+from kenyan13.plots.loading import worker_figure
+from kenyan13.plots.losses import loss_figure
+from kenyan13.plots.rates import rate_figure
+from kenyan13.report.parts import PlotFile, write_figure
 from kenyan13.report.runs import Run
-from kenyan13.study.cascade import read_matrices, read_summary
-from kenyan13.study.ensemble import METHODS, align, rank, vote_by_accuracy, vote_tallies
+from kenyan13.runs.directory import CASCADE
+from kenyan13.runs.predictions import TEST, read_predictions
+from kenyan13.study.definitions import experiments
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import Table
-from kenyan13.training.directory import CASCADE
-from kenyan13.training.predictions import TEST, read_predictions
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
 LAYERS = {"A": "head only (PT0)", "B": "head and two fifths (PT2)", "C": "all layers (PT5)"}
@@ -33,7 +33,7 @@ def values(table: Table, key: str) -> list[float | None]:
     return [cell if isinstance(cell, float | int) else None for cell in (row[place] for row in table.rows)]
 
 
-def figures_a(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_a(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Seconds an epoch by loader workers."""
     timing = tables[1]
     workers, seconds, study = (values(timing, key) for key in ("workers", "seconds", "seconds_study"))
@@ -44,7 +44,7 @@ def figures_a(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
     return [write_figure(output, f"figures/{anchor}/workers.png", "Loader workers", alt, figure)]
 
 
-def figures_b(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_b(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Losses and accuracy against the learning rate, a figure a model."""
     drawn = []
     for letter, best in zip("ABC", tables[0].rows, strict=True):
@@ -60,7 +60,7 @@ def figures_b(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
 
 def draw_rates(
     title: str, rates: Sequence[float], runs: Sequence[Run], output: Path, file: str, study_best: float | None = None
-) -> Picture:
+) -> PlotFile:
     """Draw lowest loss, sum of losses and accuracy of finished runs against their learning rates."""
     results = [run.result for run in runs if run.result]
     losses = [result.min_val_loss for result in results]
@@ -75,14 +75,14 @@ def draw_rates(
     return write_figure(output, file, f"Learning rate: {title}", alt, figure)
 
 
-def figures_c(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_c(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Accuracy against size by the layers that train, and beside the study's."""
     runs = {id_: run for id_, run in found.items() if id_[0] == "C"}
     families = {id_: LAYERS[id_[2]] for id_ in runs}
     return [*draw_sizes(runs, families, output, anchor), *draw_intervals(found, tables, output, anchor)]
 
 
-def figures_e(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_e(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """The confusion matrices of the two stages and of both together."""
     drawn = draw_intervals(found, tables, output, anchor)
     composed = found.get("EAE")
@@ -91,13 +91,13 @@ def figures_e(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
     titles = {"stage1": "First stage", "hard": "Both stages, hard gating", "soft": "Both stages, soft gating"}
     for place, (name, matrix) in enumerate(read_matrices(composed.folder).items()):
         counts, title = matrix.to_numpy(), titles.get(name, f"Second stage: {name}")
-        alt = f"{np.trace(counts)} of {counts.sum()} pictures on the diagonal."
+        alt = f"{np.trace(counts)} of {counts.sum()} images on the diagonal."
         figure = confusion_figure(counts, [str(label) for label in matrix.index])
         drawn.append(write_figure(output, f"figures/{anchor}/confusion_{place}.png", title, alt, figure))
     return drawn
 
 
-def figures_f(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_f(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """The losses of both runs."""
     drawn = draw_intervals(found, tables, output, anchor)
     for id_, run in found.items():
@@ -108,14 +108,14 @@ def figures_f(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
     return drawn
 
 
-def figures_g(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_g(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Accuracy against size and training time, and beside the study's."""
     runs = {id_: run for id_, run in found.items() if id_[0] == "G"}
     families = {id_: FAMILIES[id_[1]] for id_ in runs}
     return [*draw_sizes(runs, families, output, anchor), *draw_intervals(found, tables, output, anchor)]
 
 
-def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Accuracy by the number of models, votes for the winning class, and the seeds one by one."""
     drawn = []
     models = [run.folder for id_, run in found.items() if id_[0] == "G" and run.result]
@@ -124,29 +124,29 @@ def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
         ours = {method: shares(values(tables[0], method)) for method in METHODS}
         study = reference_tables()["H1_ensemble_accuracy"]
         theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
-        pictures = validated(next(run for id_, run in found.items() if id_[0] == "G" and run.result))
-        figure = ensemble_figure(study["models"], ours, theirs, pictures)
+        images = validated(next(run for id_, run in found.items() if id_[0] == "G" and run.result))
+        figure = ensemble_figure(study["models"], ours, theirs, images)
         alt = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
         drawn.append(write_figure(output, f"figures/{anchor}/ensembles.png", "Models combined", alt, figure))
         top = list(rank(models, min(TOP, len(models))))
-        drawn.append(draw_votes(top, False, f"{len(top)} models of group G, validation pictures", output, anchor))
+        drawn.append(draw_votes(top, False, f"{len(top)} models of group G, validation images", output, anchor))
     if len(seeds) > 1:
-        drawn.append(draw_votes(list(rank(seeds)), True, f"{len(seeds)} seeds, test pictures", output, anchor))
+        drawn.append(draw_votes(list(rank(seeds)), True, f"{len(seeds)} seeds, test images", output, anchor))
     return [*drawn, *draw_intervals(found, tables, output, anchor)]
 
 
-def draw_votes(folders: Sequence[Path], test: bool, title: str, output: Path, anchor: str) -> Picture:
-    """Draw how many votes the winning class had; on validation pictures, how often rightly, too."""
+def draw_votes(folders: Sequence[Path], test: bool, title: str, output: Path, anchor: str) -> PlotFile:
+    """Draw how many votes the winning class had; on validation images, how often rightly, too."""
     name = TEST if test else "predictions.csv"
     aligned = align({folder.name: read_predictions(folder, name) for folder in folders})
     tallies = vote_tallies(aligned.probabilities)
     right = None if test else vote_by_accuracy(aligned.probabilities) == aligned.targets
-    alt = f"Of {len(tallies)} pictures, all {len(folders)} agree on {int((tallies == len(folders)).sum())}."
+    alt = f"Of {len(tallies)} images, all {len(folders)} agree on {int((tallies == len(folders)).sum())}."
     file = f"figures/{anchor}/votes_{'test' if test else 'validation'}.png"
     return write_figure(output, file, f"Votes: {title}", alt, vote_figure(tallies, len(folders), right))
 
 
-def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: str) -> list[Picture]:
+def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: str) -> list[PlotFile]:
     """Draw the accuracy of finished runs against their number of parameters, and against their training time."""
     done = [(id_, run.result) for id_, run in runs.items() if run.result]
     if not done:
@@ -154,7 +154,7 @@ def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: s
 
     def points(x: Iterable[float]) -> list[Point]:
         return [
-            Point(id_, place, result.accuracy, result.validation_pictures, families[id_])
+            Point(id_, place, result.accuracy, result.validation_images, families[id_])
             for (id_, result), place in zip(done, x, strict=True)
         ]
 
@@ -169,7 +169,7 @@ def draw_sizes(runs: Found, families: Mapping[str, str], output: Path, anchor: s
     ]
 
 
-def draw_intervals(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[Picture]:
+def draw_intervals(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
     for table in tables:
@@ -180,8 +180,8 @@ def draw_intervals(found: Found, tables: Sequence[Table], output: Path, anchor: 
         if rows:
             names = [f"{table.rows[k][0]} {table.rows[k][1]}" for k in rows]
             accuracies = [ours[k] or 0.0 for k in rows]
-            pictures = [validated(found[str(table.rows[k][0])]) for k in rows]
-            figure = interval_figure(names, accuracies, pictures, "", [study[k] for k in rows])
+            images = [validated(found[str(table.rows[k][0])]) for k in rows]
+            figure = interval_figure(names, accuracies, images, "", [study[k] for k in rows])
             alt = f"Accuracies of table {table.name} with 95 % intervals, and the study's."
             file = f"figures/{anchor}/accuracy_{table.name}.png"
             drawn.append(write_figure(output, file, f"Accuracies of {table.name}: {table.title}", alt, figure))
@@ -189,8 +189,8 @@ def draw_intervals(found: Found, tables: Sequence[Table], output: Path, anchor: 
 
 
 def validated(run: Run) -> int:
-    """Return the number of validation pictures of a finished run, or of two stages put together."""
-    return run.result.validation_pictures if run.result else int(read_summary(run.folder)["pictures"])
+    """Return the number of validation images of a finished run, or of two stages put together."""
+    return run.result.validation_images if run.result else int(read_summary(run.folder)["images"])
 
 
 def shares(percents: Iterable[float | None]) -> list[float | None]:
@@ -198,7 +198,7 @@ def shares(percents: Iterable[float | None]) -> list[float | None]:
     return [None if percent is None else percent / 100 for percent in percents]
 
 
-FIGURES: dict[str, Callable[[Found, Sequence[Table], Path, str], list[Picture]]] = {
+FIGURES: dict[str, Callable[[Found, Sequence[Table], Path, str], list[PlotFile]]] = {
     "A": figures_a,
     "B": figures_b,
     "C": figures_c,

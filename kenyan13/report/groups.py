@@ -6,23 +6,23 @@ from functools import partial
 from pathlib import Path
 
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import GROUPS, experiments
 from kenyan13.report.conclusions import against_study, among
 from kenyan13.report.group_figures import FIGURES, Found
 from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
+from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
+from kenyan13.study.definitions import GROUPS, experiments
 from kenyan13.study.group_tables import tables
-from kenyan13.training.directory import CASCADE, CONFIG, RESULT, SHEETS, State
 
 QUESTIONS = {
-    "A": ("Data and pipeline", "Do the pictures look right as they go in, and how many loader processes do they need?"),
+    "A": ("Data and pipeline", "Do the images look right as they go in, and how many loader processes do they need?"),
     "B": ("Learning rate", "At which learning rate does each of three models train best?"),
     "C": ("Model size and transfer", "Do larger models help, and how many layers should be fine-tuned?"),
     "D": ("Regularisation and imbalance", "Do stronger augmentation, weight decay or other balancing help?"),
     "E": ("Two stages", "Does a second classifier for dishes that look alike help?"),
     "F": ("From scratch", "How far does training come without ImageNet weights?"),
-    "G": ("Comparison of models", "Which of 25 ImageNet models is best on these pictures?"),
+    "G": ("Comparison of models", "Which of 25 ImageNet models is best on these images?"),
     "H": ("Ensembles", "How much do several models together gain over the best one?"),
 }
 
@@ -75,7 +75,7 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
         section.tables = tables(group, folders)
         for table in section.tables:
             table.title += f" ({said})" if said else ""  # tables are files of their own, too
-        section.pictures = FIGURES[group](found, section.tables, output, anchor)
+        section.images = FIGURES[group](found, section.tables, output, anchor)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
     if group == "A" and "AAA" in found:

@@ -1,4 +1,4 @@
-"""Sections for runs outside the study: learning-rate sweeps, and all runs that were validated on the same pictures."""
+"""Sections for runs outside the study: learning-rate sweeps, and all runs that were validated on the same images."""
 
 import json
 from collections import defaultdict
@@ -6,15 +6,15 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 
+from kenyan13.config.identity import decisive_part
 from kenyan13.errors import shorten
-from kenyan13.figures.accuracy import interval_figure
-from kenyan13.naming import decisive_part
+from kenyan13.plots.accuracy import interval_figure
 from kenyan13.report.conclusions import among
 from kenyan13.report.group_figures import draw_rates, draw_sizes
 from kenyan13.report.parts import Section, write_figure
 from kenyan13.report.runs import Run, notes, study_id
+from kenyan13.runs.directory import flatten
 from kenyan13.study.tables import Column, Table, Value, noise_notes
-from kenyan13.training.directory import flatten
 
 RATES = 3  # that make a sweep
 MOST = 60  # runs in a figure of intervals
@@ -41,12 +41,12 @@ def grouped(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> list[list[Ru
 
 
 def validation_set(run: Run) -> Hashable:
-    """Return what tells the pictures that a run was validated on, and their labels, from others."""
+    """Return what tells the images that a run was validated on, and their labels, from others."""
     return json.dumps([run.data.get("validation"), run.data.get("classes")])
 
 
 def all_but_rate(run: Run) -> Hashable:
-    """Return what runs of a learning-rate sweep share: pictures and all settings that matter but the rate."""
+    """Return what runs of a learning-rate sweep share: images and all settings that matter but the rate."""
     settings = json.loads(json.dumps(decisive_part(run.settings)))
     settings.get("optim", {}).pop("lr", None)
     return json.dumps([settings, run.data], sort_keys=True)
@@ -89,9 +89,9 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
-    """Return what runs on the same pictures tell together."""
-    classes, pictures = runs[0].data.get("classes", []), runs[0].result.validation_pictures if runs[0].result else 0
-    title = f"Runs on {pictures:,} validation pictures of {len(classes)} classes"
+    """Return what runs on the same images tell together."""
+    classes, images = runs[0].data.get("classes", []), runs[0].result.validation_images if runs[0].result else 0
+    title = f"Runs on {images:,} validation images of {len(classes)} classes"
     roots = sorted({str(run.setting("data.root")) for run in runs})
     section = Section(
         anchor, title, [f"Which of these runs is best, and by how much? Data: {shorten(roots)}.", *notes(runs)]
@@ -99,15 +99,15 @@ def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
     ranked = sorted(runs, key=lambda run: -run.result.accuracy if run.result else 0)
     section.tables = [run_table(title, ranked)]
     families = {run.name: str(run.setting("model.backbone")) for run in runs}
-    section.pictures = draw_sizes({run.name: run for run in ranked}, families, output, anchor)
+    section.images = draw_sizes({run.name: run for run in ranked}, families, output, anchor)
     results = [run.result for run in ranked[:MOST] if run.result]
     figure = interval_figure(
         [run.name for run in ranked[:MOST]],
         [result.accuracy for result in results],
-        [result.validation_pictures for result in results],
+        [result.validation_images for result in results],
     )
     alt = f"Accuracies of {len(results)} runs with 95 % intervals; the table has the values."
-    section.pictures.append(write_figure(output, f"figures/{anchor}/accuracy.png", "Accuracies", alt, figure))
+    section.images.append(write_figure(output, f"figures/{anchor}/accuracy.png", "Accuracies", alt, figure))
     section.links = {run.name: run.anchor() for run in runs}
     section.conclusions = among(runs)
     return section
@@ -120,7 +120,7 @@ def rate_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
     section = Section(anchor, f"Learning rate: {name}", ["At which learning rate does this network train best?"])
     section.tables = [run_table(f"{len(ranked)} rates of {name}", ranked)]
     file = f"figures/{anchor}/rates.png"
-    section.pictures = [draw_rates(name, [rate(run) for run in ranked], ranked, output, file)]
+    section.images = [draw_rates(name, [rate(run) for run in ranked], ranked, output, file)]
     section.links = {run.name: run.anchor() for run in runs}
     section.conclusions = among(runs)
     return section

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kenyan13.measures.noise import standard_error
+from kenyan13.metrics.statistics import standard_error
 from kenyan13.report.parts import Section
 from kenyan13.report.runs import Run, notes, reason
 from kenyan13.study.tables import Column, Table, Value
@@ -13,7 +13,7 @@ COLUMNS = [
     Column("standard_error", "± SE", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
     Column("overfitting", "overfitting", 3), Column("epochs", "epochs", 0), Column("backbone", "backbone"),
     Column("level", "layers"), Column("lr", "rate"), Column("parameters", "million parameters", 2),
-    Column("minutes", "minutes", 2), Column("pictures", "pictures", 0),
+    Column("minutes", "minutes", 2), Column("images", "images", 0),
 ]  # fmt: skip
 
 
@@ -27,8 +27,8 @@ def overview(runs: Sequence[Run]) -> Section:
     table = Table("", "All runs", COLUMNS)
     table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
     table.notes = [
-        "± SE: one standard error of the accuracy, by the number of validation pictures.",
-        "Accuracies of runs with different validation pictures do not compare.",
+        "± SE: one standard error of the accuracy, by the number of validation images.",
+        "Accuracies of runs with different validation images do not compare.",
     ]
     if any(run.metrics is not None and not run.result for run in runs):
         table.notes.append("Of runs that have not finished, epochs and lowest loss are those so far.")
@@ -58,9 +58,9 @@ def overview_row(run: Run) -> list[Value]:
     result = run.result
     if result is None:
         return [run.name, state(run), *[None] * 3, *so_far(run), *what, *[None] * 3]
-    error = 100 * standard_error(result.accuracy, result.validation_pictures)
+    error = 100 * standard_error(result.accuracy, result.validation_images)
     figures: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.overfitting]
-    end: list[Value] = [result.parameters / 1e6, result.seconds / 60, float(result.validation_pictures)]
+    end: list[Value] = [result.parameters / 1e6, result.seconds / 60, float(result.validation_images)]
     return [run.name, state(run), *figures, float(result.epochs), *what, *end]
 
 
@@ -72,7 +72,7 @@ def so_far(run: Run) -> list[Value]:
 
 
 def how_made(runs: Sequence[Run]) -> Section:
-    """Return the last page: on what pictures, with what versions and of what commit the runs were made."""
+    """Return the last page: on what images, with what versions and of what commit the runs were made."""
     section = Section("made", "How it was made", ["What the runs' config.yaml says; each run's page has all settings."])
     readable = [run for run in runs if not run.problem]
     columns = [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
@@ -83,7 +83,7 @@ def how_made(runs: Sequence[Run]) -> Section:
             [
                 ("commit", run.commit),
                 *((f"version of {name}", str(version)) for name, version in run.versions.items()),
-                *((f"{part} pictures", fingerprint(run, part)) for part in ("train", "validation")),
+                *((f"{part} images", fingerprint(run, part)) for part in ("train", "validation")),
                 ("data", str(run.setting("data.root"))),
                 ("device", run.result.device if run.result else "-"),
             ]
@@ -94,6 +94,6 @@ def how_made(runs: Sequence[Run]) -> Section:
 
 
 def fingerprint(run: Run, part: str) -> str:
-    """Return the number of pictures and the digest of ids, labels and contents that a run's configuration has."""
+    """Return the number of images and the digest of ids, labels and contents that a run's configuration has."""
     said = run.data.get(part)
-    return f"{said.get('pictures')}, digest {said.get('digest')}" if isinstance(said, dict) else "-"
+    return f"{said.get('images')}, digest {said.get('digest')}" if isinstance(said, dict) else "-"

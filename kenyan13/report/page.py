@@ -21,7 +21,7 @@ TEMPLATE = Path(__file__).parent / "template"
 def render_article(section: Section, output: Path) -> Markup:
     """Return a section as HTML. Figures are read from below `output`."""
     template = environment().get_template("article.html.jinja")
-    return Markup(template.render(section=section, read=lambda picture: (output / picture.file).read_bytes()))
+    return Markup(template.render(section=section, read=lambda image: (output / image.file).read_bytes()))
 
 
 def render_page(title: str, made: str, menu: Mapping[str, str], articles: Sequence[Markup]) -> str:

@@ -1,4 +1,4 @@
-"""Picture grids of a run: its most confident mistakes, and the classes that it confuses most."""
+"""PlotFile grids of a run: its most confident mistakes, and the classes that it confuses most."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -8,26 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.pictures import UNREADABLE
+from kenyan13.data.images import UNREADABLE
 from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
-from kenyan13.measures.classification import confusion_counts
+from kenyan13.metrics.classification import confusion_counts
 from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Run
-from kenyan13.settings import DataSettings, Layout
+from kenyan13.runs import directory
+from kenyan13.runs.predictions import Saved
 from kenyan13.study.tables import Column, Table
-from kenyan13.training import directory
-from kenyan13.training.predictions import Saved
 
 SIDE = 112  # pixels
-PRESETS, CLASSES = "The same pictures under each preset", "Contact sheets of the classes"
-MISTAKES, PAIRS, EACH = 12, 4, 3  # pictures; pairs of classes, pictures of each
+PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
+MISTAKES, PAIRS, EACH = 12, 4, 3  # images; pairs of classes, images of each
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture that a run names wrongly: its id, its class, the answer, and the answer's probability (0..1)."""
+    """An image that a run names wrongly: its id, its class, the answer, and the answer's probability (0..1)."""
 
     id: str
     target: str
@@ -35,7 +35,7 @@ class Mistake:
     confidence: float
 
     def caption(self) -> str:
-        """Return what stands below the picture."""
+        """Return what stands below the image."""
         return f"{self.target}, named {self.answer} ({self.confidence:.0%})"
 
 
@@ -56,7 +56,7 @@ def mistakes(saved: Saved) -> list[Mistake]:
 
 
 def confused_pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return pairs of classes (k < m) that are taken for each other, most pictures first.
+    """Return pairs of classes (k < m) that are taken for each other, most images first.
 
     counts: int64 [classes, classes], rows are targets.
     """
@@ -67,16 +67,16 @@ def confused_pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def pair_table(saved: Saved, most: int = 10) -> Table:
-    """Return the most confused pairs of classes, with how many pictures are taken which way."""
+    """Return the most confused pairs of classes, with how many images are taken which way."""
     counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
     columns = [
         Column("class", "class"), Column("other", "other class"), Column("there", "first named as second", 0),
-        Column("back", "second named as first", 0), Column("share", "% of both classes' pictures", 1),
+        Column("back", "second named as first", 0), Column("share", "% of both classes' images", 1),
     ]  # fmt: skip
     table = Table("", "Most confused pairs of classes", columns)
-    pictures = counts.sum(axis=1)
+    images = counts.sum(axis=1)
     for k, m in confused_pairs(counts)[:most]:
-        share = 100 * float(counts[k, m] + counts[m, k]) / float(pictures[k] + pictures[m])
+        share = 100 * float(counts[k, m] + counts[m, k]) / float(images[k] + images[m])
         table.rows.append([saved.classes[k], saved.classes[m], float(counts[k, m]), float(counts[m, k]), share])
     return table
 
@@ -92,7 +92,7 @@ def of_pairs(saved: Saved, wrong: list[Mistake]) -> list[Mistake]:
 
 
 def find_files(run: Run) -> dict[str, Path]:
-    """Return the files of a run's labelled pictures by id, or nothing where its data is no longer at its place."""
+    """Return the files of a run's labelled images by id, or nothing where its data is no longer at its place."""
     try:
         return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
     except (UserError, KeyError):
@@ -101,7 +101,7 @@ def find_files(run: Run) -> dict[str, Path]:
 
 @cache
 def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
-    """Return the files of a data set's labelled pictures by id. Raises UserError where the data cannot be read."""
+    """Return the files of a data set's labelled images by id. Raises UserError where the data cannot be read."""
     source = read(DataSettings(layout=layout, root=root))
     parts = [part for part in (source.labelled, source.validation) if part is not None]
     return {id_: path for part in parts for id_, path in zip(part.ids, part.paths, strict=True)}
@@ -109,13 +109,13 @@ def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
 
 @lru_cache(maxsize=4096)
 def small(path: Path) -> bytes | None:
-    """Return a picture's thumbnail as JPEG, None for an unreadable one; runs often fail at the same pictures."""
+    """Return an image's thumbnail as JPEG, None for an unreadable one; runs often fail at the same images."""
     pixels = thumbnail(path, SIDE)
     return None if pixels is None else jpeg(pixels)
 
 
 def grid_of(title: str, chosen: list[Mistake], files: dict[str, Path]) -> Grid:
-    """Return the pictures of mistakes that are still there, with captions."""
+    """Return the images of mistakes that are still there, with captions."""
     found = [(one, small(files[one.id])) for one in chosen if one.id in files]
     return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None], SIDE)
 
@@ -137,7 +137,7 @@ def caption(file: Path) -> str:
 
 
 def shrunk(file: Path, width: int) -> bytes | None:
-    """Return a picture file as JPEG, no wider than `width` pixels; None for one that cannot be read."""
+    """Return an image file as JPEG, no wider than `width` pixels; None for one that cannot be read."""
     try:
         with Image.open(file) as opened:
             wide = min(width, opened.width)

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.figures.confusion import confusion_figure
-from kenyan13.figures.curves import precision_recall_figure, reliability_figure
-from kenyan13.figures.losses import loss_figure
-from kenyan13.measures.classification import (
+from kenyan13.analysis.grouping import reorder
+from kenyan13.metrics.classification import (
     confusion_counts,
     expected_calibration_error,
     macro_f1,
@@ -15,15 +13,17 @@ from kenyan13.measures.classification import (
     reliability,
     top_accuracy,
 )
-from kenyan13.measures.noise import standard_error, wilson
-from kenyan13.report.parts import Picture, Section, write_figure
+from kenyan13.metrics.statistics import standard_error, wilson
+from kenyan13.plots.confusion import confusion_figure
+from kenyan13.plots.curves import precision_recall_figure, reliability_figure
+from kenyan13.plots.losses import loss_figure
+from kenyan13.report.parts import PlotFile, Section, write_figure
 from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import Run, notes, predictions, reason, study_id
-from kenyan13.study.grouping import reorder
+from kenyan13.runs.directory import flatten
+from kenyan13.runs.predictions import Saved
 from kenyan13.study.tables import Column, Table
 from kenyan13.terminal import duration
-from kenyan13.training.directory import flatten
-from kenyan13.training.predictions import Saved
 
 
 def run_page(run: Run, output: Path) -> Section:
@@ -33,9 +33,9 @@ def run_page(run: Run, output: Path) -> Section:
     measures = measure_table(run, saved)
     page.tables += [measures] if measures.rows else []
     if run.metrics is not None and len(run.metrics):
-        page.pictures.append(draw_losses(run, output))
+        page.images.append(draw_losses(run, output))
     if saved is not None:
-        page.pictures += draw_predictions(run, saved, output)
+        page.images += draw_predictions(run, saved, output)
         wrong = mistakes(saved)
         add_photos(page, run, saved, wrong)
         page.details = [class_table(saved), pair_table(saved), mistake_table(wrong)]
@@ -76,7 +76,7 @@ def measure_table(run: Run, saved: Saved | None) -> Table:
             ["overfitting", slope, "slope of validation loss / training loss, per epoch"],
             ["epochs", f"{result.epochs}", f"in {duration(result.seconds)} on {result.device}"],
             ["parameters", f"{result.parameters:,}", trained],
-            ["pictures", f"{result.train_pictures:,} + {result.validation_pictures:,}", "to train and to validate"],
+            ["images", f"{result.train_images:,} + {result.validation_images:,}", "to train and to validate"],
         ]
     return table
 
@@ -85,12 +85,12 @@ def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
     """Return the rows of measures that follow from a run's predictions."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
-    pictures, correct = len(targets), int(np.trace(counts))
-    low, high = wilson(correct, pictures)
-    error = standard_error(correct / pictures, pictures)
-    there = f"standard error {error:.2%}; 95 % interval {low:.2%} to {high:.2%} (Wilson, {pictures:,} pictures)"
+    images, correct = len(targets), int(np.trace(counts))
+    low, high = wilson(correct, images)
+    error = standard_error(correct / images, images)
+    there = f"standard error {error:.2%}; 95 % interval {low:.2%} to {high:.2%} (Wilson, {images:,} images)"
     return [
-        ["accuracy", f"{correct / pictures:.2%}", there],
+        ["accuracy", f"{correct / images:.2%}", there],
         ["macro F1", f"{macro_f1(counts):.3f}", "mean F1 of the classes"],
         ["top-2 accuracy", f"{top_accuracy(targets, probabilities):.2%}", "one of the two most probable is right"],
         [
@@ -104,18 +104,18 @@ def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
 def class_table(saved: Saved) -> Table:
     """Return precision, recall and F1 of each class."""
     columns = [
-        Column("class", "class"), Column("pictures", "pictures", 0), Column("precision", "precision %", 1),
+        Column("class", "class"), Column("images", "images", 0), Column("precision", "precision %", 1),
         Column("recall", "recall %", 1), Column("f1", "F1", 3),
     ]  # fmt: skip
     found = per_class(confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes)))
     table = Table("", "Classes", columns)
     for k, name in enumerate(saved.classes):
-        figures = [float(found.pictures[k]), 100 * float(found.precision[k]), 100 * float(found.recall[k])]
+        figures = [float(found.images[k]), 100 * float(found.precision[k]), 100 * float(found.recall[k])]
         table.rows.append([name, *figures, float(found.f1[k])])
     return table
 
 
-def draw_losses(run: Run, output: Path) -> Picture:
+def draw_losses(run: Run, output: Path) -> PlotFile:
     """Draw training and validation losses."""
     assert run.metrics is not None
     train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
@@ -124,7 +124,7 @@ def draw_losses(run: Run, output: Path) -> Picture:
     return write_figure(output, f"figures/{run.name}/losses.png", "Losses", alt, loss_figure(train, validation))
 
 
-def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
+def draw_predictions(run: Run, saved: Saved, output: Path) -> list[PlotFile]:
     """Draw confusion matrix, precision-recall curves and reliability diagram."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
@@ -137,7 +137,7 @@ def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
     return [
         write_figure(
             output, f"{folder}/confusion.png", "Confusion matrix, similar classes beside each other",
-            f"{np.trace(counts)} of {len(targets)} pictures on the diagonal; most confused: {often}.", matrix,
+            f"{np.trace(counts)} of {len(targets)} images on the diagonal; most confused: {often}.", matrix,
         ),
         write_figure(
             output, f"{folder}/precision_recall.png", "Precision and recall of each class",
@@ -153,19 +153,19 @@ def draw_predictions(run: Run, saved: Saved, output: Path) -> list[Picture]:
 
 
 def add_photos(page: Section, run: Run, saved: Saved, wrong: list[Mistake]) -> None:
-    """Add the grids of most confident mistakes and of most confused pairs, where the pictures are still at hand."""
+    """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
     files = find_files(run)
     chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(saved, wrong)}
     grids = [grid_of(title, some, files) for title, some in chosen.items()]
     page.grids = [grid for grid in grids if grid.photos]
     if wrong and not page.grids:
-        page.texts.append(f"The pictures are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
+        page.texts.append(f"The images are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
 
 
 def mistake_table(wrong: list[Mistake]) -> Table:
     """Return the most confident mistakes."""
     columns = [
-        Column("id", "picture"), Column("target", "class"), Column("answer", "named"), Column("confidence", "%", 1)
+        Column("id", "image"), Column("target", "class"), Column("answer", "named"), Column("confidence", "%", 1)
     ]  # fmt: skip
     table = Table("", "Most confident mistakes", columns)
     table.rows = [[one.id, one.target, one.answer, 100 * one.confidence] for one in wrong[: 3 * MISTAKES]]
@@ -176,7 +176,7 @@ def settings_table(run: Run) -> Table:
     """Return all settings, the data's fingerprint, versions and commit."""
     table = Table("", "How it was made", [Column("key", "setting"), Column("value", "value")])
     data = {key: value for key, value in run.data.items() if key != "classes"}
-    parts = {"": run.settings, "pictures, ": data, "version of ": run.versions}
+    parts = {"": run.settings, "images, ": data, "version of ": run.versions}
     table.rows = [[f"{start}{key}", str(value)] for start, part in parts.items() for key, value in flatten(dict(part))]
     table.rows.append(["commit", run.commit])
     return table

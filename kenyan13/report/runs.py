@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from kenyan13.config.settings import Layout
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import experiments
-from kenyan13.settings import Layout
-from kenyan13.training.directory import CONFIG, FAILED, METRICS, Result, State, read_result, read_state
-from kenyan13.training.predictions import VALIDATION, Saved, read_predictions
+from kenyan13.runs.directory import CONFIG, FAILED, METRICS, Result, State, read_result, read_state
+from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions
+from kenyan13.study.definitions import experiments
 
 # OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
 FIGURES = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]
@@ -109,7 +109,7 @@ def check_settings(settings: Mapping[str, Any], data: Mapping[str, Any]) -> None
 
 @cache
 def predictions(folder: Path) -> Saved | None:
-    """Return a run's validation predictions, of those pictures that are of its classes; None where there are none.
+    """Return a run's validation predictions, of those images that are of its classes; None where there are none.
 
     Raises UserError for a damaged file.
     """
@@ -130,12 +130,12 @@ def reason(run: Run) -> str:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what must be said of pictures that are no photographs, and of runs that are toys."""
+    """Return what must be said of images that are no photographs, and of runs that are toys."""
     said = []
     if any(run.setting("smoke") for run in runs):
         said.append("Smoke runs are at toy size, on synthetic drawings: their figures say nothing.")
     elif any(run.setting("data.layout") == Layout.demo.name for run in runs):
-        said.append("The demo's pictures are synthetic drawings: accuracies on them say nothing about photographs.")
+        said.append("The demo's images are synthetic drawings: accuracies on them say nothing about photographs.")
     return said
 
 
@@ -154,4 +154,4 @@ def kind(run: Run) -> str:
     """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
     if run.setting("smoke"):
         return "smoke runs"
-    return "" if run.setting("experiment") else f"other settings or pictures, {run.setting('data.root')}"
+    return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"

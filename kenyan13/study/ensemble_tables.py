@@ -5,32 +5,32 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.study.ensemble import METHODS, accuracy_table, align, rank
+from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, rank
+from kenyan13.runs.directory import read_result
+from kenyan13.runs.predictions import TEST, read_predictions
 from kenyan13.study.exposure import STUDY_METHODS, unseen
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Column, Table, compared, noise_notes, triple, within_noise
-from kenyan13.training.directory import read_result
-from kenyan13.training.predictions import TEST, read_predictions
 
 
 def ensembles_of_models(models: Sequence[Path]) -> Table:
-    """H1: the most accurate of group G's models combined, on the validation pictures. models: all their folders."""
+    """H1: the most accurate of group G's models combined, on the validation images. models: all their folders."""
     columns = [column for method in METHODS for column in compared(method, f"{method} %", 2)]
     noise = Column("noise", "within noise")
     table = Table("H1", "ensembles of group G's most accurate models", [Column("models", "models", 0), *columns, noise])
     study = reference_tables()["H1_ensemble_accuracy"]
     finished = [folder for folder in models if read_result(folder)]
     ours: dict[tuple[int, str], float] = {}
-    pictures = 0
+    images = 0
     if len(finished) > 1:
         ranked = rank(finished, min(len(finished), max(study["models"])))
         figures = accuracy_table(align({folder.name: read_predictions(folder) for folder in ranked}))
         ours = {(row["models"], method): 100 * row[method] for row in figures.to_dict("records") for method in METHODS}
         table.notes += noise_notes(list(ranked.values())[:1])
-        pictures = next(iter(ranked.values())).validation_pictures
+        images = next(iter(ranked.values())).validation_images
     for place, number in enumerate(study["models"]):
         cells = {method: triple(ours.get((number, method)), study[method][place]) for method in METHODS}
-        within = [method for method, three in cells.items() if within_noise(three, pictures)]
+        within = [method for method, three in cells.items() if within_noise(three, images)]
         table.rows.append([float(number), *(cell for three in cells.values() for cell in three), " ".join(within)])
     if len(finished) < len(models):
         done = f"{len(finished)} of group G's {len(models)} models are finished"
@@ -39,9 +39,9 @@ def ensembles_of_models(models: Sequence[Path]) -> Table:
 
 
 def ensembles_of_seeds(seeds: Sequence[Path]) -> Table:
-    """H2: the seeds combined, on pictures that runs had not seen and on the test pictures. seeds: all folders."""
+    """H2: the seeds combined, on images that runs had not seen and on the test images. seeds: all folders."""
     columns = [
-        Column("method", "method"), Column("unseen", "unseen pictures %", 2),
+        Column("method", "method"), Column("unseen", "unseen images %", 2),
         Column("changed", "test answers changed %", 2), Column("board_study", "study's public board %", 2),
     ]  # fmt: skip
     table = Table("H2", "ensembles of the seeds", columns)
@@ -52,7 +52,7 @@ def ensembles_of_seeds(seeds: Sequence[Path]) -> Table:
         together = unseen({folder.name: read_predictions(folder) for folder in finished})
         accuracies = together.accuracies()
         table.notes.append(
-            f"Unseen: {len(together.ids):,} pictures, each combined from those runs, {together.mean_runs():.1f} on "
+            f"Unseen: {len(together.ids):,} images, each combined from those runs, {together.mean_runs():.1f} on "
             "average, that had it in validation and not in training."
         )
     changes = changed_answers([folder for folder in finished if (folder / TEST).exists()])
@@ -61,7 +61,7 @@ def ensembles_of_seeds(seeds: Sequence[Path]) -> Table:
         cells = [None if ours is None else 100 * ours, changes.get(method), float(board[method])]
         table.rows.append([method, *cells])
     table.notes += [
-        "Changed: test pictures that the ensemble names otherwise than its most accurate run does.",
+        "Changed: test images that the ensemble names otherwise than its most accurate run does.",
         f"The study's best single model on the public board: {board['best_single_B5']} %.",
         "For the competition: kenyan13 ensemble RUN... --test writes the ensemble's submission.",
     ]
@@ -69,7 +69,7 @@ def ensembles_of_seeds(seeds: Sequence[Path]) -> Table:
 
 
 def changed_answers(folders: Sequence[Path]) -> dict[str, float]:
-    """Return the percentage of test pictures that each method names otherwise than the most accurate run does."""
+    """Return the percentage of test images that each method names otherwise than the most accurate run does."""
     if len(folders) < 2:
         return {}
     aligned = align({folder.name: read_predictions(folder, TEST) for folder in rank(folders)})

@@ -1,4 +1,4 @@
-"""How often pictures are trained on when each run's seed makes its own split (study, H. Ensembles)."""
+"""How often images are trained on when each run's seed makes its own split (study, H. Ensembles)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kenyan13.analysis.ensemble import METHODS, Classes, Probabilities, accuracy, check_classes, check_labels
+from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import GET_DATA, Catalogue, read_table
 from kenyan13.data.split import split_rows
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import experiments
-from kenyan13.settings import DataSettings
-from kenyan13.study.ensemble import METHODS, Classes, Probabilities, accuracy, check_classes, check_labels
-from kenyan13.training.predictions import Saved
+from kenyan13.runs.predictions import Saved
+from kenyan13.study.definitions import experiments
 
 Counts = NDArray[np.int64]
 
-STUDY_METHODS = ("AP", "MP", "V2")  # V1 needs one order of accuracy, and each seed has its own validation pictures
+STUDY_METHODS = ("AP", "MP", "V2")  # V1 needs one order of accuracy, and each seed has its own validation images
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How often pictures are in the training parts of several splits.
+    """How often images are in the training parts of several splits.
 
-    never_validated: pictures in all training parts. times_validated: how many pictures are in the validation parts of
+    never_validated: images in all training parts. times_validated: how many images are in the validation parts of
     0, 1, 2, ... splits.
     """
 
-    pictures: int
+    images: int
     splits: int
     lowest: int
     highest: int
@@ -40,10 +40,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Predictions of pictures by the runs that were not trained on them.
+    """Predictions of images by the runs that were not trained on them.
 
     ids: n texts; targets: int64 [n], positions in `classes`; predictions: method -> int64 [n];
-    runs: int64 [n], how many runs predict each picture.
+    runs: int64 [n], how many runs predict each image.
     """
 
     ids: tuple[str, ...]
@@ -57,7 +57,7 @@ class Unseen:
         return {method: accuracy(predicted, self.targets) for method, predicted in self.predictions.items()}
 
     def mean_runs(self) -> float:
-        """Return by how many runs a picture is predicted on average."""
+        """Return by how many runs an image is predicted on average."""
         return float(self.runs.mean())
 
 
@@ -67,7 +67,7 @@ def study_seeds() -> tuple[int, ...]:
 
 
 def read_labels(folder: Path) -> Catalogue:
-    """Read the labelled pictures of train.csv in file order; the pictures themselves need not be there.
+    """Read the labelled images of train.csv in file order; the images themselves need not be there.
 
     Raises UserError when there is no train.csv, or it cannot be used.
     """
@@ -80,10 +80,10 @@ def read_labels(folder: Path) -> Catalogue:
 
 
 def exposures(labelled: Catalogue, seeds: Sequence[int]) -> Counts:
-    """Return for each picture in the training parts of how many seeds' splits it is, int64 [n], 0..len(seeds).
+    """Return for each image in the training parts of how many seeds' splits it is, int64 [n], 0..len(seeds).
 
     Each seed makes its own stratified 80:20 split (study, Data and H. Ensembles). Raises UserError when there are too
-    few pictures for that.
+    few images for that.
     """
     counts = np.zeros(len(labelled), dtype=np.int64)
     for seed in seeds:
@@ -93,9 +93,9 @@ def exposures(labelled: Catalogue, seeds: Sequence[int]) -> Counts:
 
 
 def summarise(counts: Counts, splits: int) -> Summary:
-    """Return the summary of exposures in so many splits; the standard deviation is that of these pictures (over n)."""
+    """Return the summary of exposures in so many splits; the standard deviation is that of these images (over n)."""
     return Summary(
-        pictures=len(counts),
+        images=len(counts),
         splits=splits,
         lowest=int(counts.min()),
         highest=int(counts.max()),
@@ -109,8 +109,8 @@ def summarise(counts: Counts, splits: int) -> Summary:
 def unseen(runs: Mapping[str, Saved]) -> Unseen:
     """Combine validation predictions of runs (name -> saved) with different splits, by AP, MP and V2.
 
-    Each picture that is in the validation part of at least one run is predicted by these runs alone, which were not
-    trained on it; pictures without a label among the classes are left out. An epoch of each run was chosen by its
+    Each image that is in the validation part of at least one run is predicted by these runs alone, which were not
+    trained on it; images without a label among the classes are left out. An epoch of each run was chosen by its
     validation loss, so that the accuracy is slightly too high. Raises UserError when runs have other classes or labels.
     """
     check_classes(runs)
@@ -131,15 +131,15 @@ def unseen(runs: Mapping[str, Saved]) -> Unseen:
 
 
 def labelled_part(saved: Saved) -> Saved:
-    """Return the predictions of pictures with a label among the classes."""
+    """Return the predictions of images with a label among the classes."""
     rows = np.flatnonzero(saved.targets >= 0)
     return Saved(tuple(saved.ids[row] for row in rows), saved.classes, saved.targets[rows], saved.probabilities[rows])
 
 
 def combine_present(method: str, probabilities: Probabilities, present: NDArray[np.bool_]) -> Classes:
-    """Return class indices, int64 [n], each picture's from the runs that are `present` for it.
+    """Return class indices, int64 [n], each image's from the runs that are `present` for it.
 
-    probabilities: [runs, n, classes]; present: [runs, n], at least one run a picture.
+    probabilities: [runs, n, classes]; present: [runs, n], at least one run an image.
     """
     predicted = np.empty(present.shape[1], dtype=np.int64)
     patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)

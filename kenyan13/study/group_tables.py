@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from kenyan13.configuration import compose_settings
+from kenyan13.analysis.cascade import read_summary
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import experiments
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
-from kenyan13.study.cascade import read_summary
+from kenyan13.runs.directory import CASCADE, METRICS, SHEETS, Result, read_result
+from kenyan13.study.definitions import experiments
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import (
@@ -24,7 +25,6 @@ from kenyan13.study.tables import (
     triple,
     within_noise,
 )
-from kenyan13.training.directory import CASCADE, METRICS, SHEETS, Result, read_result
 
 Folders = Mapping[str, Path]  # by id; they need not exist
 Runs = dict[str, tuple[str, Path]]  # id -> the study's name, folder of our run
@@ -64,7 +64,7 @@ def caution(chosen: Collection[Settings]) -> str:
 
 
 SMOKE = "SMOKE RUNS at toy size on drawings: the figures say nothing"
-OTHER = "OTHER SETTINGS OR PICTURES THAN THE STUDY'S"
+OTHER = "OTHER SETTINGS OR IMAGES THAN THE STUDY'S"
 
 
 def runs_of(prefix: str, folders: Folders) -> Runs:
@@ -93,7 +93,7 @@ def group_a(folders: Folders) -> list[Table]:
     study = dict(zip(reported["id"], reported["seconds"], strict=True))
     for workers, (id_, (_, folder)) in enumerate(runs_of("AC", folders).items(), start=1):
         timing.rows.append([id_, float(workers), *triple(seconds_an_epoch(folder), float(study[id_]))])
-    timing.notes.append("The study's times are of its machine and include decoding; ours are of pictures decoded once.")
+    timing.notes.append("The study's times are of its machine and include decoding; ours are of images decoded once.")
     return [checks, timing]
 
 
@@ -125,7 +125,7 @@ def group_b(folders: Folders) -> list[Table]:
         row: list[Value] = [model, ours, f"{rate(ours):.2e}" if ours else None, study, f"{rate(study):.2e}"]
         for value, key in zip(figures, ("min_val_loss", "auc_loss", "accuracy"), strict=True):
             row += triple(value, number(reference()[study][key]))
-        row.append(within_noise(row[-3:], results[ours].validation_pictures) if ours else "missing")
+        row.append(within_noise(row[-3:], results[ours].validation_images) if ours else "missing")
         best.rows.append(row)
         behind.append(every)
         found |= results
@@ -173,7 +173,7 @@ def group_e(folders: Folders) -> list[Table]:
     blank: list[Value] = [None] * 3
     for gating, study in (("hard", number(reference()["EAE"]["accuracy"])), ("soft", None)):
         accuracies = triple(100 * figures["gating"][gating]["accuracy"] if figures else None, study)
-        noise = within_noise(accuracies, figures["pictures"]) if figures else "missing"
+        noise = within_noise(accuracies, figures["images"]) if figures else "missing"
         table.rows.append(["EAE", f"TwoStage, {gating} gating", *blank, *accuracies, noise, *blank])
     return [table]
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from kenyan13.errors import UserError, did_you_mean
-from kenyan13.experiments.ids import GROUPS, Experiment, experiments
+from kenyan13.runs.directory import read_state
+from kenyan13.study.definitions import GROUPS, Experiment, experiments
 from kenyan13.study.references import reference
-from kenyan13.training.directory import read_state
 
 HEAD = ("id", "name", "settings", "study's loss", "accuracy %", "state here")
 
@@ -48,7 +48,7 @@ def in_words(one: Experiment) -> str:
     if has["balance"] != "weighted_sampler":
         words.append({"none": "no balance"}.get(has["balance"], has["balance"].replace("_", " ")))
     for key, said in (
-        ("data.subset", "{} pictures"),
+        ("data.subset", "{} images"),
         ("data.workers", "{} workers"),
         ("seed", "seed {}"),
         ("data.stage", "stage {}"),

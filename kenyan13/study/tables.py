@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 
-from kenyan13.measures.noise import standard_error
+from kenyan13.metrics.statistics import standard_error
+from kenyan13.runs.directory import Result, read_result
 from kenyan13.study.references import reference
 from kenyan13.terminal import align
-from kenyan13.training.directory import Result, read_result
 
 Value = float | str | None
-STUDY_PICTURES = 1308  # validation pictures of the study (study, Data)
+STUDY_IMAGES = 1308  # validation images of the study (study, Data)
 MISSING = "-"
 WITHIN = "within"
 
@@ -132,18 +132,18 @@ def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Tabl
         losses = triple(result.min_val_loss if result else None, number(study.get("min_val_loss")))
         accuracies = triple(100 * result.accuracy if result else None, number(study.get("accuracy")))
         slopes = triple(result.overfitting if result else None, number(study.get("overfitting")))
-        noise = within_noise(accuracies, result.validation_pictures) if result else "missing"
+        noise = within_noise(accuracies, result.validation_images) if result else "missing"
         table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
     table.notes = noise_notes([result for result in results.values() if result], table.rows)
     return table
 
 
-def within_noise(accuracies: Sequence[Value], pictures: int) -> str:
+def within_noise(accuracies: Sequence[Value], images: int) -> str:
     """Return "within" where ours and the study's accuracy, in percent, differ by less than two standard errors."""
     ours, study, difference = accuracies
     if not (isinstance(ours, float) and isinstance(study, float) and isinstance(difference, float)):
         return ""
-    errors = standard_error(ours / 100, pictures), standard_error(study / 100, STUDY_PICTURES)
+    errors = standard_error(ours / 100, images), standard_error(study / 100, STUDY_IMAGES)
     return WITHIN if abs(difference) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
 
 
@@ -151,10 +151,10 @@ def noise_notes(results: Sequence[Result], rows: Sequence[Sequence[Value]] = ())
     """Return the lines that say how exact the accuracies are, and what the mark in the rows means, if it is there."""
     if not results:
         return []
-    errors = [100 * standard_error(result.accuracy, result.validation_pictures) for result in results]
-    pictures = sorted({result.validation_pictures for result in results})
-    said = f"{pictures[0]:,}" if len(pictures) == 1 else f"{pictures[0]:,} to {pictures[-1]:,}"
-    notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation pictures)."]
+    errors = [100 * standard_error(result.accuracy, result.validation_images) for result in results]
+    images = sorted({result.validation_images for result in results})
+    said = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
+    notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation images)."]
     if any(WITHIN in row for row in rows):
         notes.append(f"{WITHIN}: the difference is smaller than two standard errors of a difference.")
     return notes

@@ -16,24 +16,24 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from kenyan13.data.datamodule import PictureData
-from kenyan13.figures.confusion import confusion_figure
-from kenyan13.figures.rendering import png
-from kenyan13.limits import leaves
-from kenyan13.measures.classification import confusion_counts
-from kenyan13.naming import decisive
-from kenyan13.settings import Settings
-from kenyan13.training.directory import Result, flatten
-from kenyan13.training.predictions import Saved, read_predictions
+from kenyan13.config.identity import decisive
+from kenyan13.config.limits import leaves
+from kenyan13.config.settings import Settings
+from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.metrics.classification import confusion_counts
+from kenyan13.plots.confusion import confusion_figure
+from kenyan13.plots.rendering import png
+from kenyan13.runs.directory import Result, flatten
+from kenyan13.runs.predictions import Saved, read_predictions
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
 EVENTS, END = "events.out.tfevents.*", ".end"  # what the end of a run adds has a file of its own
-LONGEST = 112  # pixels of a picture in a sheet
+LONGEST = 112  # pixels of an image in a sheet
 # TensorBoard sorts metrics by name, capitals first, and shows five: these, before the scalars of the epochs.
 METRICS = ("min_val_loss", "accuracy", "macro_f1", "auc_loss", "overfitting")
 
 
-def write_start(trainer: Trainer, folder: Path, data: PictureData, network: nn.Module) -> None:
+def write_start(trainer: Trainer, folder: Path, data: ImageDataModule, network: nn.Module) -> None:
     """Write contact sheets and, unless trainer.model_graph is false, the graph, as a run starts from the beginning.
 
     What an earlier try has written is removed first: nothing is left of it to go on from. No random state is used or
@@ -71,7 +71,7 @@ def remove_events(folder: Path, ending: str = "") -> None:
 def add_predictions(writer: SummaryWriter, saved: Saved, name: str, epoch: int) -> None:
     """Add the confusion matrix and each class's precision-recall curve against the rest, at an epoch (from 1).
 
-    Pictures of no class of the run do not count.
+    Images of no class of the run do not count.
     """
     known = saved.targets >= 0
     targets, probabilities = saved.targets[known], saved.probabilities[known]
@@ -116,7 +116,7 @@ def add_photograph(writer: SummaryWriter, tag: str, pixels: NDArray[np.uint8]) -
 
 
 def add_encoded(writer: SummaryWriter, tag: str, file: bytes, step: int) -> None:
-    """Add the bytes of a picture file as they are."""
+    """Add the bytes of an image file as they are."""
     width, height = Image.open(io.BytesIO(file)).size
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
     summary = Summary(value=[Summary.Value(tag=tag, image=image)])

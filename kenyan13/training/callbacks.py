@@ -9,14 +9,14 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from kenyan13.config.settings import StopRule, StopSettings
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.sampling import generator
-from kenyan13.measures.losses import exponential_moving_average
+from kenyan13.metrics.losses import exponential_moving_average
 from kenyan13.model.classifier import Classifier, Predictions
-from kenyan13.settings import StopRule, StopSettings
-from kenyan13.training import directory
+from kenyan13.runs import directory
+from kenyan13.runs.predictions import write_predictions
 from kenyan13.training.display import print_epoch
-from kenyan13.training.predictions import write_predictions
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
 

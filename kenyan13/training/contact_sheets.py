@@ -1,4 +1,4 @@
-"""task=contact_sheets: 36 training pictures a class in a 6 x 6 sheet, as they are and augmented; nine by presets."""
+"""task=contact_sheets: 36 training images a class in a 6 x 6 sheet, as they are and augmented; nine by presets."""
 
 import io
 import json
@@ -8,24 +8,24 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from kenyan13.configuration import composed
-from kenyan13.data.datamodule import PictureData
+from kenyan13.config.compose import composed
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
-from kenyan13.figures.grids import preset_figure
-from kenyan13.figures.rendering import png
 from kenyan13.model.backbones import normalisation
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
+from kenyan13.plots.grids import preset_figure
+from kenyan13.plots.rendering import png
+from kenyan13.runs import directory
 from kenyan13.terminal import progress
-from kenyan13.training import directory
 from kenyan13.training.board import add_encoded, remove_events
 from kenyan13.training.display import console
 from kenyan13.training.run import describe
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
 PRESETS = ("none", "default", "enhanced")  # of conf/augment
-LONGEST = 224  # pixels of a picture in the presets' sheet
+LONGEST = 224  # pixels of an image in the presets' sheet
 
 
 def write_contact_sheets(settings: Settings) -> Path:
@@ -36,7 +36,7 @@ def write_contact_sheets(settings: Settings) -> Path:
     folder = run_directory(settings)
     draw_if_missing(settings.data)
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     described = describe(data)
     directory.check_same(folder, settings, described)
     with directory.only_process(folder):
@@ -54,7 +54,7 @@ def write_contact_sheets(settings: Settings) -> Path:
     return folder / "sheets"
 
 
-def write_class_sheets(folder: Path, data: PictureData, k: int, writer: SummaryWriter) -> list[str]:
+def write_class_sheets(folder: Path, data: ImageDataModule, k: int, writer: SummaryWriter) -> list[str]:
     """Write the two sheets of class k; returns their paths in the run directory."""
     name, draws, files = data.classes[k], class_draws(data, k), []
     for kind, augment in (("original", None), ("augmented", data.settings.augment)):
@@ -73,15 +73,15 @@ def write_sheet(folder: Path, file: str, sheet: bytes, writer: SummaryWriter, ta
     add_encoded(writer, tag, sheet, 0)
 
 
-def class_draws(data: PictureData, k: int) -> list[Draw]:
-    """Return draws of up to 36 training pictures of class k, chosen by the seed."""
+def class_draws(data: ImageDataModule, k: int) -> list[Draw]:
+    """Return draws of up to 36 training images of class k, chosen by the seed."""
     members = np.flatnonzero(data.train.catalogue.labels() == k)
     rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
     return [Draw(int(row), 0, place) for place, row in enumerate(rows)]
 
 
-def preset_sheet(data: PictureData) -> bytes:
-    """Return a PNG of the same nine training pictures, spread over the classes, under each of the study's presets."""
+def preset_sheet(data: ImageDataModule) -> bytes:
+    """Return a PNG of the same nine training images, spread over the classes, under each of the study's presets."""
     draws = first_draws(data, 9)
     blocks = {}
     for name in PRESETS:

@@ -6,8 +6,8 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 
+from kenyan13.config.settings import Precision, Settings
 from kenyan13.errors import UserError
-from kenyan13.settings import Precision, Settings
 
 
 def check_device(settings: Settings) -> None:

@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from kenyan13.data.datamodule import PictureData
-from kenyan13.measures.noise import standard_error
+from kenyan13.config.settings import FrozenFeatures, Settings
+from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import parameter_counts
-from kenyan13.settings import FrozenFeatures, Settings
+from kenyan13.runs.directory import Result
 from kenyan13.terminal import duration
-from kenyan13.training.directory import Result
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
 
 
 def print_start(
-    settings: Settings, folder: Path, data: PictureData, network: nn.Module, resumed: bool, brief: bool = False
+    settings: Settings, folder: Path, data: ImageDataModule, network: nn.Module, resumed: bool, brief: bool = False
 ) -> None:
     """Say what is going to be trained on what, and how many parameters of each layer group train.
 
@@ -36,8 +36,8 @@ def print_start(
     model, freeze = settings.model, settings.freeze
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
-    train, validation = len(data.train.catalogue), data.validation_pictures
-    console.print(f"{train:,} training and {validation:,} validation pictures of {len(data.classes)} classes")
+    train, validation = len(data.train.catalogue), data.validation_images
+    console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
     table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
     table.add_column("parameters", justify="right")
     table.add_column("train", justify="left")
@@ -51,7 +51,7 @@ def print_start(
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
     if freeze.features is FrozenFeatures.cached:
         views = "one view" if freeze.views == 1 else f"{freeze.views} views"
-        console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each picture")
+        console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each image")
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
 
 
@@ -79,13 +79,13 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
         figures = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
         console.print(f"{folder.name} {again}{figures}, {duration(result.seconds)}")
         return
-    error = standard_error(result.accuracy, result.validation_pictures)
+    error = standard_error(result.accuracy, result.validation_images)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
     lines = (
         ("lowest validation loss", f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}"),
         (
             "accuracy there",
-            f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_pictures:,} pictures)",
+            f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_images:,} images)",
         ),
         ("macro F1 there", f"{result.macro_f1:.3f}"),
         ("overfitting", f"{slope}  (rise of validation / training loss an epoch)"),
@@ -98,7 +98,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     for name, value in lines:
         console.print(f"{name:<24}{value}")
     console.print(f"\nNext:  kenyan13 evaluate {folder}")
-    console.print(f"       kenyan13 predict {folder} PICTURE...")
+    console.print(f"       kenyan13 predict {folder} IMAGE...")
     console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
 
 

@@ -10,9 +10,9 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from kenyan13.config.settings import DataSettings, ModelSettings, Settings
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.model.backbones import build
-from kenyan13.settings import DataSettings, ModelSettings, Settings
 from kenyan13.terminal import duration
 from kenyan13.training.display import console
 
@@ -62,22 +62,22 @@ class Estimate(Callback):
         )
 
 
-VALIDATION = 0.25  # validation pictures a training picture, each passed forward once
+VALIDATION = 0.25  # validation images a training image, each passed forward once
 
 
 def passes(settings: Settings) -> float:
-    """Return what a training picture costs, in forward passes: 1 with a frozen backbone, 3 if all layers train."""
+    """Return what a training image costs, in forward passes: 1 with a frozen backbone, 3 if all layers train."""
     return 1 + 2 * settings.freeze.level / 5
 
 
 def work(settings: Settings, labelled: Catalogue) -> float:
     """Return the multiplications of a run, about."""
-    a_picture = multiplications(settings.model) * (passes(settings) + VALIDATION)
-    return settings.trainer.max_epochs * a_picture * training_pictures(settings.data, labelled)
+    an_image = multiplications(settings.model) * (passes(settings) + VALIDATION)
+    return settings.trainer.max_epochs * an_image * training_images(settings.data, labelled)
 
 
-def training_pictures(data: DataSettings, labelled: Catalogue) -> float:
-    """Return how many training pictures an epoch has, about."""
+def training_images(data: DataSettings, labelled: Catalogue) -> float:
+    """Return how many training images an epoch has, about."""
     if data.subset is not None:
         return data.subset
     of_stage = [labelled.classes.index(name) for name in data.groups.get(data.stage or "", labelled.classes)]
@@ -86,7 +86,7 @@ def training_pictures(data: DataSettings, labelled: Catalogue) -> float:
 
 
 def multiplications(model: ModelSettings) -> float:
-    """Return the multiplications of convolutions and linear layers in one picture's forward pass."""
+    """Return the multiplications of convolutions and linear layers in one image's forward pass."""
     return count(model.backbone, model.crop)
 
 

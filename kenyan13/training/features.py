@@ -12,22 +12,22 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from kenyan13.data.batches import PictureDataset, Pictures
-from kenyan13.data.datamodule import PictureData
+from kenyan13.config.settings import AugmentSettings, Settings, StoreKind
+from kenyan13.data.batches import ImageDataset, Images
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.features import Features
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.freezing import parameter_levels
-from kenyan13.settings import AugmentSettings, Settings, StoreKind
+from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
-from kenyan13.training.directory import replacing
 
 Function = Callable[[Tensor], Tensor]
 
 
 def split_network(network: nn.Module) -> tuple[Function, Function]:
-    """Return body and head of a network of timm's: pictures -> features, features -> logits.
+    """Return body and head of a network of timm's: images -> features, features -> logits.
 
     Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains. Raises
     UserError for a network whose frozen part is another one at every step.
@@ -40,12 +40,14 @@ def split_network(network: nn.Module) -> tuple[Function, Function]:
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     own = {name for name, value in network.named_parameters() if any(value is one for one in last.parameters())}
     if isinstance(last, nn.Linear) and head == own and not getattr(network, "drop_rate", 0):
-        return lambda pictures: network.forward_head(network.forward_features(pictures), pre_logits=True), last  # type: ignore[operator]
+        return lambda images: network.forward_head(network.forward_features(images), pre_logits=True), last  # type: ignore[operator]
     return network.forward_features, network.forward_head  # type: ignore[return-value]
 
 
-def cached_features(settings: Settings, data: PictureData, network: nn.Module, described: dict[str, Any]) -> Features:
-    """Return the features of all pictures, from the cache or computed now; the network is left on the CPU.
+def cached_features(
+    settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
+) -> Features:
+    """Return the features of all images, from the cache or computed now; the network is left on the CPU.
 
     described: what config.yaml says of the data. Features are known by it, by the weights and by the settings.
     """
@@ -80,24 +82,24 @@ def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) ->
 
 def compute(
     settings: Settings,
-    data: PictureData,
+    data: ImageDataModule,
     network: nn.Module,
-    pictures: Pictures,
+    images: Images,
     augment: AugmentSettings | None,
     views: int,
 ) -> Tensor:
-    """Return the features of some views of each picture, float32 [n, views, ...]."""
+    """Return the features of some views of each image, float32 [n, views, ...]."""
     device = one_device(settings)
     network.to(device).eval()
     body, _ = split_network(network)
-    draws = [Draw(row, view, row) for row in range(len(pictures.catalogue)) for view in range(views)]
-    loader = data.loader(PictureDataset(pictures, data.crop, settings.seed, augment), draws)
+    draws = [Draw(row, view, row) for row in range(len(images.catalogue)) for view in range(views)]
+    loader = data.loader(ImageDataset(images, data.crop, settings.seed, augment), draws)
     low = precision(settings) == "bf16-mixed"
     parts: list[Tensor] = []
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low):
         for raw in progress(loader, "Computing features", len(loader)):
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(raw, device, 0), 0)
-            parts.append(body(batch.pictures).float().cpu())
+            parts.append(body(batch.images).float().cpu())
     network.cpu().train()
     features = torch.cat(parts)
-    return features.reshape(len(pictures.catalogue), views, *features.shape[1:])
+    return features.reshape(len(images.catalogue), views, *features.shape[1:])

@@ -11,23 +11,23 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
+from kenyan13.config.settings import OnBad, Settings, Task
 from kenyan13.data.augmentation import centre_crop, normalise
-from kenyan13.data.batches import Pictures
-from kenyan13.data.catalogue import Catalogue, pictures_below, read
-from kenyan13.data.datamodule import PictureData
-from kenyan13.data.pictures import UNREADABLE, Pixels, load, resize_length
+from kenyan13.data.batches import Images
+from kenyan13.data.catalogue import Catalogue, images_below, read
+from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.data.images import UNREADABLE, Pixels, load, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
 from kenyan13.model.classifier import Classifier
-from kenyan13.settings import OnBad, Settings, Task
+from kenyan13.runs import directory
 from kenyan13.terminal import progress
-from kenyan13.training import directory
 from kenyan13.training.device import one_device, precision
 from kenyan13.training.display import quiet_libraries
 
-AHEAD = 64  # pictures that are decoded before they are asked for
+AHEAD = 64  # images that are decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
 
 
 def evaluate(run: Run) -> dict[str, float]:
-    """Return loss, accuracy and macro F1 on the run's validation pictures, computed as in training.
+    """Return loss, accuracy and macro F1 on the run's validation images, computed as in training.
 
     Raises UserError when the data now has other classes than the run.
     """
     quiet_libraries()
     colours = normalisation(run.settings.model)
-    data = PictureData(run.settings, colours.mean, colours.std)
+    data = ImageDataModule(run.settings, colours.mean, colours.std)
     check_classes(run, data.classes)
     network = run.network
     if run.settings.trainer.channels_last:
@@ -95,30 +95,28 @@ def check_classes(run: Run, classes: tuple[str, ...]) -> None:
         )
 
 
-def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """Return the pictures named, and those anywhere below the folders named. Raises UserError for what is not there."""
+def find_images(places: Sequence[Path]) -> list[Path]:
+    """Return the images named, and those anywhere below the folders named. Raises UserError for what is not there."""
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            found += pictures_below(place)
+            found += images_below(place)
         elif place.is_file():
             found.append(place)
         else:
-            raise UserError(f"There is no picture or folder {place}.", "give the path of a photo or a folder of photos")
+            raise UserError(f"There is no image or folder {place}.", "give the path of a photo or a folder of photos")
     if not found:
-        raise UserError(
-            f"There are no pictures in {shorten(places)}.", "pictures end in .jpg, .png, .webp and the like"
-        )
+        raise UserError(f"There are no images in {shorten(places)}.", "images end in .jpg, .png, .webp and the like")
     return found
 
 
-def test_pictures(run: Run) -> Catalogue:
-    """Return the test pictures of the run's data set, in the run's classes. Raises UserError when it has none."""
+def test_images(run: Run) -> Catalogue:
+    """Return the test images of the run's data set, in the run's classes. Raises UserError when it has none."""
     chosen = run.settings.data
     test = read(chosen).test
     if test is None or not len(test):
         raise UserError(
-            f"The data in {chosen.root} has no test pictures.",
+            f"The data in {chosen.root} has no test images.",
             "the competition's layout lists them in test.csv, the folder layout has them in test/",
         )
     test = stage_view(test, chosen.groups, chosen.stage)
@@ -127,7 +125,7 @@ def test_pictures(run: Run) -> Catalogue:
 
 
 def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return class probabilities, float32 [n, classes], of picture files, and row -> reason for those left out.
+    """Return class probabilities, float32 [n, classes], of image files, and row -> reason for those left out.
 
     Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
     are not a number).
@@ -147,17 +145,17 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     if bad and run.settings.data.on_bad is OnBad.stop:
         listed = "\n    ".join(f"{paths[row]}: {reason}" for row, reason in list(bad.items())[:15])
         raise UserError(
-            f"{len(bad):,} of {len(paths):,} pictures cannot be read:\n    {listed}",
+            f"{len(bad):,} of {len(paths):,} images cannot be read:\n    {listed}",
             "repair or remove these files, or leave them out: data.on_bad=skip",
         )
     return probabilities, bad
 
 
-def predict_stored(run: Run, pictures: Pictures) -> NDArray[np.float32]:
-    """Return class probabilities, float32 [n, classes], of pictures that lie decoded in a store."""
+def predict_stored(run: Run, images: Images) -> NDArray[np.float32]:
+    """Return class probabilities, float32 [n, classes], of images that lie decoded in a store."""
     crop = run.settings.model.crop
-    crops = (centre_crop(pictures.store[row], crop) for row in pictures.store_rows)
-    return forward(run, crops, len(pictures.store_rows))
+    crops = (centre_crop(images.store[row], crop) for row in images.store_rows)
+    return forward(run, crops, len(images.store_rows))
 
 
 def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
@@ -182,7 +180,7 @@ def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32
 
 
 def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
-    """Yield each picture's centre crop, uint8 [crop, crop, 3], or the reason why it cannot be read."""
+    """Yield each image's centre crop, uint8 [crop, crop, 3], or the reason why it cannot be read."""
     crop = run.settings.model.crop
 
     def one(path: Path) -> Pixels | str:

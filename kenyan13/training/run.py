@@ -16,26 +16,27 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from kenyan13.data.batches import Pictures
-from kenyan13.data.datamodule import PictureData
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import FrozenFeatures, Settings
+from kenyan13.data.batches import Images
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
-from kenyan13.measures.losses import auc_loss, overfitting
+from kenyan13.metrics.losses import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
-from kenyan13.naming import run_directory
-from kenyan13.settings import FrozenFeatures, Settings
-from kenyan13.training import board, directory
+from kenyan13.runs import directory
+from kenyan13.runs.directory import Result
+from kenyan13.runs.predictions import TEST, write_test_predictions
+from kenyan13.training import board
 from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
 from kenyan13.training.device import check_device, precision
-from kenyan13.training.directory import Result
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
 from kenyan13.training.estimate import Estimate
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_run, predict_stored
-from kenyan13.training.predictions import TEST, write_test_predictions
 from kenyan13.training.progress import EpochBar
 
 
@@ -50,7 +51,7 @@ def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result
     check_model(settings.model)
     draw_if_missing(settings.data)
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
     before = finished_before(folder, settings, described)
@@ -71,13 +72,13 @@ def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result
     return result
 
 
-def lacks_test(folder: Path, data: PictureData) -> bool:
-    """Return whether test pictures are to be predicted and have not been."""
+def lacks_test(folder: Path, data: ImageDataModule) -> bool:
+    """Return whether test images are to be predicted and have not been."""
     return data.test is not None and not (folder / TEST).exists()
 
 
-def predict_test(folder: Path, data: PictureData) -> None:
-    """Predict the test pictures with the best epoch's weights and write predictions_test.csv."""
+def predict_test(folder: Path, data: ImageDataModule) -> None:
+    """Predict the test images with the best epoch's weights and write predictions_test.csv."""
     assert data.test is not None
     probabilities = predict_stored(open_run(folder), data.test)
     write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
@@ -94,7 +95,7 @@ def finished_before(folder: Path, settings: Settings, described: dict[str, Any])
 def fit(
     settings: Settings,
     folder: Path,
-    data: PictureData,
+    data: ImageDataModule,
     described: dict[str, Any],
     network: nn.Module,
     after: Sequence[Settings] | None = None,
@@ -146,7 +147,7 @@ def fit(
     return result
 
 
-def make_trainer(settings: Settings, folder: Path, data: PictureData, history: History, stop: Stop) -> Trainer:
+def make_trainer(settings: Settings, folder: Path, data: ImageDataModule, history: History, stop: Stop) -> Trainer:
     """Return the Lightning trainer with the run's callbacks and logger."""
     chosen = settings.trainer
     # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
@@ -172,17 +173,17 @@ def make_trainer(settings: Settings, folder: Path, data: PictureData, history: H
     )
 
 
-def describe(data: PictureData) -> dict[str, Any]:
+def describe(data: ImageDataModule) -> dict[str, Any]:
     """Return what config.yaml says of the data: classes, sizes, and a digest of ids, labels and the files' contents."""
 
-    def digest(pictures: Pictures) -> str:
-        contents = pictures.store.digests[pictures.store_rows]
-        rows = zip(pictures.catalogue.ids, pictures.catalogue.labels(), contents, strict=True)
+    def digest(images: Images) -> str:
+        contents = images.store.digests[images.store_rows]
+        rows = zip(images.catalogue.ids, images.catalogue.labels(), contents, strict=True)
         text = "\n".join(f"{id_},{target},{content}" for id_, target, content in rows)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     parts = {"train": data.train, "validation": data.validation}
-    described = {name: {"pictures": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
+    described = {name: {"images": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
     return {"classes": list(data.classes), **described}
 
 
@@ -192,7 +193,7 @@ def number_or_none(value: float | None) -> float | None:
 
 
 def summarise(
-    settings: Settings, data: PictureData, history: History, network: nn.Module, stopped: str, device: torch.device
+    settings: Settings, data: ImageDataModule, history: History, network: nn.Module, stopped: str, device: torch.device
 ) -> Result:
     """Return the result of the epochs trained."""
     best = history.best()
@@ -208,8 +209,8 @@ def summarise(
         auc_loss=number_or_none(auc_loss(history.column("val_loss"))),
         overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
         seconds=round(sum(history.column("seconds")), 1),
-        train_pictures=len(data.train.catalogue),
-        validation_pictures=data.validation_pictures,
+        train_images=len(data.train.catalogue),
+        validation_images=data.validation_images,
         parameters=total,
         trainable_parameters=trainable,
         device=str(device),

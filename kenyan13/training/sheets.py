@@ -1,4 +1,4 @@
-"""Contact sheets: pictures of a run as they are and as training shows them, side by side."""
+"""Contact sheets: images of a run as they are and as training shows them, side by side."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kenyan13.data.batches import PictureDataset, collate
-from kenyan13.data.datamodule import PictureData
+from kenyan13.config.settings import AugmentSettings
+from kenyan13.data.batches import ImageDataset, collate
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.features import FeatureDataset
-from kenyan13.data.pictures import Pixels
+from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import Draw, across_classes
-from kenyan13.settings import AugmentSettings
 
-SIDE, GAP = 6, 4  # pictures a row and a column; pixels between them
+SIDE, GAP = 6, 4  # images a row and a column; pixels between them
 
 
-def first_draws(data: PictureData, number: int) -> list[Draw]:
-    """Return up to `number` draws of the first epoch, each of another picture.
+def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
+    """Return up to `number` draws of the first epoch, each of another image.
 
     They are spread over the classes, whose order they have, and chosen by the seed.
     """
@@ -31,44 +31,44 @@ def first_draws(data: PictureData, number: int) -> list[Draw]:
 
 
 def draw_views(
-    data: PictureData, draws: list[Draw], augment: AugmentSettings | None, longest: int
+    data: ImageDataModule, draws: list[Draw], augment: AugmentSettings | None, longest: int
 ) -> NDArray[np.uint8]:
-    """Return what training pictures look like under an augmentation, or as they are: uint8 [n, side, side, 3].
+    """Return what training images look like under an augmentation, or as they are: uint8 [n, side, side, 3].
 
     side: the run's crop, or `longest` where that is smaller. Values of random erasing and noise are drawn for whole
     batches: here they are others than in training.
     """
-    dataset = PictureDataset(data.train, data.crop, data.settings.seed, augment)
+    dataset = ImageDataset(data.train, data.crop, data.settings.seed, augment)
     side = min(longest, data.crop)
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
         sample = dataset[draw]
         raw = collate([sample])
         if augment is None or (raw.erased is None and raw.noise is None):
-            shown[place] = shrink(sample.picture, side)
+            shown[place] = shrink(sample.image, side)
         else:
-            normalised = data.normalised(raw, augment).pictures[0].permute(1, 2, 0).numpy()
+            normalised = data.normalised(raw, augment).images[0].permute(1, 2, 0).numpy()
             shown[place] = visible(shrink(normalised, side), data)
     return shown
 
 
-def shrink(picture: NDArray[Any], side: int) -> NDArray[Any]:
-    """Return a square picture, [height, width, 3], with sides of no more than so many pixels."""
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) if len(picture) > side else picture
+def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return a square image, [height, width, 3], with sides of no more than so many pixels."""
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
 
 
-def visible(normalised: NDArray[np.float32], data: PictureData) -> NDArray[np.uint8]:
-    """Return normalised pictures, [..., 3], as uint8 again; what was erased shows the mean colour."""
+def visible(normalised: NDArray[np.float32], data: ImageDataModule) -> NDArray[np.uint8]:
+    """Return normalised images, [..., 3], as uint8 again; what was erased shows the mean colour."""
     levels: NDArray[np.float32] = (normalised * data.std.numpy() + data.mean.numpy()) * 255
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
-def arrange(pictures: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
-    """Return pictures, uint8 [n, height, width, 3], side by side in rows on white: uint8 [height, width, 3]."""
-    number, height, width, _ = pictures.shape
+def arrange(images: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
+    """Return images, uint8 [n, height, width, 3], side by side in rows on white: uint8 [height, width, 3]."""
+    number, height, width, _ = images.shape
     rows = -(-number // columns)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for place, picture in enumerate(pictures):
+    for place, image in enumerate(images):
         top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = picture
+        sheet[top : top + height, left : left + width] = image
     return sheet

@@ -8,13 +8,13 @@ from textwrap import indent
 
 from rich.console import Console
 
+from kenyan13.config.identity import decisive, run_directory
+from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.naming import decisive, run_directory
-from kenyan13.settings import Settings, Task
+from kenyan13.runs.directory import State, differing_settings, read_result, read_state
+from kenyan13.runs.predictions import TEST
 from kenyan13.terminal import align
-from kenyan13.training.directory import State, differing_settings, read_result, read_state
-from kenyan13.training.predictions import TEST
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 SKIPPED = "skipped: more workers than cores"

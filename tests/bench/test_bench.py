@@ -12,9 +12,9 @@ from PIL import Image
 
 from kenyan13 import cli
 from kenyan13.bench import epochs, peers, report, stages
-from kenyan13.bench.pictures import large_pictures, stored
+from kenyan13.bench.images import large_images, stored
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, measure, one_core
-from kenyan13.settings import Settings
+from kenyan13.config.settings import Settings
 
 ROADS = [peers.STUDY, peers.TORCHVISION, peers.TIMM, peers.OURS, peers.STUDY_DECODE, peers.BUILD]
 
@@ -27,12 +27,12 @@ def bench(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., tuple[str, dict[str, object]]]:
-    """Run `kenyan13 bench --quick` on the demo's pictures; returns what it prints and what it writes."""
+    """Run `kenyan13 bench --quick` on the demo's images; returns what it prints and what it writes."""
 
     def run(*arguments: str) -> tuple[str, dict[str, object]]:
         file = tmp_path / "figures" / "bench.json"
         places = [f"data.root={demo_root}", f"data.cache={cache}", "--output", str(file)]
-        monkeypatch.setattr(sys, "argv", ["kenyan13", "bench", "--quick", "--pictures", "4", *arguments, *places])
+        monkeypatch.setattr(sys, "argv", ["kenyan13", "bench", "--quick", "--images", "4", *arguments, *places])
         monkeypatch.setattr("kenyan13.machine.keep_freed_memory", lambda: None)  # it would last for all tests
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -60,7 +60,7 @@ def test_peers_are_compared_at_every_crop(bench: Callable[..., tuple[str, dict[s
             assert found[road] == pytest.approx(seconds[road, crop] / seconds[peers.OURS, crop])
             assert f"{found[road]:.1f} x" in printed
         assert found[peers.BUILD] == pytest.approx(seconds[peers.BUILD, crop] / seconds[peers.STUDY_DECODE, crop])
-    assert (written["pictures"], written["rounds"]) == (4, 1)
+    assert (written["images"], written["rounds"]) == (4, 1)
     assert written["versions"]["timm"] in printed  # type: ignore[index]
     assert report.machine() in printed
 
@@ -77,7 +77,7 @@ def test_every_stage_is_measured(bench: Callable[..., tuple[str, dict[str, objec
     assert rows[11] == (stages.STEP, "small_cnn, crop 32, cpu", WALL)
     assert rows[12][0] == stages.EPOCH
     for row in written["figures"]:  # type: ignore[attr-defined]
-        assert row["pictures_per_second"] == pytest.approx(1 / row["seconds"])
+        assert row["images_per_second"] == pytest.approx(1 / row["seconds"])
     assert str(written["verdict"]) in printed
 
 
@@ -145,24 +145,24 @@ def test_threads_are_one_only_while_measuring() -> None:
     torch.set_num_threads(before)
 
 
-def test_large_pictures_are_1080_pixels_and_removed(tmp_path: Path) -> None:
+def test_large_images_are_1080_pixels_and_removed(tmp_path: Path) -> None:
     Image.new("RGB", (60, 90), "red").save(tmp_path / "a.png")
-    with large_pictures([tmp_path / "a.png"]) as [file], Image.open(file) as opened:
+    with large_images([tmp_path / "a.png"]) as [file], Image.open(file) as opened:
         assert (opened.format, opened.size) == ("JPEG", (1080, 1620))
     assert not file.parent.exists()
 
 
 def test_every_road_makes_normalised_batches(compose: Callable[..., Settings], tmp_path: Path) -> None:
-    """Without augmentation, all but timm's random crops show the same pictures."""
+    """Without augmentation, all but timm's random crops show the same images."""
     files = [tmp_path / "a.png", tmp_path / "b.png"]
     for file, colour in zip(files, ("red", "navy"), strict=True):
         Image.radial_gradient("L").resize((50, 40)).convert("RGB").save(file)
         Image.blend(Image.open(file), Image.new("RGB", (50, 40), colour), 0.5).save(file)
     augment = compose("augment=none").augment
-    pictures = stored(files, 32, tmp_path / "cache")
+    images = stored(files, 32, tmp_path / "cache")
     roads = [
-        peers.ours(pictures, 32, augment), peers.study(files, 32, augment),
-        peers.torchvision_v2(pictures, 32, augment), peers.timm(files, 32, augment),
+        peers.ours(images, 32, augment), peers.study(files, 32, augment),
+        peers.torchvision_v2(images, 32, augment), peers.timm(files, 32, augment),
     ]  # fmt: skip
     first, *others = (list(road()) for road in roads)
     for made in (first, *others):

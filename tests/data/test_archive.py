@@ -14,7 +14,7 @@ from kenyan13.errors import UserError
 LAYOUT = {
     "train.csv": b"id,class\n1,chapati\n2,ugali\n",
     "test.csv": b"id\n3\n",
-    **{f"images/images/{number}.jpg": b"picture %d" % number for number in (1, 2, 3)},
+    **{f"images/images/{number}.jpg": b"image %d" % number for number in (1, 2, 3)},
 }
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: str) -> None:
     assert list(tree(tmp_path)) == ["a.zip"]
 
 
-FOOD = "train.csv 2 rows, test.csv 1 rows, 3 pictures in images/images"
+FOOD = "train.csv 2 rows, test.csv 1 rows, 3 images in images/images"
 BIRDS = {"set/robin/1.jpg": b"1", "set/robin/2.jpg": b"2", "set/wren/3.png": b"3", "readme.txt": b"x"}
 
 
@@ -103,8 +103,8 @@ BIRDS = {"set/robin/1.jpg": b"1", "set/robin/2.jpg": b"2", "set/wren/3.png": b"3
         (LAYOUT, "my food", [f"my food: {FOOD}", """freeze=pt5 'data.root="my food"'"""]),
         ({f"a/b/{name}": content for name, content in LAYOUT.items()}, "food", ["freeze=pt5 data.root=food/a/b"]),
         (LAYOUT | {"test.csv": b"id\n3\n44\n"}, "food", ["test.csv 2 rows", "Missing: 44"]),
-        (LAYOUT | {"test.csv": b"id\n4\n", "images/images/4.png": b"4"}, "food", ["3 pictures", "Missing: 4"]),
-        (BIRDS, "birds", ["2 folders of pictures", "freeze=pt5 data=folder data.root=birds/set"]),
+        (LAYOUT | {"test.csv": b"id\n4\n", "images/images/4.png": b"4"}, "food", ["3 images", "Missing: 4"]),
+        (BIRDS, "birds", ["2 folders of images", "freeze=pt5 data=folder data.root=birds/set"]),
     ],
 )
 def test_the_report_ends_with_the_command_that_fits(
@@ -124,7 +124,7 @@ def test_the_report_ends_with_the_command_that_fits(
     assert "Missing" in said[-1] or out.rstrip().endswith(said[-1])
 
 
-def test_pictures_without_labels_are_no_layout(tmp_path: Path) -> None:
+def test_images_without_labels_are_no_layout(tmp_path: Path) -> None:
     unpack(pack(tmp_path / "a.zip", {"images/images/1.jpg": b"1"}), tmp_path / "data")
     with pytest.raises(UserError, match=r"no layout that training can read\. It holds: images"):
         report(tmp_path / "data")

@@ -1,4 +1,4 @@
-"""Random views: torchvision's distributions and torchvision's pictures, by another road."""
+"""Random views: torchvision's distributions and torchvision's images, by another road."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from PIL import Image
 from scipy import stats  # type: ignore[import-untyped]
 from torchvision.transforms import InterpolationMode
 
+from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
 from kenyan13.data.augmentation import (
     IDENTITY,
     View,
@@ -34,9 +35,8 @@ from kenyan13.data.augmentation import (
     turn_hue,
     warp,
 )
-from kenyan13.data.pictures import Pixels, resize_short_side
+from kenyan13.data.images import Pixels, resize_short_side
 from kenyan13.data.synthetic import draw
-from kenyan13.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
 
 # From shared/spec/experiments.md, the table under Input transforms.
 ERASING = ErasingSettings(0.5, [0.02, 0.33], [0.3, 3.3], Fill.zero)
@@ -62,10 +62,10 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.2
 
 @pytest.fixture(scope="module")
 def photos() -> list[Pixels]:
-    """Drawn pictures with a short side of 256 pixels: portrait, landscape and square."""
+    """Drawn images with a short side of 256 pixels: portrait, landscape and square."""
     names = ("bhaji", "chapati", "githeri", "kachumbari")
     drawn = [draw(name, np.random.default_rng(k)) for k, name in enumerate(names)]
-    return [np.asarray(resize_short_side(picture, HEIGHT)) for picture in drawn]
+    return [np.asarray(resize_short_side(image, HEIGHT)) for image in drawn]
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def test_geometry_is_distributed_as_in_torchvision(views: list[View]) -> None:
 
 def test_rectangles_are_distributed_as_in_torchvision() -> None:
     torch.manual_seed(4)
-    picture, random = torch.zeros(3, CROP, CROP), np.random.default_rng(4)
+    image, random = torch.zeros(3, CROP, CROP), np.random.default_rng(4)
     always = replace(ERASING, probability=1.0)
-    theirs = [T.RandomErasing.get_params(picture, (0.02, 0.33), (0.3, 3.3), [0.0])[:4] for _ in range(DRAWS)]
+    theirs = [T.RandomErasing.get_params(image, (0.02, 0.33), (0.3, 3.3), [0.0])[:4] for _ in range(DRAWS)]
     ours = [draw_rectangle(always, CROP, random) for _ in range(DRAWS)]
     for place in range(4):
         assert same_distribution([row[place] for row in ours], [row[place] for row in theirs])
@@ -182,12 +182,12 @@ def test_yes_or_no_draws_have_their_probabilities(views: list[View]) -> None:
 Reference = TypeVar("Reference", torch.Tensor, Image.Image)
 
 
-def torchvision_colours(picture: Reference, view: View) -> Reference:
+def torchvision_colours(image: Reference, view: View) -> Reference:
     steps = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
     factors = (view.brightness, view.contrast, view.saturation, view.hue)
     for step in view.colour_order:
-        picture = steps[step](picture, factors[step])
-    return picture
+        image = steps[step](image, factors[step])
+    return image
 
 
 def colours_of_tensors(photo: Pixels, view: View) -> NDArray[np.float64]:
@@ -262,22 +262,22 @@ def test_grey_stays_grey_whatever_the_hue_and_saturation() -> None:
 # Geometry
 
 
-def torchvision_geometry(picture: Image.Image, view: View, crop: int) -> NDArray[np.uint8]:
+def torchvision_geometry(image: Image.Image, view: View, crop: int) -> NDArray[np.uint8]:
     if view.vertical_flip:
-        picture = F.vflip(picture)
+        image = F.vflip(image)
     if view.horizontal_flip:
-        picture = F.hflip(picture)
-    shift = [round(share * side) for share, side in zip(view.translation, picture.size, strict=True)]
+        image = F.hflip(image)
+    shift = [round(share * side) for share, side in zip(view.translation, image.size, strict=True)]
     bilinear = InterpolationMode.BILINEAR
-    moved = F.affine(picture, view.rotation, shift, view.scale, [view.shear, 0.0], bilinear, fill=[0, 0, 0])
+    moved = F.affine(image, view.rotation, shift, view.scale, [view.shear, 0.0], bilinear, fill=[0, 0, 0])
     return np.asarray(F.center_crop(moved, [crop, crop]))
 
 
 def check_geometry(photo: Pixels, view: View) -> None:
-    picture = Image.fromarray(photo)
-    ours, theirs = warp(photo, view, CROP), torchvision_geometry(picture, view, CROP)
+    image = Image.fromarray(photo)
+    ours, theirs = warp(photo, view, CROP), torchvision_geometry(image, view, CROP)
     assert ours.shape == (CROP, CROP, 3)
-    white = torchvision_geometry(Image.new("RGB", picture.size, "white"), view, CROP)[..., 0]
+    white = torchvision_geometry(Image.new("RGB", image.size, "white"), view, CROP)[..., 0]
     shown = cv2.erode(white, np.ones((5, 5))) == 255  # two pixels or more away from the border
     assert shown.mean() > 0.4
     assert difference(ours, theirs)[shown].mean() < 1
@@ -312,10 +312,10 @@ def test_each_part_of_the_geometry_is_torchvision_s(photos: list[Pixels], view: 
 def test_flips_and_shifts_move_whole_pixels(
     size: tuple[int, int], vertical: bool, horizontal: bool, shift: tuple[float, float]
 ) -> None:
-    picture = np.random.default_rng(7).integers(1, 256, size=(*size, 3), dtype=np.uint8)
+    image = np.random.default_rng(7).integers(1, 256, size=(*size, 3), dtype=np.uint8)
     view = View(vertical_flip=vertical, horizontal_flip=horizontal, translation=shift)
-    expected = torchvision_geometry(Image.fromarray(picture), view, CROP)
-    assert np.array_equal(apply_view(picture, view, CROP), expected)
+    expected = torchvision_geometry(Image.fromarray(image), view, CROP)
+    assert np.array_equal(apply_view(image, view, CROP), expected)
 
 
 def test_the_identity_view_is_the_centre_crop(photos: list[Pixels]) -> None:
@@ -327,19 +327,19 @@ def test_the_identity_view_is_the_centre_crop(photos: list[Pixels]) -> None:
 @pytest.mark.parametrize("crop", [8, 9])
 @pytest.mark.parametrize("size", [(9, 9), (9, 10), (10, 11), (12, 9), (13, 14), (15, 16), (17, 30)])
 def test_the_centre_crop_is_torchvision_s(size: tuple[int, int], crop: int) -> None:
-    picture = np.random.default_rng(8).integers(256, size=(*size, 3), dtype=np.uint8)
-    expected = np.asarray(T.CenterCrop(crop)(Image.fromarray(picture)))
-    assert np.array_equal(centre_crop(picture, crop), expected)
+    image = np.random.default_rng(8).integers(256, size=(*size, 3), dtype=np.uint8)
+    expected = np.asarray(T.CenterCrop(crop)(Image.fromarray(image)))
+    assert np.array_equal(centre_crop(image, crop), expected)
 
 
-def test_pictures_mapped_read_only_can_be_viewed_and_stay_as_they_are(photos: list[Pixels], tmp_path: Path) -> None:
+def test_images_mapped_read_only_can_be_viewed_and_stay_as_they_are(photos: list[Pixels], tmp_path: Path) -> None:
     photo = photos[0]
-    (tmp_path / "pictures.bin").write_bytes(photo.tobytes())
-    mapped = np.memmap(tmp_path / "pictures.bin", np.uint8, mode="r").reshape(photo.shape)
+    (tmp_path / "images.bin").write_bytes(photo.tobytes())
+    mapped = np.memmap(tmp_path / "images.bin", np.uint8, mode="r").reshape(photo.shape)
     random = np.random.default_rng(9)
     for view in [*(draw_view(ENHANCED, CROP, random) for _ in range(8)), View(), View(hue=0.1), View(rotation=5)]:
         assert np.array_equal(apply_view(mapped, view, CROP), apply_view(photo, view, CROP))
-    assert (tmp_path / "pictures.bin").read_bytes() == photo.tobytes()
+    assert (tmp_path / "images.bin").read_bytes() == photo.tobytes()
 
 
 # Batches
@@ -347,18 +347,18 @@ def test_pictures_mapped_read_only_can_be_viewed_and_stay_as_they_are(photos: li
 
 def batch(count: int = 4, side: int = 40) -> torch.Tensor:
     random = torch.Generator().manual_seed(10)
-    pictures = torch.randint(256, (count, side, side, 3), dtype=torch.uint8, generator=random)
-    return normalise(pictures, MEAN, STD)
+    images = torch.randint(256, (count, side, side, 3), dtype=torch.uint8, generator=random)
+    return normalise(images, MEAN, STD)
 
 
 def test_normalising_is_torchvision_s() -> None:
     random = torch.Generator().manual_seed(11)
-    pictures = torch.randint(256, (3, 17, 19, 3), dtype=torch.uint8, generator=random)
-    ours = normalise(pictures, MEAN, STD)
+    images = torch.randint(256, (3, 17, 19, 3), dtype=torch.uint8, generator=random)
+    ours = normalise(images, MEAN, STD)
     assert ours.dtype == torch.float32
     assert ours.is_contiguous(memory_format=torch.channels_last)
-    for one, picture in zip(ours, pictures, strict=True):
-        expected = F.normalize(F.to_tensor(picture.numpy()), MEAN.tolist(), STD.tolist())
+    for one, image in zip(ours, images, strict=True):
+        expected = F.normalize(F.to_tensor(image.numpy()), MEAN.tolist(), STD.tolist())
         torch.testing.assert_close(one, expected, rtol=0, atol=1e-5)
 
 
@@ -366,13 +366,13 @@ RECTANGLES = np.array([[3, 5, 20, 30], [0, 0, 0, 0], [0, 0, 39, 39], [39, 38, 1,
 
 
 def finished(
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     erased: NDArray[np.int64] | None,
     noise: list[bool] | None,
     seed: int,
     settings: AugmentSettings,
 ) -> torch.Tensor:
-    done = pictures.clone()
+    done = images.clone()
     erase_and_add_noise(done, erased, None if noise is None else np.array(noise), seed, settings)
     assert done.is_contiguous(memory_format=torch.channels_last)
     return done
@@ -386,37 +386,37 @@ def rectangle_mask() -> torch.Tensor:
 
 
 def test_erasing_with_zero_is_exact() -> None:
-    pictures = batch()
-    erased = finished(pictures, RECTANGLES, None, 1, DEFAULT)
+    images = batch()
+    erased = finished(images, RECTANGLES, None, 1, DEFAULT)
     assert erased[rectangle_mask()].count_nonzero() == 0
-    assert torch.equal(erased[~rectangle_mask()], pictures[~rectangle_mask()])
-    expected = F.erase(pictures[0], 3, 5, 20, 30, torch.zeros(1))
+    assert torch.equal(erased[~rectangle_mask()], images[~rectangle_mask()])
+    expected = F.erase(images[0], 3, 5, 20, 30, torch.zeros(1))
     assert torch.equal(erased[0], expected)
 
 
 def test_erasing_with_random_values_writes_a_standard_normal() -> None:
-    pictures = batch(side=200)
+    images = batch(side=200)
     rectangles = np.array([[10, 20, 150, 170], [0, 0, 0, 0], [5, 5, 190, 100], [0, 0, 0, 0]])
-    erased = finished(pictures, rectangles, None, 1, ENHANCED)
+    erased = finished(images, rectangles, None, 1, ENHANCED)
     values = torch.cat([erased[0, :, 10:160, 20:190].flatten(), erased[2, :, 5:195, 5:105].flatten()]).double()
     count = len(values)
     assert abs(values.mean()) < 4 / count**0.5
     assert abs(values.std() - 1) < 4 / (2 * count) ** 0.5
     assert stats.kstest(values.numpy(), "norm").pvalue > 1e-3
-    assert torch.equal(erased[[1, 3]], pictures[[1, 3]])
-    changed = (erased != pictures).any(dim=1)
+    assert torch.equal(erased[[1, 3]], images[[1, 3]])
+    changed = (erased != images).any(dim=1)
     assert changed[0].nonzero().amin(dim=0).tolist() == [10, 20]
     assert changed[0].nonzero().amax(dim=0).tolist() == [159, 189]
 
 
-def test_noise_is_added_to_the_flagged_pictures_only() -> None:
-    pictures = batch(side=100)
-    noisy = finished(pictures, None, [False, True, False, True], 2, ENHANCED)
-    assert torch.equal(noisy[[0, 2]], pictures[[0, 2]])
-    added = (noisy - pictures)[[1, 3]].flatten().double()
+def test_noise_is_added_to_the_flagged_images_only() -> None:
+    images = batch(side=100)
+    noisy = finished(images, None, [False, True, False, True], 2, ENHANCED)
+    assert torch.equal(noisy[[0, 2]], images[[0, 2]])
+    added = (noisy - images)[[1, 3]].flatten().double()
     assert abs(added.mean()) < 4 * 0.1 / len(added) ** 0.5
     assert abs(added.std() - 0.1) < 4 * 0.1 / (2 * len(added)) ** 0.5
-    assert abs(np.corrcoef((noisy - pictures)[1].flatten(), (noisy - pictures)[3].flatten())[0, 1]) < 0.03
+    assert abs(np.corrcoef((noisy - images)[1].flatten(), (noisy - images)[3].flatten())[0, 1]) < 0.03
 
 
 def test_noise_comes_after_erasing() -> None:

@@ -1,25 +1,25 @@
-"""What pictures there are: both layouts read exactly, and every fault of a data set named with its place."""
+"""What images there are: both layouts read exactly, and every fault of a data set named with its place."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import Catalogue, read, read_competition, read_folders
 from kenyan13.errors import UserError
-from kenyan13.settings import DataSettings, Layout
 
 TRAIN = "id,class\n9,ugali\n00000000000000000003,bhaji\n18446744073709551615,ugali\n1,mukimo\n"
 
 
-def competition(root: Path, train: str | bytes = TRAIN, test: str | None = None, pictures: str = "") -> Path:
-    """Write label files and empty pictures: those of the labels in TRAIN, or the ids in `pictures`."""
+def competition(root: Path, train: str | bytes = TRAIN, test: str | None = None, images: str = "") -> Path:
+    """Write label files and empty images: those of the labels in TRAIN, or the ids in `images`."""
     folder = root / "images" / "images"
     folder.mkdir(parents=True)
     (root / "train.csv").write_bytes(train.encode() if isinstance(train, str) else train)
     if test is not None:
         (root / "test.csv").write_text(test)
-    for id_ in pictures.split() or [line.split(",")[0] for line in TRAIN.splitlines()[1:]]:
+    for id_ in images.split() or [line.split(",")[0] for line in TRAIN.splitlines()[1:]]:
         (folder / f"{id_}.jpg").touch()
     return root
 
@@ -32,11 +32,11 @@ def tree(root: Path, files: str) -> Path:
     return root
 
 
-def facts(pictures: Catalogue | None, root: Path) -> tuple[list[str], list[int] | None]:
+def facts(images: Catalogue | None, root: Path) -> tuple[list[str], list[int] | None]:
     """Return ids and targets, having checked that each path of a folder catalogue is its id below the root."""
-    assert pictures is not None
-    assert [path.relative_to(root).as_posix() for path in pictures.paths] == list(pictures.ids)
-    return list(pictures.ids), None if pictures.targets is None else pictures.targets.tolist()
+    assert images is not None
+    assert [path.relative_to(root).as_posix() for path in images.paths] == list(images.ids)
+    return list(images.ids), None if images.targets is None else images.targets.tolist()
 
 
 def problem(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -46,7 +46,7 @@ def problem(error: pytest.ExceptionInfo[UserError]) -> str:
 
 def test_competition_rows_keep_their_order_and_their_ids_as_texts(tmp_path: Path) -> None:
     ids = ("9", "00000000000000000003", "18446744073709551615", "1")
-    source = read_competition(competition(tmp_path, test="id\n0007\n9\n", pictures=f"{' '.join(ids)} 0007 unlisted"))
+    source = read_competition(competition(tmp_path, test="id\n0007\n9\n", images=f"{' '.join(ids)} 0007 unlisted"))
     assert source.labelled.ids == ids
     assert source.labelled.paths == tuple(tmp_path / "images" / "images" / f"{id_}.jpg" for id_ in ids)
     assert source.labelled.classes == ("bhaji", "mukimo", "ugali")
@@ -60,7 +60,7 @@ def test_competition_rows_keep_their_order_and_their_ids_as_texts(tmp_path: Path
     assert source.test.classes == source.labelled.classes
 
 
-def test_competition_without_test_csv_has_no_test_pictures(tmp_path: Path) -> None:
+def test_competition_without_test_csv_has_no_test_images(tmp_path: Path) -> None:
     assert read_competition(competition(tmp_path)).test is None
 
 
@@ -117,10 +117,10 @@ def test_a_faulty_test_csv_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'test.csv'} has no column id" in problem(error)
 
 
-def test_ids_without_picture_are_counted_with_their_lines(tmp_path: Path) -> None:
+def test_ids_without_image_are_counted_with_their_lines(tmp_path: Path) -> None:
     train = "id,class\n" + "".join(f"{k},bhaji\n" for k in range(8)) + "\n../../x,ugali\n"
     with pytest.raises(UserError) as error:
-        read_competition(competition(tmp_path, train, pictures="0 2 x"))
+        read_competition(competition(tmp_path, train, images="0 2 x"))
     assert "7 of 9 ids in" in problem(error)
     assert "(line 3: 1, line 5: 3, line 6: 4, line 7: 5, line 8: 6 and 2 more)" in problem(error)
     (tmp_path / "train.csv").write_text("id,class\n0,bhaji\n\n\n1,ugali\n")
@@ -135,7 +135,7 @@ def test_missing_parts_of_the_competition_layout_are_named(tmp_path: Path) -> No
     (tmp_path / "train.csv").write_text(TRAIN)
     with pytest.raises(UserError) as error:
         read_competition(tmp_path)
-    assert problem(error) == f"There is no picture folder {tmp_path / 'images' / 'images'}."
+    assert problem(error) == f"There is no image folder {tmp_path / 'images' / 'images'}."
 
 
 def test_a_missing_root_names_the_ways_to_get_data(tmp_path: Path) -> None:
@@ -164,16 +164,16 @@ def test_read_follows_the_layout_and_the_home_folder(tmp_path: Path, monkeypatch
 
 
 def test_one_folder_a_class(tmp_path: Path) -> None:
-    pictures = "tit/2.jpg tit/10.jpg tit/far/away/a.webp owl/b.JPG owl/c.Jpeg owl/a.PNG owl/d.TIF"
+    images = "tit/2.jpg tit/10.jpg tit/far/away/a.webp owl/b.JPG owl/c.Jpeg owl/a.PNG owl/d.TIF"
     others = "readme.txt .git/x.png .cache/y.png tit/.hidden.jpg tit/.thumbs/z.jpg tit/notes.txt owl/jpg owl/e.svg"
-    source = read_folders(tree(tmp_path, f"{pictures} {others}"))
+    source = read_folders(tree(tmp_path, f"{images} {others}"))
     assert source.labelled.classes == ("owl", "tit")
     ids = ["owl/a.PNG", "owl/b.JPG", "owl/c.Jpeg", "owl/d.TIF", "tit/10.jpg", "tit/2.jpg", "tit/far/away/a.webp"]
     assert facts(source.labelled, tmp_path) == (ids, [0, 0, 0, 0, 1, 1, 1])
     assert (source.validation, source.test) == (None, None)
 
 
-def test_a_folder_named_as_a_picture_is_none(tmp_path: Path) -> None:
+def test_a_folder_named_as_an_image_is_none(tmp_path: Path) -> None:
     source = read_folders(tree(tmp_path, "owl/1.png owl/album.jpg/2.png tit/1.png"))
     assert facts(source.labelled, tmp_path)[0] == ["owl/1.png", "owl/album.jpg/2.png", "tit/1.png"]
 
@@ -187,11 +187,11 @@ def test_train_val_and_flat_test_folders(tmp_path: Path) -> None:
     assert facts(source.validation, tmp_path) == (["val/owl/2.png", "val/tit/3.png"], [0, 1])
     assert facts(source.test, tmp_path) == (["test/a.png", "test/b.png"], None)
     assert source.test is not None
-    with pytest.raises(UserError, match="These pictures have no labels"):
+    with pytest.raises(UserError, match="These images have no labels"):
         source.test.labels()
 
 
-def test_test_pictures_in_class_folders_are_labelled(tmp_path: Path) -> None:
+def test_test_images_in_class_folders_are_labelled(tmp_path: Path) -> None:
     source = read_folders(tree(tmp_path, "train/tit/1.png train/owl/1.png test/tit/5.png test/tit/4.png"))
     assert facts(source.test, tmp_path) == (["test/tit/4.png", "test/tit/5.png"], [1, 1])
     assert source.validation is None
@@ -200,13 +200,13 @@ def test_test_pictures_in_class_folders_are_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ("readme.txt", "{root} has 0 class folder(s), and 0 pictures outside them"),
-        ("owl/1.png", "{root} has 1 class folder(s), and 0 pictures outside them"),
-        ("owl/1.png .tit/1.png", "{root} has 1 class folder(s), and 0 pictures outside them"),
-        ("train/owl/1.png val/tit/1.png", "{root}/train has 1 class folder(s), and 0 pictures outside them"),
-        ("owl/1.png tit/notes.txt", "There are no pictures of the class tit in {root}."),
-        ("train/owl/1.png train/tit/1.png val/owl/1.png val/tit/x.txt", "no pictures of the class tit in {root}/val."),
-        ("train/owl/1.png train/tit/1.png val/owl/1.png", "no pictures of the class tit in {root}/val."),
+        ("readme.txt", "{root} has 0 class folder(s), and 0 images outside them"),
+        ("owl/1.png", "{root} has 1 class folder(s), and 0 images outside them"),
+        ("owl/1.png .tit/1.png", "{root} has 1 class folder(s), and 0 images outside them"),
+        ("train/owl/1.png val/tit/1.png", "{root}/train has 1 class folder(s), and 0 images outside them"),
+        ("owl/1.png tit/notes.txt", "There are no images of the class tit in {root}."),
+        ("train/owl/1.png train/tit/1.png val/owl/1.png val/tit/x.txt", "no images of the class tit in {root}/val."),
+        ("train/owl/1.png train/tit/1.png val/owl/1.png", "no images of the class tit in {root}/val."),
         ("train/owl/1.png train/tit/1.png val/owl/1.png val/tits/1.png", "{root}/val has folders of no class"),
         ("train/owl/1.png train/tit/1.png test/other/1.png", "{root}/test has folders of no class"),
     ],
@@ -220,7 +220,7 @@ def test_faulty_folders_are_refused_with_their_name(tmp_path: Path, files: str, 
 def test_an_unknown_class_folder_is_named_beside_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         read_folders(tree(tmp_path, "train/owl/1.png train/tit/1.png val/owl/1.png val/tits/1.png"))
-    assert problem(error).endswith("of the training pictures: tits.")
+    assert problem(error).endswith("of the training images: tits.")
     assert error.value.next_steps == ("classes: owl, tit Did you mean 'tit'?",)
 
 

@@ -1,4 +1,4 @@
-"""Batches: the right pictures with the right labels in the right order, the same ones again for the same seed."""
+"""Batches: the right images with the right labels in the right order, the same ones again for the same seed."""
 
 import shutil
 from collections.abc import Callable
@@ -13,29 +13,29 @@ import torchvision.transforms as T
 from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from kenyan13.config.settings import Sampling, Settings
 from kenyan13.data import datamodule
 from kenyan13.data.augmentation import apply_view, draw_view, erase_and_add_noise, normalise
-from kenyan13.data.batches import Batch, PictureDataset, RawBatch
+from kenyan13.data.batches import Batch, ImageDataset, RawBatch
 from kenyan13.data.catalogue import read
-from kenyan13.data.datamodule import PictureData, default_workers
-from kenyan13.data.pictures import decode
+from kenyan13.data.datamodule import ImageDataModule, default_workers
+from kenyan13.data.images import decode
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
 from kenyan13.errors import UserError
-from kenyan13.settings import Sampling, Settings
 
 Compose = Callable[..., Settings]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def data(settings: Settings) -> PictureData:
-    return PictureData(settings, MEAN, STD)
+def data(settings: Settings) -> ImageDataModule:
+    return ImageDataModule(settings, MEAN, STD)
 
 
-def batches(pictures: PictureData, loader: DataLoader[RawBatch], epoch: int = 0) -> list[Batch]:
+def batches(images: ImageDataModule, loader: DataLoader[RawBatch], epoch: int = 0) -> list[Batch]:
     """Return a loader's batches as the network gets them."""
     cast(EpochSampler, loader.sampler).set_epoch(epoch)
-    return [pictures.on_after_batch_transfer(batch, 0) for batch in loader]
+    return [images.on_after_batch_transfer(batch, 0) for batch in loader]
 
 
 def joined(parts: list[Batch]) -> Batch:
@@ -50,7 +50,7 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
 
 
 def reference(path: Path) -> torch.Tensor:
-    """Return a validation picture as torchvision makes it, for a crop of 32 pixels."""
+    """Return a validation image as torchvision makes it, for a crop of 32 pixels."""
     transform = T.Compose([T.Resize(36), T.CenterCrop(32), T.ToTensor(), T.Normalize(MEAN, STD)])
     return cast(torch.Tensor, transform(decode(path)))
 
@@ -63,62 +63,62 @@ def copied(demo_root: Path, tmp_path: Path) -> Path:
 
 def damage(root: Path, *ids: str) -> None:
     for id_ in ids:
-        (root / "images" / "images" / f"{id_}.jpg").write_text("no picture")
+        (root / "images" / "images" / f"{id_}.jpg").write_text("no image")
 
 
 # Values and order
 
 
-def test_the_pictures_are_those_of_the_split(compose: Compose) -> None:
+def test_the_images_are_those_of_the_split(compose: Compose) -> None:
     settings = compose()
-    pictures = data(settings)
+    images = data(settings)
     train, validation = split(read(settings.data), settings.data)
-    assert pictures.train.catalogue.ids == train.ids
-    assert pictures.validation.catalogue.ids == validation.ids
+    assert images.train.catalogue.ids == train.ids
+    assert images.validation.catalogue.ids == validation.ids
     assert (len(train), len(validation)) == (104, 26)
-    assert pictures.classes == train.classes
-    assert pictures.train.store is pictures.validation.store
+    assert images.classes == train.classes
+    assert images.train.store is images.validation.store
 
 
-def test_class_counts_are_of_training_and_validation_pictures(compose: Compose, demo_root: Path) -> None:
+def test_class_counts_are_of_training_and_validation_images(compose: Compose, demo_root: Path) -> None:
     names = [line.split(",")[1] for line in (demo_root / "train.csv").read_text().split()[1:]]
-    pictures = data(compose())
-    assert dict(zip(pictures.classes, pictures.class_counts.tolist(), strict=True)) == {
+    images = data(compose())
+    assert dict(zip(images.classes, images.class_counts.tolist(), strict=True)) == {
         name: names.count(name) for name in set(names)
     }
 
 
 def test_validation_batches_are_torchvision_s_in_catalogue_order(compose: Compose) -> None:
-    pictures = data(compose())
-    parts = batches(pictures, pictures.val_dataloader())
+    images = data(compose())
+    parts = batches(images, images.val_dataloader())
     assert [len(part.rows) for part in parts] == [16, 10]
-    whole, catalogue = joined(parts), pictures.validation.catalogue
+    whole, catalogue = joined(parts), images.validation.catalogue
     assert whole.rows.tolist() == list(range(26))
     assert whole.targets.tolist() == catalogue.labels().tolist()
-    assert whole.pictures.shape == (26, 3, 32, 32)
+    assert whole.images.shape == (26, 3, 32, 32)
     assert [values.dtype for values in whole] == [torch.float32, torch.int64, torch.int64]
-    for picture, path in zip(whole.pictures, catalogue.paths, strict=True):
-        torch.testing.assert_close(picture, reference(path), rtol=0, atol=1e-5)
-    assert same(parts, batches(pictures, pictures.val_dataloader(), epoch=3))
+    for image, path in zip(whole.images, catalogue.paths, strict=True):
+        torch.testing.assert_close(image, reference(path), rtol=0, atol=1e-5)
+    assert same(parts, batches(images, images.val_dataloader(), epoch=3))
 
 
 def test_training_batches_without_augmentation(compose: Compose) -> None:
-    pictures = data(compose("augment=none", "balance=none"))
-    parts = batches(pictures, pictures.train_dataloader())
+    images = data(compose("augment=none", "balance=none"))
+    parts = batches(images, images.train_dataloader())
     assert [len(part.rows) for part in parts] == [16] * 6 + [8]
-    whole, catalogue = joined(parts), pictures.train.catalogue
+    whole, catalogue = joined(parts), images.train.catalogue
     assert sorted(whole.rows.tolist()) == list(range(104))
     assert whole.rows.tolist() != list(range(104))
     assert whole.targets.tolist() == catalogue.labels()[whole.rows.numpy()].tolist()
-    for picture, row in zip(whole.pictures, whole.rows.tolist(), strict=True):
-        torch.testing.assert_close(picture, reference(catalogue.paths[row]), rtol=0, atol=1e-5)
+    for image, row in zip(whole.images, whole.rows.tolist(), strict=True):
+        torch.testing.assert_close(image, reference(catalogue.paths[row]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("value", "layout"), [("true", torch.channels_last), ("false", torch.contiguous_format)])
 def test_memory_layout_is_a_setting(compose: Compose, value: str, layout: torch.memory_format) -> None:
-    pictures = data(compose(f"trainer.channels_last={value}"))
-    for loader in (pictures.train_dataloader(), pictures.val_dataloader()):
-        assert batches(pictures, loader)[0].pictures.is_contiguous(memory_format=layout)
+    images = data(compose(f"trainer.channels_last={value}"))
+    for loader in (images.train_dataloader(), images.val_dataloader()):
+        assert batches(images, loader)[0].images.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize(
@@ -129,37 +129,37 @@ def test_memory_layout_is_a_setting(compose: Compose, value: str, layout: torch.
     ],
 )  # fmt: skip
 def test_training_draws_follow_the_balance(compose: Compose, balance: str, sampling: Sampling) -> None:
-    pictures = data(compose(f"balance={balance}", "augment=none"))
-    order = epoch_order(sampling, pictures.train.catalogue.labels(), pictures.class_counts, 42)
-    loader = pictures.train_dataloader()
+    images = data(compose(f"balance={balance}", "augment=none"))
+    order = epoch_order(sampling, images.train.catalogue.labels(), images.class_counts, 42)
+    loader = images.train_dataloader()
     for epoch in (0, 2):
-        assert joined(batches(pictures, loader, epoch)).rows.tolist() == order(epoch).tolist()
+        assert joined(batches(images, loader, epoch)).rows.tolist() == order(epoch).tolist()
 
 
 def test_views_are_decided_by_seed_epoch_and_position(compose: Compose) -> None:
     """Make a batch by hand from its parts: view, normalising, erasing, noise."""
     settings = compose("augment=enhanced", "balance=weighted_sampler", "seed=7")
-    pictures = data(settings)
-    part = batches(pictures, pictures.train_dataloader(), epoch=4)[1]
+    images = data(settings)
+    part = batches(images, images.train_dataloader(), epoch=4)[1]
     views, made, seeds = [], [], []
     for place, row in enumerate(part.rows.tolist()):
         random = generator(AUGMENTATION, 7, 4, 16 + place)
         views.append(draw_view(settings.augment, 32, random))
-        made.append(apply_view(pictures.train.store[pictures.train.store_rows[row]], views[-1], 32))
+        made.append(apply_view(images.train.store[images.train.store_rows[row]], views[-1], 32))
         seeds.append(int(random.integers(2**62)))
     tensor = normalise(torch.from_numpy(np.stack(made)), torch.tensor(MEAN), torch.tensor(STD))
     erased, noise = np.array([view.erased for view in views]), np.array([view.noise for view in views])
     assert 0 < int(noise.sum()) < 16
     assert 0 < int(erased.any(axis=1).sum()) < 16
     erase_and_add_noise(tensor, erased, noise, seeds[0], settings.augment)
-    assert torch.equal(part.pictures, tensor)
+    assert torch.equal(part.images, tensor)
 
 
-def test_a_picture_drawn_twice_is_seen_in_two_views(compose: Compose) -> None:
-    pictures = data(compose("augment=default", "balance=weighted_sampler"))
-    whole = joined(batches(pictures, pictures.train_dataloader()))
+def test_an_image_drawn_twice_is_seen_in_two_views(compose: Compose) -> None:
+    images = data(compose("augment=default", "balance=weighted_sampler"))
+    whole = joined(batches(images, images.train_dataloader()))
     row = int(torch.bincount(whole.rows).argmax())
-    twice = whole.pictures[whole.rows == row]
+    twice = whole.images[whole.rows == row]
     assert len(twice) >= 2
     assert not torch.equal(twice[0], twice[1])
 
@@ -170,18 +170,18 @@ def test_a_picture_drawn_twice_is_seen_in_two_views(compose: Compose) -> None:
 def test_batches_do_not_depend_on_the_number_of_workers(compose: Compose) -> None:
     parts = []
     for workers in (0, 2):
-        pictures = data(compose("augment=enhanced", f"data.workers={workers}"))
-        train, validation = pictures.train_dataloader(), pictures.val_dataloader()
+        images = data(compose("augment=enhanced", f"data.workers={workers}"))
+        train, validation = images.train_dataloader(), images.val_dataloader()
         assert train.num_workers == workers
-        parts.append([*(batches(pictures, train, epoch) for epoch in (0, 1)), batches(pictures, validation)])
+        parts.append([*(batches(images, train, epoch) for epoch in (0, 1)), batches(images, validation)])
     assert all(same(one, other) for one, other in zip(*parts, strict=True))
     assert not same(parts[0][0], parts[0][1])
 
 
 def test_the_seed_decides_order_and_views(compose: Compose) -> None:
     def first(*overrides: str) -> list[Batch]:
-        pictures = data(compose("augment=enhanced", "data.split_seed=42", *overrides))
-        return batches(pictures, pictures.train_dataloader())
+        images = data(compose("augment=enhanced", "data.split_seed=42", *overrides))
+        return batches(images, images.train_dataloader())
 
     assert same(first(), first())
     assert not same(first(), first("seed=43"))
@@ -197,44 +197,44 @@ def test_the_seed_decides_the_split_too(compose: Compose) -> None:
 
 
 @pytest.mark.parametrize(("size", "training", "validation"), [(103, [103], [26]), (25, [25] * 4 + [4], [25, 1])])
-def test_a_last_batch_of_one_picture_is_left_out_of_training_only(
+def test_a_last_batch_of_one_image_is_left_out_of_training_only(
     compose: Compose, size: int, training: list[int], validation: list[int]
 ) -> None:
-    pictures = data(compose(f"model.batch_size={size}"))
-    for loader, sizes in ((pictures.train_dataloader(), training), (pictures.val_dataloader(), validation)):
-        assert [len(part.rows) for part in batches(pictures, loader)] == sizes
+    images = data(compose(f"model.batch_size={size}"))
+    for loader, sizes in ((images.train_dataloader(), training), (images.val_dataloader(), validation)):
+        assert [len(part.rows) for part in batches(images, loader)] == sizes
         assert len(loader) == len(sizes)
 
 
-def test_batches_of_one_picture_are_kept_where_they_are_asked_for(compose: Compose) -> None:
+def test_batches_of_one_image_are_kept_where_they_are_asked_for(compose: Compose) -> None:
     assert len(data(compose("model.batch_size=1")).train_dataloader()) == 104
 
 
-def test_pictures_without_labels_have_targets_of_minus_one(compose: Compose) -> None:
-    pictures = data(compose())
-    assert pictures.source.test is not None
-    [test] = pictures.open([pictures.source.test])
+def test_images_without_labels_have_targets_of_minus_one(compose: Compose) -> None:
+    images = data(compose())
+    assert images.source.test is not None
+    [test] = images.open([images.source.test])
     rows = np.arange(26)
     whole = joined(
         batches(
-            pictures,
-            pictures.loader(PictureDataset(test, pictures.crop, 0), pictures.sampler(lambda epoch: rows, len(rows))),
+            images,
+            images.loader(ImageDataset(test, images.crop, 0), images.sampler(lambda epoch: rows, len(rows))),
         )
     )
     assert whole.targets.tolist() == [-1] * 26
     assert whole.rows.tolist() == list(range(26))
-    for picture, path in zip(whole.pictures[:5], test.catalogue.paths, strict=False):
-        torch.testing.assert_close(picture, reference(path), rtol=0, atol=1e-5)
+    for image, path in zip(whole.images[:5], test.catalogue.paths, strict=False):
+        torch.testing.assert_close(image, reference(path), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("loader", ["train_dataloader", "val_dataloader"])
 def test_processes_share_the_draws(compose: Compose, loader: str) -> None:
     whole, rows = data(compose("balance=none", "augment=none")), []
     for rank in range(3):
-        pictures = data(compose("balance=none", "augment=none"))
+        images = data(compose("balance=none", "augment=none"))
         progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
-        pictures.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=3, fit_loop=progress))
-        rows.append(joined(batches(pictures, getattr(pictures, loader)())).rows.tolist())
+        images.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=3, fit_loop=progress))
+        rows.append(joined(batches(images, getattr(images, loader)())).rows.tolist())
     everything = joined(batches(whole, getattr(whole, loader)())).rows.tolist()
     together = [row for step in zip(*rows, strict=True) for row in step]
     assert together[: len(everything)] == everything
@@ -246,86 +246,84 @@ def test_the_machine_chooses_the_workers(compose: Compose, monkeypatch: pytest.M
         assert default_workers(64) == workers
     assert default_workers(63) == 0
     monkeypatch.setattr(datamodule, "available_cores", lambda: 2)
-    pictures = data(compose("data.workers=null"))
-    assert pictures.train_dataloader().num_workers == 1
-    assert pictures.val_dataloader().num_workers == 0
+    images = data(compose("data.workers=null"))
+    assert images.train_dataloader().num_workers == 1
+    assert images.val_dataloader().num_workers == 0
 
 
-# Pictures that cannot be read
+# Images that cannot be read
 
 
-def test_unreadable_pictures_stop_the_run_and_are_listed(compose: Compose, copied: Path) -> None:
+def test_unreadable_images_stop_the_run_and_are_listed(compose: Compose, copied: Path) -> None:
     catalogue = data(compose()).train.catalogue
     bad = catalogue.ids[:2]
     damage(copied, *bad)
     with pytest.raises(UserError) as error:
         data(compose(f"data.root={copied}", f"data.cache={copied}/cache"))
-    assert error.value.problem.startswith("2 of 130 pictures cannot be read:")
+    assert error.value.problem.startswith("2 of 130 images cannot be read:")
     for id_ in bad:
         path = copied / "images" / "images" / f"{id_}.jpg"
         assert f"{id_}: cannot identify image file '{id_}.jpg' ({path})" in error.value.problem
     assert "data.on_bad=skip" in "".join(error.value.next_steps)
 
 
-def test_a_long_list_of_unreadable_pictures_is_cut(compose: Compose, copied: Path) -> None:
+def test_a_long_list_of_unreadable_images_is_cut(compose: Compose, copied: Path) -> None:
     damage(copied, *data(compose()).train.catalogue.ids[:40])
     with pytest.raises(UserError) as error:
         data(compose(f"data.root={copied}", f"data.cache={copied}/cache"))
     lines = error.value.problem.splitlines()
-    assert lines[0] == "40 of 130 pictures cannot be read:"
+    assert lines[0] == "40 of 130 images cannot be read:"
     assert lines[-1].strip() == "and 25 more"
     assert len(lines) == 17
 
 
-def test_skipped_pictures_are_in_neither_part(
-    compose: Compose, copied: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_skipped_images_are_in_neither_part(compose: Compose, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound = data(compose())
     bad = (*sound.train.catalogue.ids[3:6], sound.validation.catalogue.ids[0])
     damage(copied, *bad)
-    pictures = data(compose(f"data.root={copied}", f"data.cache={copied}/cache", "data.on_bad=skip", "augment=none"))
-    for part, complete in ((pictures.train, sound.train), (pictures.validation, sound.validation)):
+    images = data(compose(f"data.root={copied}", f"data.cache={copied}/cache", "data.on_bad=skip", "augment=none"))
+    for part, complete in ((images.train, sound.train), (images.validation, sound.validation)):
         assert part.catalogue.ids == tuple(id_ for id_ in complete.catalogue.ids if id_ not in bad)
-    labels = [part.catalogue.labels() for part in (pictures.train, pictures.validation)]
-    assert pictures.class_counts.tolist() == np.bincount(np.concatenate(labels)).tolist()
-    assert pictures.class_counts.sum() == 126
+    labels = [part.catalogue.labels() for part in (images.train, images.validation)]
+    assert images.class_counts.tolist() == np.bincount(np.concatenate(labels)).tolist()
+    assert images.class_counts.sum() == 126
     messages = capsys.readouterr().err
-    assert "Left out, as data.on_bad=skip says: 4 of 130 pictures" in messages
+    assert "Left out, as data.on_bad=skip says: 4 of 130 images" in messages
     assert all(id_ in messages for id_ in bad)
-    whole = joined(batches(pictures, pictures.val_dataloader()))
+    whole = joined(batches(images, images.val_dataloader()))
     assert whole.rows.tolist() == list(range(25))
-    for picture, path in zip(whole.pictures, pictures.validation.catalogue.paths, strict=True):
-        torch.testing.assert_close(picture, reference(path), rtol=0, atol=1e-5)
+    for image, path in zip(whole.images, images.validation.catalogue.paths, strict=True):
+        torch.testing.assert_close(image, reference(path), rtol=0, atol=1e-5)
 
 
-def test_a_class_without_readable_pictures_is_named(compose: Compose, copied: Path) -> None:
+def test_a_class_without_readable_images_is_named(compose: Compose, copied: Path) -> None:
     sound = data(compose())
     for part in (sound.train.catalogue, sound.validation.catalogue):
         damage(copied, *part.take(np.flatnonzero(part.labels() == 4)).ids)
-    with pytest.raises(UserError, match="No picture is left of kukuchoma"):
+    with pytest.raises(UserError, match="No image is left of kukuchoma"):
         data(compose(f"data.root={copied}", f"data.cache={copied}/cache", "data.on_bad=skip"))
 
 
 class PrivateMemory(Dataset[int]):
-    """Augments each picture a process is asked for, and returns the bytes that the process shares with no other."""
+    """Augments each image a process is asked for, and returns the bytes that the process shares with no other."""
 
-    def __init__(self, pictures: PictureDataset) -> None:
-        self.pictures = pictures
+    def __init__(self, images: ImageDataset) -> None:
+        self.images = images
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, row: int) -> int:
         for position in range(20):
-            self.pictures[Draw(row, 0, position)]
+            self.images[Draw(row, 0, position)]
         rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
         return sum(1024 * int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is shared")
 def test_a_loader_process_maps_the_store_and_takes_little_memory(compose: Compose) -> None:
-    pictures = data(compose("model.crop=224", "augment=enhanced"))
-    views = PictureDataset(pictures.train, 224, 0, pictures.settings.augment)
+    images = data(compose("model.crop=224", "augment=enhanced"))
+    views = ImageDataset(images.train, 224, 0, images.settings.augment)
     used = [int(one) for one in DataLoader(PrivateMemory(views), batch_size=None, num_workers=1)]
     assert len(used) == 104
     assert max(used) < 150e6

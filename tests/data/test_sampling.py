@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws: fair where it should be, repeatable always."""
+"""Which images an epoch draws: fair where it should be, repeatable always."""
 
 from time import perf_counter
 
@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
+from kenyan13.config.settings import Sampling
 from kenyan13.data.sampling import Draw, EpochSampler, across_classes, balanced_order, epoch_order, generator
-from kenyan13.settings import Sampling
 
 # From shared/spec/experiments.md, section Data: rows per class, and those of them in the training part.
 ROWS = np.array([632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628])
@@ -22,8 +22,8 @@ def spread(numbers: NDArray[np.int64]) -> int:
     return int(numbers.max() - numbers.min())
 
 
-def picture_spread(times: NDArray[np.int64], targets: NDArray[np.int64]) -> int:
-    """Return the largest difference between the numbers of draws of two pictures of one class."""
+def image_spread(times: NDArray[np.int64], targets: NDArray[np.int64]) -> int:
+    """Return the largest difference between the numbers of draws of two images of one class."""
     return max(spread(times[targets == target]) for target in np.unique(targets))
 
 
@@ -62,14 +62,14 @@ def test_weighted_draws_are_with_replacement_and_uniform_within_a_class() -> Non
     times = np.bincount(np.concatenate([order(epoch) for epoch in range(40)]), minlength=5228)
     for target in (4, 1):
         assert stats.chisquare(times[target == TARGETS]).pvalue > 1e-3
-    assert np.bincount(order(0)).max() > 5  # a picture of the smallest class is drawn three times on average
+    assert np.bincount(order(0)).max() > 5  # an image of the smallest class is drawn three times on average
 
 
 def test_weights_are_made_from_the_counts_given() -> None:
     targets = np.array([0, 0, 0, 1])
     order = epoch_order(Sampling.weighted, targets, np.array([30, 90]), 0)
     draws = targets[np.concatenate([order(epoch) for epoch in range(5000)])]
-    # 3 pictures of weight 1/30 against 1 of weight 1/90: 9 to 1
+    # 3 images of weight 1/30 against 1 of weight 1/90: 9 to 1
     assert stats.binomtest(int((draws == 1).sum()), len(draws), 0.1).pvalue > 1e-3
 
 
@@ -81,7 +81,7 @@ def test_balanced_draws_are_equal_to_one_after_each_of_fifty_epochs() -> None:
     for draws in epochs:
         times += np.bincount(draws, minlength=5228)
         assert spread(np.bincount(TARGETS, weights=times).astype(np.int64)) <= 1
-        assert picture_spread(times, TARGETS) <= 1
+        assert image_spread(times, TARGETS) <= 1
         assert spread(np.bincount(TARGETS[draws], minlength=13)) <= 2  # an epoch may begin and end within a round
     assert times.sum() == 50 * 5228
 
@@ -92,7 +92,7 @@ def test_balanced_draws_are_equal_to_one_after_any_draw(sizes: tuple[int, ...]) 
     draws = np.concatenate([balanced_order(targets, 1, epoch) for epoch in range(6)])
     for end in range(1, len(draws) + 1):
         assert spread(np.bincount(targets[draws[:end]], minlength=len(sizes))) <= 1
-        assert picture_spread(np.bincount(draws[:end], minlength=len(targets)), targets) <= 1
+        assert image_spread(np.bincount(draws[:end], minlength=len(targets)), targets) <= 1
 
 
 def test_balanced_rounds_are_shuffled_anew() -> None:
@@ -111,7 +111,7 @@ def test_balanced_shuffles_of_a_class_are_made_anew() -> None:
     assert len({tuple(turn) for turn in turns.tolist()}) == 8
 
 
-def test_balanced_sampling_passes_over_classes_without_training_pictures() -> None:
+def test_balanced_sampling_passes_over_classes_without_training_images() -> None:
     targets = np.array([0, 0, 3, 3, 3])
     draws = np.concatenate([balanced_order(targets, 0, epoch) for epoch in range(4)])
     assert np.bincount(targets[draws]).tolist() == [10, 0, 0, 10]

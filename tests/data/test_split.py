@@ -1,4 +1,4 @@
-"""The split into training and validation pictures: the study's, row for row, and its relatives."""
+"""The split into training and validation images: the study's, row for row, and its relatives."""
 
 from dataclasses import replace
 from math import ceil
@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import Catalogue, Source
 from kenyan13.data.split import split
 from kenyan13.errors import UserError
-from kenyan13.settings import DataSettings
 
 # From shared/spec/experiments.md, section Data: rows per class of train.csv, and of its two parts.
 ROWS = [632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628]
@@ -22,23 +22,23 @@ STUDY = DataSettings(validation_fraction=0.2, folds=5, split_seed=42)
 
 
 def labelled(targets: NDArray[np.int64], prefix: str = "") -> Catalogue:
-    """Return pictures that exist only as row numbers; their classes are c0, c1, and so on."""
+    """Return images that exist only as row numbers; their classes are c0, c1, and so on."""
     ids = tuple(f"{prefix}{row}" for row in range(len(targets)))
     classes = tuple(f"c{k}" for k in range(int(targets.max()) + 1))
     return Catalogue(ids, tuple(Path(f"{id_}.jpg") for id_ in ids), targets, classes)
 
 
 def of_sizes(*sizes: int, prefix: str = "") -> Catalogue:
-    """Return so many pictures of each class, in an order that is mixed but always the same."""
+    """Return so many images of each class, in an order that is mixed but always the same."""
     return labelled(np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes)), prefix)
 
 
-def rows(pictures: Catalogue) -> list[int]:
-    return [int(id_) for id_ in pictures.ids]
+def rows(images: Catalogue) -> list[int]:
+    return [int(id_) for id_ in images.ids]
 
 
-def counts(pictures: Catalogue) -> list[int]:
-    return [int(number) for number in np.bincount(pictures.labels(), minlength=len(pictures.classes))]
+def counts(images: Catalogue) -> list[int]:
+    return [int(number) for number in np.bincount(images.labels(), minlength=len(images.classes))]
 
 
 def study_like(targets: NDArray[np.int64]) -> None:
@@ -92,7 +92,7 @@ def test_the_subset_is_a_stratified_sample_of_both_parts() -> None:
 
 @pytest.mark.parametrize("size", [47, 48, 10**6])
 def test_a_subset_of_all_training_rows_is_refused(size: int) -> None:
-    with pytest.raises(UserError, match=r"too near to all 48 training pictures.*\n.*at most data.subset=46"):
+    with pytest.raises(UserError, match=r"too near to all 48 training images.*\n.*at most data.subset=46"):
         split(Source(of_sizes(30, 30)), replace(STUDY, subset=size))
 
 
@@ -116,18 +116,18 @@ def test_the_number_of_folds_is_a_setting() -> None:
         assert (counts(train), counts(validation)) == ([8, 6], [4, 3])
 
 
-def test_given_validation_pictures_are_kept_as_they_are() -> None:
+def test_given_validation_images_are_kept_as_they_are() -> None:
     train, validation = of_sizes(3, 50), of_sizes(1, 2, prefix="v")
     assert split(Source(train, validation), STUDY) == (train, validation)
 
 
-def test_a_fold_beside_given_validation_pictures_is_refused() -> None:
+def test_a_fold_beside_given_validation_images_is_refused() -> None:
     given = Source(of_sizes(10, 10), of_sizes(5, 5, prefix="v"))
-    with pytest.raises(UserError, match=r"data\.fold=1 makes its own validation pictures"):
+    with pytest.raises(UserError, match=r"data\.fold=1 makes its own validation images"):
         split(given, replace(STUDY, fold=1, root="birds"))
 
 
-def test_a_subset_of_given_validation_pictures_has_the_same_share() -> None:
+def test_a_subset_of_given_validation_images_has_the_same_share() -> None:
     train, validation = split(Source(of_sizes(80, 20), of_sizes(11, 20, prefix="v")), replace(STUDY, subset=50))
     assert counts(train) == [40, 10]
     assert len(validation) == ceil(31 / 2)
@@ -139,11 +139,11 @@ def test_a_subset_of_given_validation_pictures_has_the_same_share() -> None:
     [
         ((9, 1, 30, 1), {}, ["a stratified split: c1 (1), c3 (1).", "needs 2"]),
         ((9, 4, 30, 3), {"fold": 0}, ["5 folds: c1 (4), c3 (3).", "needs 5"]),
-        ((9, 9), {"validation_fraction": 0.05}, ["18 pictures of 2 classes", "validation_fraction=0.05"]),
-        ((9, 9), {"validation_fraction": 0.95}, ["18 pictures of 2 classes", "validation_fraction=0.95"]),
-        ((50, 50), {"subset": 1}, ["data.subset=1 leaves 1 validation pictures for 2 classes"]),
+        ((9, 9), {"validation_fraction": 0.05}, ["18 images of 2 classes", "validation_fraction=0.05"]),
+        ((9, 9), {"validation_fraction": 0.95}, ["18 images of 2 classes", "validation_fraction=0.95"]),
+        ((50, 50), {"subset": 1}, ["data.subset=1 leaves 1 validation images for 2 classes"]),
         (tuple(ROWS), {"subset": 40}, ["data.subset=40", "13 classes"]),
-        ((5, 40), {"subset": 20}, ["subset of the validation pictures: c0 (1).", "needs 2"]),
+        ((5, 40), {"subset": 20}, ["subset of the validation images: c0 (1).", "needs 2"]),
     ],
 )
 def test_what_cannot_be_split_is_refused(sizes: tuple[int, ...], changes: dict[str, float], words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The stages of a two-stage classifier: relabelled by hand, and as a run's training and validation pictures."""
+"""The stages of a two-stage classifier: relabelled by hand, and as a run's training and validation images."""
 
 import shutil
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kenyan13.config.settings import Settings
 from kenyan13.data.catalogue import Catalogue, read
-from kenyan13.data.datamodule import PictureData
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.errors import UserError
-from kenyan13.settings import Settings
 
 Compose = Callable[..., Settings]
 DATA = ("apple", "beet", "cress", "dill", "egg")
@@ -26,7 +26,7 @@ GROUP2 = ("kachumbari", "kukuchoma", "nyamachoma")
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    """Two pictures of apple, then one each of beet, egg, dill, cress."""
+    """Two images of apple, then one each of beet, egg, dill, cress."""
     ids = tuple("uvwxyz")
     return Catalogue(ids, tuple(Path(id_) for id_ in ids), np.array([0, 0, 1, 4, 3, 2]), DATA)
 
@@ -48,7 +48,7 @@ def test_views_by_hand(catalogue: Catalogue, stage: str | None, classes: tuple[s
     assert (view.ids, view.paths) == (catalogue.ids, catalogue.paths)
 
 
-def test_pictures_without_labels_get_the_classes_only(catalogue: Catalogue) -> None:
+def test_images_without_labels_get_the_classes_only(catalogue: Catalogue) -> None:
     view = stage_view(Catalogue(catalogue.ids, catalogue.paths, None, DATA), GROUPS, "reds")
     assert (view.classes, view.targets, len(view)) == (("beet", "egg"), None, 6)
 
@@ -76,8 +76,8 @@ def test_groups_that_cannot_be_are_refused(groups: dict[str, list[str]], stage: 
         stage_classes(DATA, groups, stage)
 
 
-def data(settings: Settings) -> PictureData:
-    return PictureData(settings, (0.5,) * 3, (0.5,) * 3)
+def data(settings: Settings) -> ImageDataModule:
+    return ImageDataModule(settings, (0.5,) * 3, (0.5,) * 3)
 
 
 def names(catalogue: Catalogue) -> dict[str, str]:
@@ -98,7 +98,7 @@ def test_the_split_is_made_before_the_stage_is_taken(compose: Compose, division:
     assert first.classes == FIRST
     assert first.train.catalogue.ids == train.ids
     assert first.validation.catalogue.ids == second.validation.catalogue.ids == validation.ids
-    assert first.validation_pictures == len(validation)
+    assert first.validation_images == len(validation)
     kept, judged = names(train), names(validation)
     assert second.classes == GROUP2
     assert names(second.train.catalogue) == {id_: name for id_, name in kept.items() if name in GROUP2}
@@ -106,33 +106,33 @@ def test_the_split_is_made_before_the_stage_is_taken(compose: Compose, division:
     assert names(second.validation.catalogue) == {id_: name if name in GROUP2 else "" for id_, name in judged.items()}
     everything = [*kept.values(), *judged.values()]
     assert second.class_counts.tolist() == [everything.count(name) for name in GROUP2]
-    assert second.validation_pictures == sum(name in GROUP2 for name in judged.values()) > 0
+    assert second.validation_images == sum(name in GROUP2 for name in judged.values()) > 0
     assert first.class_counts.sum() == len(everything)
     assert first.class_counts[FIRST.index("group2")] == second.class_counts.sum()
 
 
-def test_pixels_belong_to_the_pictures_that_are_left(compose: Compose) -> None:
+def test_pixels_belong_to_the_images_that_are_left(compose: Compose) -> None:
     whole, stage = data(compose()).train, data(compose(SETTING, "data.stage=group3")).train
     assert stage.store.folder == whole.store.folder, "stages share one store"
     place = dict(zip(whole.catalogue.ids, whole.store_rows, strict=True))
     assert [place[id_] for id_ in stage.catalogue.ids] == stage.store_rows.tolist()
 
 
-def test_folders_with_validation_pictures_of_their_own(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
-    pictures = sorted((demo_root / "images" / "images").iterdir())[:24]
-    for k, picture in enumerate(pictures):
+def test_folders_with_validation_images_of_their_own(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+    images = sorted((demo_root / "images" / "images").iterdir())[:24]
+    for k, image in enumerate(images):
         folder = tmp_path / "birds" / ("train" if k < 16 else "val") / ("crow", "finch", "raven", "wren")[k % 4]
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(picture, folder)
+        shutil.copy(image, folder)
     place = ["data=folder", f"data.root={tmp_path}/birds", "data.groups={black:[crow,raven]}"]
     second = data(compose(*place, "data.stage=black"))
     assert (second.classes, second.class_counts.tolist()) == (("crow", "raven"), [6, 6])
-    assert (len(second.train.catalogue), len(second.validation.catalogue), second.validation_pictures) == (8, 8, 4)
+    assert (len(second.train.catalogue), len(second.validation.catalogue), second.validation_images) == (8, 8, 4)
     first = data(compose(*place, "data.stage=first"))
     assert (first.classes, first.class_counts.tolist()) == (("finch", "wren", "black"), [6, 6, 12])
 
 
-def test_a_wrong_stage_is_said_before_pictures_are_decoded(compose: Compose, tmp_path: Path) -> None:
+def test_a_wrong_stage_is_said_before_images_are_decoded(compose: Compose, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Did you mean 'group2'"):
         data(compose(SETTING, "data.stage=grup2", f"data.cache={tmp_path}/cache"))
     assert not (tmp_path / "cache").exists()

@@ -1,4 +1,4 @@
-"""Decoded pictures on disk: built once, built anew only when it must be, whole or not at all."""
+"""Decoded images on disk: built once, built anew only when it must be, whole or not at all."""
 
 import os
 import pickle
@@ -12,27 +12,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kenyan13.config.settings import StoreKind
 from kenyan13.data import store as module
-from kenyan13.data.pictures import Pixels, load
+from kenyan13.data.images import Pixels, load
 from kenyan13.data.store import Store, open_store
 from kenyan13.errors import UserError
-from kenyan13.settings import StoreKind
 
 LENGTH = 16
 
 
-def picture(seed: int) -> Image.Image:
-    """Return noise of a size that differs from picture to picture."""
+def image(seed: int) -> Image.Image:
+    """Return noise of a size that differs from image to image."""
     size = (20 + 3 * seed, 30, 3)
     return Image.fromarray(np.random.default_rng(seed).integers(256, size=size, dtype=np.uint8))
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    files = [tmp_path / "pictures" / f"{k}.png" for k in range(5)]
+    files = [tmp_path / "images" / f"{k}.png" for k in range(5)]
     files[0].parent.mkdir()
     for k, file in enumerate(files):
-        picture(k).save(file)
+        image(k).save(file)
     return files
 
 
@@ -70,13 +70,13 @@ def test_the_store_holds_what_load_returns(paths: list[Path], tmp_path: Path) ->
     assert store.folder.name.startswith("16px-")
 
 
-def test_pictures_are_decoded_once(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+def test_images_are_decoded_once(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
     cache = tmp_path / "cache"
     store = open_store(paths, LENGTH, cache)
     assert sorted(decoded) == [path.name for path in paths]
-    before = (store.folder / "pictures.bin").stat()
+    before = (store.folder / "images.bin").stat()
     again = open_store(paths, LENGTH, cache)
-    after = (again.folder / "pictures.bin").stat()
+    after = (again.folder / "images.bin").stat()
     assert len(decoded) == 5
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     check(again, paths)
@@ -104,7 +104,7 @@ def test_changed_files_are_decoded_again(paths: list[Path], tmp_path: Path, deco
     cache = tmp_path / "cache"
     open_store(paths, LENGTH, cache)
     os.utime(paths[0], (1, 1))  # one only touched, one really changed
-    picture(9).save(paths[2])
+    image(9).save(paths[2])
     check(open_store(paths, LENGTH, cache), paths)
     assert len(decoded) == 10
     assert len(folders(cache)) == 1
@@ -120,7 +120,7 @@ def test_touched_files_are_not_decoded_again(paths: list[Path], tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("name", "keep"),
-    [("pictures.bin", 0.5), ("pictures.bin", 0), ("pictures.bin", None), ("index.npz", None), ("index.npz", 0)]
+    [("images.bin", 0.5), ("images.bin", 0), ("images.bin", None), ("index.npz", None), ("index.npz", 0)]
     + [("index.npz", share) for share in (0.01, 0.5, 0.99)],
 )
 def test_torn_stores_are_built_anew(
@@ -142,7 +142,7 @@ def test_torn_stores_are_built_anew(
 def test_an_open_store_outlives_its_replacement(paths: list[Path], tmp_path: Path) -> None:
     first = open_store(paths, LENGTH, tmp_path / "cache")
     old = first[0].copy()
-    picture(9).save(paths[0])
+    image(9).save(paths[0])
     second = open_store(paths, LENGTH, tmp_path / "cache")
     assert np.array_equal(first[0], old)
     assert not np.array_equal(second[0], old)
@@ -179,12 +179,12 @@ def test_two_processes_at_once_build_one_store(paths: list[Path], tmp_path: Path
     assert [run.returncode for run in runs] == [0, 0]
     total = sum(int(load(path, LENGTH).sum()) for path in paths)
     assert [out.strip() for out, _ in outputs] == [str(total)] * 2
-    assert sum("Decoding 5 pictures once" in messages for _, messages in outputs) == 1
+    assert sum("Decoding 5 images once" in messages for _, messages in outputs) == 1
     assert len(folders(tmp_path / "cache")) == 1
 
 
 def test_unreadable_files_are_named_and_the_others_kept(paths: list[Path], tmp_path: Path) -> None:
-    paths[1].write_text("no picture")
+    paths[1].write_text("no image")
     paths[3].write_bytes(paths[3].read_bytes()[:200])
     paths[4].unlink()
     store = open_store(paths, LENGTH, tmp_path / "cache")
@@ -201,11 +201,11 @@ def test_unreadable_files_are_named_and_the_others_kept(paths: list[Path], tmp_p
 
 
 def test_the_unreadable_stay_known_until_repaired(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
-    paths[1].write_text("no picture")
+    paths[1].write_text("no image")
     reasons = open_store(paths, LENGTH, tmp_path / "cache").bad
     assert open_store(paths, LENGTH, tmp_path / "cache").bad == reasons
     assert len(decoded) == 5
-    picture(1).save(paths[1])
+    image(1).save(paths[1])
     repaired = open_store(paths, LENGTH, tmp_path / "cache")
     assert repaired.bad == {}
     check(repaired, paths)
@@ -237,30 +237,30 @@ def test_a_full_disk_is_told_before_decoding(
     check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
 
 
-def test_pictures_that_are_not_kept_are_the_same(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
+def test_images_that_are_not_kept_are_the_same(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
     store = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off)
-    assert (store.folder / "pictures.bin").stat().st_size == 0
+    assert (store.folder / "images.bin").stat().st_size == 0
     check(store, paths)
     assert len(decoded) == 2 * len(paths), "once to see whether they can be read, and once more to be used"
-    paths[2].write_text("no picture")
+    paths[2].write_text("no image")
     assert list(open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off).bad) == [2]
 
 
-def test_pictures_kept_as_jpeg_are_nearly_the_same_and_smaller(tmp_path: Path) -> None:
+def test_images_kept_as_jpeg_are_nearly_the_same_and_smaller(tmp_path: Path) -> None:
     smooth = np.stack(np.meshgrid(np.arange(256), np.arange(200), [90]), axis=-1)[:, :, 0].astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "smooth.png")
     paths = [tmp_path / "smooth.png"]
     raw, jpeg = (open_store(paths, 128, tmp_path / "cache", kind) for kind in (StoreKind.raw, StoreKind.jpeg))
     assert jpeg[0].shape == raw[0].shape
     assert abs(jpeg[0].astype(int) - raw[0].astype(int)).mean() < 2
-    sizes = [(store.folder / "pictures.bin").stat().st_size for store in (raw, jpeg)]
+    sizes = [(store.folder / "images.bin").stat().st_size for store in (raw, jpeg)]
     assert sizes[1] < sizes[0] / 5
     assert np.array_equal(pickle.loads(pickle.dumps(jpeg))[0], jpeg[0])
 
 
 def test_a_cut_jpeg_store_is_built_anew(paths: list[Path], tmp_path: Path) -> None:
     store = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.jpeg)
-    file = store.folder / "pictures.bin"
+    file = store.folder / "images.bin"
     file.write_bytes(file.read_bytes()[:-1])
     again = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.jpeg)
     assert again[4].shape == load(paths[4], LENGTH).shape

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data import synthetic
-from kenyan13.data.kenyanfood13 import TRAIN_ROWS
 from kenyan13.data.plates import LAYERS, SIDES
 from kenyan13.data.synthetic import class_counts, draw_dataset, draw_if_missing
 from kenyan13.errors import UserError
-from kenyan13.settings import DataSettings, Layout
+from kenyan13.study.dataset import TRAIN_ROWS
 
 CLASSES = (
     "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"
@@ -77,15 +77,15 @@ def test_class_counts_at_the_default_size() -> None:
     assert set(class_counts(13).values()) == {1}
 
 
-def test_every_picture_opens_and_some_are_stored_oddly(drawn: Path) -> None:
+def test_every_image_opens_and_some_are_stored_oddly(drawn: Path) -> None:
     kinds, shapes = set(), set()
     for path in (drawn / "images" / "images").iterdir():
-        with Image.open(path) as picture:
-            picture.load()
-            kinds.add((picture.format, picture.mode, picture.getexif().get(0x0112, 1)))
-            shapes.add((picture.width > picture.height) - (picture.width < picture.height))
-            assert 160 <= min(picture.size) <= 200
-            assert np.ptp(np.asarray(picture.convert("RGB"))) > 60
+        with Image.open(path) as image:
+            image.load()
+            kinds.add((image.format, image.mode, image.getexif().get(0x0112, 1)))
+            shapes.add((image.width > image.height) - (image.width < image.height))
+            assert 160 <= min(image.size) <= 200
+            assert np.ptp(np.asarray(image.convert("RGB"))) > 60
     assert kinds == {("JPEG", "RGB", 1), ("PNG", "RGBA", 1), ("JPEG", "L", 1), ("JPEG", "RGB", 6)}
     assert shapes == {-1, 0, 1}  # portrait, square and landscape
 
@@ -99,7 +99,7 @@ def test_same_arguments_same_bytes_and_another_seed_other_bytes(tmp_path: Path) 
     assert not set(first.values()) & set(other.values()) - {first["README.txt"]}
 
 
-def test_pictures_do_not_depend_on_order_or_threads() -> None:
+def test_images_do_not_depend_on_order_or_threads() -> None:
     def pixels(index: int) -> bytes:
         return synthetic.draw(CLASSES.split()[index], np.random.default_rng([5, index])).tobytes()
 
@@ -109,11 +109,11 @@ def test_pictures_do_not_depend_on_order_or_threads() -> None:
 
 
 @pytest.mark.parametrize("index", [0, 7, 87])
-def test_what_is_stored_oddly_shows_the_same_picture(index: int) -> None:
+def test_what_is_stored_oddly_shows_the_same_image(index: int) -> None:
     photo = synthetic.draw("githeri", np.random.default_rng(5))
     before = np.asarray(photo, dtype=np.float64)
-    with Image.open(BytesIO(synthetic.stored(photo, index))) as picture:
-        after = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), dtype=np.float64)
+    with Image.open(BytesIO(synthetic.stored(photo, index))) as image:
+        after = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.float64)
     assert np.abs(after - before).mean() < 10
 
 
@@ -142,7 +142,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("labelled", "test"), [(12, 5), (13, 0)])
-def test_too_few_pictures_are_refused(tmp_path: Path, labelled: int, test: int) -> None:
+def test_too_few_images_are_refused(tmp_path: Path, labelled: int, test: int) -> None:
     with pytest.raises(UserError, match="too few"):
         draw_dataset(tmp_path / "demo", labelled, test)
     assert not any(tmp_path.iterdir())
@@ -152,7 +152,7 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     def interrupted(photo: Image.Image, index: int) -> bytes:
         if index == 3:
             raise KeyboardInterrupt
-        return b"picture"
+        return b"image"
 
     monkeypatch.setattr(synthetic, "stored", interrupted)
     with pytest.raises(KeyboardInterrupt):

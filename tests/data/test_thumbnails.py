@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.pictures import Pixels, decode, load
+from kenyan13.data.images import Pixels, decode, load
 from kenyan13.data.synthetic import draw
 from kenyan13.data.thumbnails import thumbnails
 
@@ -33,8 +33,8 @@ def flat(colour: str) -> Callable[[Path], None]:
 
 @pytest.mark.parametrize("size", [(1080, 720), (720, 1080), (97, 96), (3000, 200), (60, 40)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_thumbnail_is_the_middle_of_the_resized_picture(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
-    path = tmp_path / "picture"
+def test_a_thumbnail_is_the_middle_of_the_resized_image(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    path = tmp_path / "image"
     photo(*size).save(path, kind)
     assert off(thumbnails([path], SIDE)[0], centre_crop(load(path, SIDE), SIDE)) < 2
 

@@ -16,10 +16,10 @@ from huggingface_hub import constants as hub
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kenyan13.configuration import CONF, compose_settings
+from kenyan13.config.compose import CONF, compose_settings
+from kenyan13.config.settings import ModelSettings
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import WAYS_TO_WEIGHTS, build, create, normalisation
-from kenyan13.settings import ModelSettings
 
 # study, Models: preset, crop, batch size
 STUDY = """
@@ -126,8 +126,8 @@ def test_small_cnn_size(crop: int, features: int) -> None:
         (untrained("resnet18.tv_2k"), "timm has no weights 'tv_2k' of resnet18. Did you mean 'tv_in1k'?", "tags: a1"),
         (untrained("resnet18."), "timm has no weights '' of resnet18.", "tags: a1_in1k, "),
         (untrained("small_cnn.tv_in1k"), "timm has no weights 'tv_in1k' of small_cnn.", "model.backbone=small_cnn"),
-        (untrained("small_cnn", 16), "small_cnn cannot take pictures of model.crop=16: ", "model.crop=224"),
-        (untrained("vit_base_patch16_224", 8), "vit_base_patch16_224 cannot take pictures of ", "model.crop=224"),
+        (untrained("small_cnn", 16), "small_cnn cannot take images of model.crop=16: ", "model.crop=224"),
+        (untrained("vit_base_patch16_224", 8), "vit_base_patch16_224 cannot take images of ", "model.crop=224"),
         (untrained("test_resnet", weights=Path("no.pth")), "There is no weights file no.pth.", "model.weights=FILE"),
         (pretrained("small_cnn"), "There are no ImageNet weights of small_cnn.", "model.weights=FILE"),
         (pretrained("mobilenetv2_035"), "There are no ImageNet weights of mobilenetv2_035.", "model.weights=FILE"),

@@ -1,4 +1,4 @@
-"""The classifier: its losses by hand, its figures over every picture once, and what its checkpoints hold."""
+"""The classifier: its losses by hand, its figures over every image once, and what its checkpoints hold."""
 
 from collections.abc import Sequence
 from math import log
@@ -15,11 +15,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import Optimizer, OptimSettings, ScheduleSettings
 from kenyan13.data.batches import Batch
 from kenyan13.model.backbones import read_weights
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
-from kenyan13.settings import Optimizer, OptimSettings, ScheduleSettings
 
 CLASSES = tuple("abcde")
 STUDY_COUNTS = np.array([632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628])
@@ -37,7 +37,7 @@ def trainer(epochs: int = 1, *callbacks: Callback) -> Trainer:
 
 
 def loader(logits: Tensor, targets: Tensor, rows: Sequence[int], batch_size: int) -> DataLoader[Batch]:
-    """Batches in the order of `rows`; the "pictures" are the logits, for a network that hands them through."""
+    """Batches in the order of `rows`; the "images" are the logits, for a network that hands them through."""
     picked = torch.tensor(rows)
     batches = [Batch(logits[part], targets[part], part) for part in torch.split(picked, batch_size)]
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
@@ -50,8 +50,8 @@ class Scale(nn.Module):
         super().__init__()
         self.factor = nn.Parameter(torch.ones(1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return pictures * self.factor
+    def forward(self, images: Tensor) -> Tensor:
+        return images * self.factor
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def test_training_loss_by_hand(weights: list[float] | None, logits: Tensor, targ
     assert loss.item() == pytest.approx(summed / share, rel=1e-5)
 
 
-def test_logged_training_loss_is_the_mean_over_pictures(logits: Tensor, targets: Tensor) -> None:
+def test_logged_training_loss_is_the_mean_over_images(logits: Tensor, targets: Tensor) -> None:
     done = trainer()
-    batches = loader(logits, targets, range(53), batch_size=50)  # the last batch has 3 pictures
+    batches = loader(logits, targets, range(53), batch_size=50)  # the last batch has 3 images
     done.fit(classifier(Scale()), batches, batches)
     expected = F.cross_entropy(logits, targets).item()
     assert done.callback_metrics["train_loss"].item() == pytest.approx(expected, rel=1e-5)
@@ -95,7 +95,7 @@ def test_logged_training_loss_is_the_mean_over_pictures(logits: Tensor, targets:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 @pytest.mark.parametrize("weights", [None, [0.4, 0.1, 0.2, 0.25, 0.05]])
-def test_validation_counts_every_picture_once(
+def test_validation_counts_every_image_once(
     batch_size: int, weights: list[float] | None, logits: Tensor, targets: Tensor
 ) -> None:
     validated = classifier(Scale(), None if weights is None else torch.tensor(weights))
@@ -118,7 +118,7 @@ def test_validation_counts_every_picture_once(
     assert validated.outputs == []
 
 
-def test_pictures_of_no_class_are_predicted_but_do_not_count(logits: Tensor, targets: Tensor) -> None:
+def test_images_of_no_class_are_predicted_but_do_not_count(logits: Tensor, targets: Tensor) -> None:
     marked = targets.clone()
     marked[::3] = -1
     validated = classifier(Scale())
@@ -148,8 +148,8 @@ class StandingStill(nn.Module):
         super().__init__()
         self.nothing = nn.Parameter(torch.ones(1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return pictures + 0 * self.nothing
+    def forward(self, images: Tensor) -> Tensor:
+        return images + 0 * self.nothing
 
 
 class Rates(Checkpoint):

@@ -12,13 +12,20 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import (
+    FreezeSettings,
+    FrozenBatchNorm,
+    ModelSettings,
+    Optimizer,
+    OptimSettings,
+    ScheduleSettings,
+)
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import build, head_prefixes
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import Freeze, parameter_counts, parameter_levels
-from kenyan13.settings import FreezeSettings, FrozenBatchNorm, ModelSettings, Optimizer, OptimSettings, ScheduleSettings
 
 # study, Freezing levels: what each level adds, 0 to 5, as the beginnings of timm's parameter names
 RESNET = ("fc.", "layer4.", "layer3.", "layer2.", "layer1.", "conv1. bn1.")

@@ -7,7 +7,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
 from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule, warm_cosine
 
 SQRT = 0.31622776601683794  # sqrt(0.1), the study's factor

@@ -10,9 +10,9 @@ import pytest
 from hand_made import answering
 
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import experiments
 from kenyan13.report.writing import write_report
-from kenyan13.training.directory import read_result
+from kenyan13.runs.directory import read_result
+from kenyan13.study.definitions import experiments
 
 NOT_OF_A_RUN = (
     "settings: {}\ndata: {}\nversions: {}\ncommit: x",
@@ -30,13 +30,13 @@ def change(folder: Path, **figures: Any) -> None:
 
 
 def variant(runs: Path, id_: str, *overrides: str, losses: tuple[float, ...] = (2, 1)) -> Path:
-    """Write a run that goes for an experiment with other pictures."""
+    """Write a run that goes for an experiment with other images."""
     return answering(runs, f"{experiments()[id_].name}-v", "", *overrides, losses=losses)
 
 
 @pytest.mark.parametrize(
     "figures",
-    [{"accuracy": "high"}, {"accuracy": None}, {"accuracy": 74.0}, {"validation_pictures": 0}, {"seconds": "1"},
+    [{"accuracy": "high"}, {"accuracy": None}, {"accuracy": 74.0}, {"validation_images": 0}, {"seconds": "1"},
      {"min_val_loss": float("inf")}, {"device": None}],
 )  # fmt: skip
 def test_figures_that_cannot_be_are_damage(tmp_path: Path, figures: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def test_damaged_runs_of_the_study_cost_no_more_than_their_rows(tmp_path: Path) 
     page = write_report([runs], tmp_path / "report")[0].read_text()
     assert "cascade.json is damaged" in page
     assert (tmp_path / "report/figures/group-C/time.png").is_file()
-    summary = {"pictures": 12, "gating": {"hard": {"accuracy": 0.5}, "soft": {"accuracy": 0.75}}, "confusion": {}}
+    summary = {"images": 12, "gating": {"hard": {"accuracy": 0.5}, "soft": {"accuracy": 0.75}}, "confusion": {}}
     (composed / "cascade.json").write_text(json.dumps(summary))
     write_report([runs], tmp_path / "report")
     assert pd.read_csv(tmp_path / "report/tables/E1.csv")["accuracy"].dropna().tolist() == [50, 75]

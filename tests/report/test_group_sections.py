@@ -8,15 +8,15 @@ import pytest
 from hand_made import certain, hand_made
 from typer.testing import CliRunner
 
+from kenyan13.analysis.cascade import read_matrices
+from kenyan13.analysis.ensemble import vote_tallies
+from kenyan13.analysis.two_stages import compose_stage_runs
 from kenyan13.cli import app
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
 from kenyan13.report.conclusions import against_study
 from kenyan13.report.writing import write_report
-from kenyan13.study.cascade import read_matrices
-from kenyan13.study.ensemble import vote_tallies
+from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.study.group_tables import tables
-from kenyan13.study.two_stages import compose_stage_runs
-from kenyan13.training.predictions import write_test_predictions
 
 LOSSES = ([1.0, 0.5], [1.5, 1.0])
 ALONE = ["githeri", "mandazi", "masalachips", "matoke", "mukimo", "pilau"]
@@ -28,14 +28,14 @@ GROUPS = {
 
 
 def simple(runs: Path, id_: str, right: int, *overrides: str) -> Path:
-    """Write a run of an experiment with ten pictures of two classes, of which the first ones are named rightly."""
+    """Write a run of an experiment with ten images of two classes, of which the first ones are named rightly."""
     targets = [0, 1] * 5
     answers = [target if k < right else 1 - target for k, target in enumerate(targets)]
     return hand_made(runs, [f"experiment={id_}", *overrides], *LOSSES, targets, certain(answers, 0.9, 2))
 
 
 def two_stages(runs: Path) -> None:
-    """Write all stages of group E on thirteen pictures, one a class, all named rightly but one of group 1, and EAE."""
+    """Write all stages of group E on thirteen images, one a class, all named rightly but one of group 1, and EAE."""
     names = sorted([*ALONE, *(name for members in GROUPS.values() for name in members)])
     first = [*ALONE, *GROUPS]
     group_of = {name: group for group, members in GROUPS.items() for name in members}
@@ -125,9 +125,9 @@ def test_tables_are_there_as_csv(report: Path) -> None:
 
 def test_alt_texts_say_what_is_seen(report: Path) -> None:
     page = (report / "index.html").read_text()
-    assert "12 of 13 pictures on the diagonal." in page  # both stages
-    assert "1 of 2 pictures on the diagonal." in page  # the second stage of group 1
-    assert "Of 3 pictures, all 3 agree on 1." in page  # test pictures: x; y and z are two to one
+    assert "12 of 13 images on the diagonal." in page  # both stages
+    assert "1 of 2 images on the diagonal." in page  # the second stage of group 1
+    assert "Of 3 images, all 3 agree on 1." in page  # test images: x; y and z are two to one
 
 
 def test_matrices_are_read_as_they_were_written(study: Path) -> None:
@@ -138,7 +138,7 @@ def test_matrices_are_read_as_they_were_written(study: Path) -> None:
 
 
 def test_votes_for_the_winning_class() -> None:
-    """Three runs, four pictures: all agree, two of three, three different, two of three."""
+    """Three runs, four images: all agree, two of three, three different, two of three."""
     answers = [[0, 1, 0, 2], [0, 1, 1, 1], [0, 2, 2, 1]]
     assert vote_tallies(np.array([certain(row) for row in answers])).tolist() == [3, 2, 1, 2]
 
@@ -154,7 +154,7 @@ def test_markdown_shows_names_as_they_are(study: Path) -> None:
 
 
 def test_differences_from_the_study_are_counted(study: Path) -> None:
-    """DAA: 80 % of ten pictures has a standard error of 12.6 points; nothing differs by more than two of them."""
+    """DAA: 80 % of ten images has a standard error of 12.6 points; nothing differs by more than two of them."""
     found = tables("D", {"DAA": next(study.glob("DAA_*"))})
     assert against_study(found) == [
         "Beside the study's accuracies, 1 of 1 are within noise (two standard errors of a difference)."

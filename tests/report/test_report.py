@@ -46,7 +46,7 @@ def report(*places: Path, output: Path) -> Page:
 
 
 def study_runs(runs: Path) -> None:
-    """Three experiments of group C on the same 100 pictures: 90, 80 and 50 right, and rising losses."""
+    """Three experiments of group C on the same 100 images: 90, 80 and 50 right, and rising losses."""
     targets = [0] * 50 + [1] * 50
     for place, (id_, right) in enumerate(zip(STUDY, (90, 80, 50), strict=True)):
         answers = [target if k < right else 1 - target for k, target in enumerate(targets)]
@@ -57,7 +57,7 @@ def study_runs(runs: Path) -> None:
 def test_golden_values_of_a_group(tmp_path: Path) -> None:
     """CAC: losses 1, 0.5, 0.75 against 1, 0.5, 0.25: ratios 1, 1, 3, whose line has slope 1.
 
-    The standard error of 90 % of 100 pictures is 3 points.
+    The standard error of 90 % of 100 images is 3 points.
     """
     study_runs(tmp_path / "runs")
     page = report(tmp_path / "runs", output=tmp_path / "report")
@@ -73,7 +73,7 @@ def test_golden_values_of_a_group(tmp_path: Path) -> None:
     markdown = (tmp_path / "report/tables/C3.md").read_text()
     assert "| CBC | EfficientNetB4\\_PT5 | 1.500 |" in markdown
     text = " ".join(page.texts)
-    assert "On the same 100 pictures, CAC_EfficientNetB3_PT5 is the most accurate of 3 runs (90.0%" in text
+    assert "On the same 100 images, CAC_EfficientNetB3_PT5 is the most accurate of 3 runs (90.0%" in text
     # 90 against 80: ten only the first has right, none only the second: p = 2 / 2^10, and less for 50.
     assert "All others are less accurate beyond chance" in text
     assert "Beside the study's accuracies, 1 of 3 are within noise" in text
@@ -107,13 +107,13 @@ def test_a_runs_page_has_its_measures(tmp_path: Path) -> None:
     page = report(tmp_path / "runs/mine", output=tmp_path / "report")
     text = " ".join(" ".join(page.texts).split())
     assert "lowest validation loss 1.0000 in epoch 2" in text
-    assert "accuracy 75.00% standard error 12.50%; 95 % interval 46.77% to 91.11% (Wilson, 12 pictures)" in text
+    assert "accuracy 75.00% standard error 12.50%; 95 % interval 46.77% to 91.11% (Wilson, 12 images)" in text
     assert "expected calibration error 5.0%" in text
     assert "AUC loss 4.500" in text
-    assert "a 4 66.7 50.0 0.571" not in text  # classes are a, b, c with four pictures each
+    assert "a 4 66.7 50.0 0.571" not in text  # classes are a, b, c with four images each
     assert "a 4 75.0 75.0 0.750" in text  # one of a is named b, one of c is named a
     assert "optim.lr" in text
-    assert "One run, or runs on different pictures" not in text  # there is no section for a run alone
+    assert "One run, or runs on different images" not in text  # there is no section for a run alone
 
 
 def test_texts_of_runs_are_shown_as_texts(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_sorting_and_pages_in_a_browser(tmp_path: Path) -> None:
 
 
 def test_photographs_of_mistakes(tmp_path: Path, demo_root: Path) -> None:
-    """Wrong answers are shown where the pictures are; a picture that has gone is left out."""
+    """Wrong answers are shown where the images are; an image that has gone is left out."""
     labels = pd.read_csv(demo_root / "train.csv", dtype=str)[:6]
     classes = sorted(labels["class"].unique())
     targets = [classes.index(name) for name in labels["class"]]
@@ -211,11 +211,11 @@ def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "report/tables/C3.csv")["accuracy"].tolist()[:3] == [90, 80, 50]
     assert pd.read_csv(tmp_path / "report/tables/C3-1.csv")["accuracy"].tolist()[0] == 100
     text = " ".join(page.texts)
-    assert "(other settings or pictures" in (tmp_path / "report/tables/C3-1.md").read_text()
+    assert "(other settings or images" in (tmp_path / "report/tables/C3-1.md").read_text()
     assert "other settings" not in (tmp_path / "report/tables/C3.md").read_text()
     assert text.count("Beside the study's accuracies") == 1, "only the study's own runs are held against it"
     assert "CAC: another run of it, newer or finished, stands in the tables" in text
-    assert "Group C: Model size and transfer (other settings or pictures, data/kenyan13)" in text
+    assert "Group C: Model size and transfer (other settings or images, data/kenyan13)" in text
     hand_made(tmp_path / "toys", ["experiment=CAC", "smoke=true"], [1.0, 1.0], [2.0, 1.0], targets, right)
     page = report(tmp_path / "toys/smoke", output=tmp_path / "report")
     assert any("Nothing can be concluded" in text for text in page.texts)

@@ -19,7 +19,7 @@ import download
 
 PYTHON = sys.executable
 DATA = bytes(range(256)) * 2000  # 512,000 bytes: several reads of 64 KiB
-FOOD = "train.csv 2 rows, test.csv 1 rows, 3 pictures in images/images"
+FOOD = "train.csv 2 rows, test.csv 1 rows, 3 images in images/images"
 
 
 @dataclass
@@ -83,7 +83,7 @@ def archive(tmp_path: Path) -> Path:
         made.writestr("train.csv", "id,class\n1,chapati\n2,ugali\n")
         made.writestr("test.csv", "id\n3\n")
         for number in (1, 2, 3):
-            made.writestr(f"images/images/{number}.jpg", "picture")
+            made.writestr(f"images/images/{number}.jpg", "image")
     return tmp_path / "made.zip"
 
 
@@ -189,7 +189,7 @@ def test_the_url_command_from_download_to_next_step(site: Site, archive: Path, t
     code, out, err = call("url", site.address)
     assert (code, "Traceback" in err) == (0, False)
     assert out.splitlines()[1:] == [f"data/kenyan13: {FOOD}", "Next: python train.py model=efficientnet_b4 freeze=pt5"]
-    assert (tmp_path / "data/kenyan13/images/images/3.jpg").read_text() == "picture"
+    assert (tmp_path / "data/kenyan13/images/images/3.jpg").read_text() == "image"
     code, out, _ = call("url", site.address)
     assert (code, len(site.asked)) == (0, 1)
     assert out.startswith("data/kenyan13 is complete already")

@@ -1,4 +1,4 @@
-"""How often pictures are trained on in several splits, by hand and against scikit-learn."""
+"""How often images are trained on in several splits, by hand and against scikit-learn."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +8,15 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from kenyan13.errors import UserError
+from kenyan13.runs.predictions import Saved
 from kenyan13.study.exposure import exposures, read_labels, study_seeds, summarise, unseen
-from kenyan13.training.predictions import Saved
 
 SEEDS = (42, 5174, 2123, 6993, 8133, 438, 3708, 888, 2984, 565, 6816, 2956, 1713, 2570, 1541)
 
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    """A folder with labels of 60 pictures of three classes, and no pictures."""
+    """A folder with labels of 60 images of three classes, and no images."""
     rows = [f"{row:03},{'cab'[row % 3 if row < 45 else 0]}" for row in range(60)]
     (tmp_path / "train.csv").write_text("\n".join(["id,class", *rows]) + "\n")
     return tmp_path
@@ -26,7 +26,7 @@ def test_the_seeds_are_those_of_group_h() -> None:
     assert study_seeds() == SEEDS
 
 
-def test_labels_are_read_without_pictures(labels: Path) -> None:
+def test_labels_are_read_without_images(labels: Path) -> None:
     labelled = read_labels(labels)
     assert labelled.ids[:3] == ("000", "001", "002")
     assert labelled.classes == ("a", "b", "c")
@@ -47,7 +47,7 @@ def test_exposures_count_the_training_parts(labels: Path) -> None:
 
 def test_summary_by_hand() -> None:
     summary = summarise(np.array([3, 1, 3, 2, 3, 0]), 3)
-    assert (summary.pictures, summary.splits, summary.lowest, summary.highest) == (6, 3, 0, 3)
+    assert (summary.images, summary.splits, summary.lowest, summary.highest) == (6, 3, 0, 3)
     assert summary.mean == 2
     assert summary.standard_deviation == pytest.approx((8 / 6) ** 0.5)  # squares of 1, -1, 1, 0, 1, -2
     assert summary.never_validated == 3
@@ -80,7 +80,7 @@ RUNS = {
 }
 
 
-def test_unseen_pictures_are_predicted_by_hand() -> None:
+def test_unseen_images_are_predicted_by_hand() -> None:
     combined = unseen(RUNS)
     assert combined.ids == ("x", "z", "y")
     assert combined.targets.tolist() == [0, 1, 1]
@@ -96,7 +96,7 @@ def test_unseen_pictures_are_predicted_by_hand() -> None:
 def test_unseen_needs_the_same_classes_and_labels() -> None:
     with pytest.raises(UserError, match=r"2 has other classes \(a, c\)"):
         unseen(RUNS | {"2": replace(RUNS["2"], classes=("a", "c"))})
-    with pytest.raises(UserError, match="1 pictures have another label in 3"):
+    with pytest.raises(UserError, match="1 images have another label in 3"):
         unseen(RUNS | {"3": replace(RUNS["3"], targets=np.array([0, 0]))})
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kenyan13 import cli
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.runs.directory import write_config
 from kenyan13.study.listing import list_rows
 from kenyan13.study.references import reference
-from kenyan13.training.directory import write_config
 
 
 def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.identity import run_directory
 from kenyan13.errors import UserError
-from kenyan13.experiments.ids import experiments
-from kenyan13.naming import run_directory
+from kenyan13.runs.directory import METRICS, Result, write_config, write_result
+from kenyan13.runs.predictions import write_predictions, write_test_predictions
+from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables, tables_of_settings
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Table, within_noise
-from kenyan13.training.directory import METRICS, Result, write_config, write_result
-from kenyan13.training.predictions import write_predictions, write_test_predictions
 
 SPEC = Path(__file__).parents[3] / "shared" / "spec" / "reference_tables.json"
 CLASSES = ("a", "b")
@@ -27,13 +27,13 @@ Make = Callable[..., Path]
 def make(tmp_path: Path) -> Make:
     """Make a finished run of an experiment: its loss, accuracy, and what more of its result is given."""
 
-    def run(id_: str, loss: float, accuracy: float, pictures: int = 1308, epochs: int = 35, slope: float = 0.1) -> Path:
+    def run(id_: str, loss: float, accuracy: float, images: int = 1308, epochs: int = 35, slope: float = 0.1) -> Path:
         settings = compose_settings([f"experiment={id_}", f"runs={tmp_path}"])
         folder = run_directory(settings)
         folder.mkdir()
         write_config(folder, settings, {"classes": list(CLASSES)})
         result = Result(
-            "finished", loss, accuracy, 0.8, 3, epochs, 9.0, slope, 60.0, 5228, pictures, 10, 10, "cpu", "epochs"
+            "finished", loss, accuracy, 0.8, 3, epochs, 9.0, slope, 60.0, 5228, images, 10, 10, "cpu", "epochs"
         )
         write_result(folder, result)
         return folder
@@ -69,12 +69,12 @@ def test_ours_beside_the_studys(make: Make, tmp_path: Path) -> None:
     assert text[0] == "C3  all layers (PT5)"
     figures = "0.650 0.601 +0.049 81.03 82.03 -1.00 within 0.200 0.195 +0.005"
     assert text[3].split() == ["CBC", "EfficientNetB4_PT5", *figures.split()]
-    assert "up to 1.08 points (1,308 validation pictures)" in text[6]  # sqrt(0.8103 x 0.1897 / 1308)
+    assert "up to 1.08 points (1,308 validation images)" in text[6]  # sqrt(0.8103 x 0.1897 / 1308)
     assert max(map(len, text)) <= 120
 
 
 def test_noise_is_two_standard_errors_of_a_difference() -> None:
-    """At 80 % and 1,308 pictures, one standard error is 1.106 points, that of a difference 1.564."""
+    """At 80 % and 1,308 images, one standard error is 1.106 points, that of a difference 1.564."""
     assert within_noise([80.0, 80.0 + 3.0, -3.0], 1308) == "within"
     assert within_noise([80.0, 80.0 + 3.2, -3.2], 1308) == ""
     assert within_noise([80.0, None, None], 1308) == ""
@@ -118,7 +118,7 @@ def test_e1_has_both_gatings(tmp_path: Path) -> None:
     folder = run_directory(compose_settings(["experiment=EAE", f"runs={tmp_path}"]))
     folder.mkdir()
     gating = {"hard": {"accuracy": 0.8073}, "soft": {"accuracy": 0.82}}
-    (folder / "cascade.json").write_text(json.dumps({"pictures": 1308, "gating": gating}))
+    (folder / "cascade.json").write_text(json.dumps({"images": 1308, "gating": gating}))
     table = made("E", tmp_path)["E1"]
     hard, soft = cells(table, 4), cells(table, 5)
     assert (hard["accuracy_study"], hard["noise"]) == (81.73, "within")
@@ -127,7 +127,7 @@ def test_e1_has_both_gatings(tmp_path: Path) -> None:
 
 
 def predict(folder: Path, ids: str, targets: list[int], first: list[float]) -> None:
-    """Write predictions of classes a and b for validation and test pictures."""
+    """Write predictions of classes a and b for validation and test images."""
     probabilities = np.array([[p, 1 - p] for p in first], dtype=np.float32)
     write_predictions(folder, list(ids), CLASSES, np.array(targets), probabilities)
     write_test_predictions(folder, list("xyz"), CLASSES, probabilities[:3])

@@ -17,16 +17,16 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
-from kenyan13.data.datamodule import PictureData
-from kenyan13.figures.confusion import confusion_figure
-from kenyan13.figures.rendering import png
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import normalisation
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
+from kenyan13.plots.confusion import confusion_figure
+from kenyan13.plots.rendering import png
+from kenyan13.runs.directory import Result, State, read_state
+from kenyan13.runs.predictions import write_predictions
 from kenyan13.training import board
 from kenyan13.training.board import hyperparameters, write_end, write_start
-from kenyan13.training.directory import Result, State, read_state
-from kenyan13.training.predictions import write_predictions
 from kenyan13.training.run import train
 from kenyan13.training.sheets import arrange, draw_views, first_draws
 
@@ -38,7 +38,7 @@ Compose = Callable[..., Settings]
 
 @pytest.fixture
 def ended(compose: Compose, tmp_path: Path) -> EventAccumulator:
-    """The board of a run of two classes with four validation pictures, one of them of neither class."""
+    """The board of a run of two classes with four validation images, one of them of neither class."""
     a = np.array([0.9, 0.2, 0.4, 0.99], dtype=np.float32)
     targets = np.array([0, 1, 0, -1])
     write_predictions(tmp_path, "wxyz", ("a/b", "$c$"), targets, np.stack([a, 1 - a], axis=1))
@@ -112,7 +112,7 @@ def test_a_setting_has_the_same_type_in_all_runs(compose: Compose) -> None:
 def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, crop: int, side: int) -> None:
     settings = compose(f"model.crop={crop}")
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     left_over = tmp_path / "events.out.tfevents.1.host.2.0"
     left_over.touch()
     trainer = Trainer(logger=TensorBoardLogger(tmp_path, name="", version=""), accelerator="cpu")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kenyan13.settings import StopRule, StopSettings
+from kenyan13.config.settings import StopRule, StopSettings
 from kenyan13.training.callbacks import History, Stop, has_levelled_off, lacks_new_lowest
 
 

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings, Task
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.batches import PictureDataset, Pictures, collate
-from kenyan13.data.datamodule import PictureData
+from kenyan13.data.batches import ImageDataset, Images, collate
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
-from kenyan13.figures.grids import preset_figure
 from kenyan13.model.backbones import normalisation
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings, Task
+from kenyan13.plots.grids import preset_figure
+from kenyan13.runs.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
 from kenyan13.training.contact_sheets import class_draws, preset_sheet, write_contact_sheets
-from kenyan13.training.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
 from kenyan13.training.sheets import first_draws
 
 
-def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Callable[..., Settings]) -> None:
+def test_sheets_show_the_stored_images_and_their_augmented_views(compose: Callable[..., Settings]) -> None:
     settings = compose("task=contact_sheets", "name=sheets")
     folder = write_contact_sheets(settings)
     listed = json.loads((run_directory(settings) / SHEETS).read_text())
@@ -33,16 +33,16 @@ def test_sheets_show_the_stored_pictures_and_their_augmented_views(compose: Call
     assert listed["ugali"] == ["sheets/original/ugali.png", "sheets/augmented/ugali.png"]
     assert read_state(run_directory(settings)) is State.finished
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     draws = class_draws(data, 12)
     first = draws[0].row
     assert data.train.catalogue.labels()[first] == 12
     shown = np.asarray(Image.open(folder / "original" / "ugali.png"))[:32, :32]
     assert np.array_equal(shown, centre_crop(data.train.store[data.train.store_rows[first]], 32))
     shown = np.asarray(Image.open(folder / "augmented" / "ugali.png"))[:32, :32].astype(int)
-    sample = PictureDataset(data.train, 32, settings.seed, settings.augment)[draws[0]]
+    sample = ImageDataset(data.train, 32, settings.seed, settings.augment)[draws[0]]
     batch = data.on_after_batch_transfer(collate([sample]), 0)
-    seen = ((batch.pictures[0].permute(1, 2, 0) * data.std + data.mean) * 255).numpy()
+    seen = ((batch.images[0].permute(1, 2, 0) * data.std + data.mean) * 255).numpy()
     assert abs(shown - seen).max() <= 1
     board = EventAccumulator(str(run_directory(settings)), size_guidance={"images": 0})
     board.Reload()
@@ -67,7 +67,7 @@ def test_another_runs_folder_is_refused(compose: Callable[..., Settings]) -> Non
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[np.uint8]]:
-    """The blocks of pictures that the presets' figure is given."""
+    """The blocks of images that the presets' figure is given."""
     blocks: dict[str, NDArray[np.uint8]] = {}
 
     def keep(given: dict[str, NDArray[np.uint8]], title: str = "") -> Figure:
@@ -78,7 +78,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[np.uint8]]:
     return blocks
 
 
-def test_presets_show_the_same_nine_pictures(
+def test_presets_show_the_same_nine_images(
     compose: Callable[..., Settings], shown: dict[str, NDArray[np.uint8]]
 ) -> None:
     # what the run's own augmentation is does not matter
@@ -88,17 +88,17 @@ def test_presets_show_the_same_nine_pictures(
     assert list(shown) == list(PRESET_NAMES)
     assert {block.shape for block in shown.values()} == {(9, 32, 32, 3)}
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     draws = first_draws(data, 9)
     assert len({data.train.catalogue.labels()[draw.row] for draw in draws}) == 9
     for place, draw in enumerate(draws):
         stored = data.train.store[data.train.store_rows[draw.row]]
         assert np.array_equal(shown["none"][place], centre_crop(stored, 32))
-    plain = PictureDataset(data.train, 32, settings.seed, compose("augment=default").augment)
+    plain = ImageDataset(data.train, 32, settings.seed, compose("augment=default").augment)
     whole = [place for place, draw in enumerate(draws) if not any(plain[draw].erased)]
     assert 0 < len(whole) < 9
     for place in range(9):
-        same = np.array_equal(shown["default"][place], plain[draws[place]].picture)
+        same = np.array_equal(shown["default"][place], plain[draws[place]].image)
         assert same == (place in whole)
         assert not np.array_equal(shown["enhanced"][place], shown["default"][place])  # sheared, at the least
     file = folder / PRESETS
@@ -107,14 +107,14 @@ def test_presets_show_the_same_nine_pictures(
     assert event.encoded_image_string == file.read_bytes()
 
 
-def test_fewer_than_nine_pictures_leave_white_places(
+def test_fewer_than_nine_images_leave_white_places(
     compose: Callable[..., Settings], shown: dict[str, NDArray[np.uint8]]
 ) -> None:
     settings = compose("task=contact_sheets", "name=sheets")
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     few = np.arange(5)
-    data.train = Pictures(data.train.catalogue.take(few), data.train.store, data.train.store_rows[few])
+    data.train = Images(data.train.catalogue.take(few), data.train.store, data.train.store_rows[few])
     preset_sheet(data)
     rows = [draw.row for draw in first_draws(data, 9)]
     # the weighted sampler draws some of the five more than once, and others not

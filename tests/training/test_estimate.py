@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kenyan13.configuration import compose_settings
+from kenyan13.config.compose import compose_settings
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.training import display
 from kenyan13.training.estimate import VALIDATION, Estimate, multiplications, work
@@ -23,7 +23,7 @@ def test_multiplications_are_the_published_ones(model: str, published: float) ->
 LABELS = Catalogue(("",) * 100, (Path(),) * 100, np.arange(100) % 10, tuple("abcdefghij"))
 
 
-def test_work_grows_with_epochs_layers_and_pictures() -> None:
+def test_work_grows_with_epochs_layers_and_images() -> None:
     head, twice, whole, subset, stage = (
         work(compose_settings(["model=resnet18", *words]), LABELS)
         for words in (

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from kenyan13.data.datamodule import PictureData
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.features import FeatureDataset
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import create, normalisation
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
 from kenyan13.training import features
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import evaluate, open_run
@@ -27,7 +27,7 @@ CACHED = ["freeze=pt0", "freeze.features=cached"]
 @pytest.fixture
 def compose_here(compose: Compose, tmp_path: Path) -> Compose:
     """As `compose`, with a cache of its own."""
-    return lambda *overrides: compose(f"data.cache={tmp_path}/cache/pictures", *overrides)
+    return lambda *overrides: compose(f"data.cache={tmp_path}/cache/images", *overrides)
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "vgg11", "densenet121"])
@@ -35,10 +35,10 @@ def test_body_and_head_make_the_network(name: str, compose: Compose) -> None:
     settings = compose(f"model.backbone={name}", "model.pretrained=false")
     network = create(settings.model, ("a", "b", "c")).eval()
     body, head = split_network(network)
-    pictures = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(head(body(pictures)), network(pictures))
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(head(body(images)), network(images))
     if name in ("test_resnet", "test_efficientnet", "densenet121"):
-        assert body(pictures).ndim == 2, "pooled"
+        assert body(images).ndim == 2, "pooled"
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
@@ -59,7 +59,7 @@ def test_the_cached_runs_checkpoint_is_the_whole_network(
 ) -> None:
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
-    assert "epochs draw from 3 views of each picture" in capsys.readouterr().out
+    assert "epochs draw from 3 views of each image" in capsys.readouterr().out
     figures = evaluate(open_run(run_directory(settings)))
     assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
@@ -76,7 +76,7 @@ def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypa
     weights = ["model.backbone=test_resnet", "model.pretrained=false", "trainer.max_epochs=1"]
     train(compose_here(*weights, *CACHED, "optim.lr=1e-2"))
     train(compose_here(*weights, *CACHED, "optim.lr=1e-3"))
-    assert len(computed) == 2, "training and validation pictures, once"
+    assert len(computed) == 2, "training and validation images, once"
     train(compose_here(*weights, *CACHED, "seed=7"))
     assert len(computed) == 4, "another seed makes another split and other weights"
     train(compose_here(*weights, *CACHED, "freeze.views=2"))
@@ -90,7 +90,7 @@ def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypa
 def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compose) -> None:
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     colours = normalisation(settings.model)
-    data = PictureData(settings, colours.mean, colours.std)
+    data = ImageDataModule(settings, colours.mean, colours.std)
     made = cached_features(settings, data, create(settings.model, data.classes), describe(data))
     assert made.train.shape[:2] == (104, 3)
     assert made.validation.shape[:2] == (26, 1)
@@ -98,10 +98,10 @@ def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compos
     assert spread > 1e-3, "the views differ"
     dataset = FeatureDataset(made.train, data.train.catalogue.labels(), seed=1)
     draws = [[Draw(5, epoch, position) for position in range(104)] for epoch in range(2)]
-    first, second = (dataset.__getitems__(one).pictures for one in draws)
-    assert len(np.unique(first.numpy(), axis=0)) == 3, "all three views of a picture come"
+    first, second = (dataset.__getitems__(one).images for one in draws)
+    assert len(np.unique(first.numpy(), axis=0)) == 3, "all three views of an image come"
     assert not torch.equal(first, second)
-    assert torch.equal(first, dataset.__getitems__(draws[0]).pictures), "decided by seed and epoch alone"
+    assert torch.equal(first, dataset.__getitems__(draws[0]).images), "decided by seed and epoch alone"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures reach a trained network as torchvision would bring them."""
+"""Images reach a trained network as torchvision would bring them."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,16 @@ import torch
 import torchvision.transforms as T
 from PIL import Image, ImageOps
 
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
 from kenyan13.data.catalogue import read
-from kenyan13.data.pictures import resize_length
+from kenyan13.data.images import resize_length
 from kenyan13.model.backbones import normalisation
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
 from kenyan13.training.inference import open_run, predict
 from kenyan13.training.run import train
 
 
-def test_a_trained_network_answers_as_with_torchvisions_pictures(compose: Callable[..., Settings]) -> None:
+def test_a_trained_network_answers_as_with_torchvisions_images(compose: Callable[..., Settings]) -> None:
     """At most one answer in 200 differs from those on Resize (antialiased), CenterCrop and Normalize."""
     settings = compose("model.crop=64", "trainer.max_epochs=3")
     train(settings)
@@ -37,9 +37,9 @@ def test_a_trained_network_answers_as_with_torchvisions_pictures(compose: Callab
 
 
 def opened(path: object) -> Image.Image:
-    """A picture in RGB over white, turned as its EXIF data says."""
-    picture = ImageOps.exif_transpose(Image.open(str(path)))
-    if "A" in picture.getbands():
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return picture.convert("RGB")
+    """An image in RGB over white, turned as its EXIF data says."""
+    image = ImageOps.exif_transpose(Image.open(str(path)))
+    if "A" in image.getbands():
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")

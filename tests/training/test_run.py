@@ -15,14 +15,15 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from kenyan13.config.identity import run_directory
+from kenyan13.config.settings import Settings
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
-from kenyan13.naming import run_directory
-from kenyan13.settings import Settings
-from kenyan13.training import board, callbacks, directory
+from kenyan13.runs import directory
+from kenyan13.runs.predictions import VALIDATION, read_predictions
+from kenyan13.training import board, callbacks
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
-from kenyan13.training.predictions import VALIDATION, read_predictions
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -31,7 +32,7 @@ Compose = Callable[..., Settings]
 @pytest.fixture(scope="module")
 def finished(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]:
     """A run of three epochs that several tests only read."""
-    from kenyan13.configuration import compose_settings
+    from kenyan13.config.compose import compose_settings
 
     settings = compose_settings(
         [
@@ -71,7 +72,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def assert_one_of_each(folder: Path) -> None:
-    """Pictures, curves, session and final figures are in TensorBoard once."""
+    """Images, curves, session and final figures are in TensorBoard once."""
     tags = Counter(
         value.tag
         for file in folder.glob("events.out.tfevents.*")
@@ -101,7 +102,7 @@ def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path
     assert result["auc_loss"] == pytest.approx(metrics["val_loss"].sum())
     slope = np.polyfit([0, 1, 2], metrics["val_loss"] / metrics["train_loss"], 1)[0]
     assert result["overfitting"] == pytest.approx(slope)
-    assert (result["train_pictures"], result["validation_pictures"]) == (104, 26)
+    assert (result["train_images"], result["validation_images"]) == (104, 26)
     assert (
         result["parameters"]
         == result["trainable_parameters"]
@@ -295,7 +296,7 @@ def test_named_run_with_other_settings_is_refused(compose: Compose) -> None:
         train(compose("name=mine", "trainer.max_epochs=1", "optim.lr=0.5"))
 
 
-def test_resuming_on_changed_pictures_is_refused(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+def test_resuming_on_changed_images_is_refused(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     (root / "images").mkdir(parents=True)
     (root / "images" / "images").symlink_to(demo_root / "images" / "images")
@@ -304,22 +305,22 @@ def test_resuming_on_changed_pictures_is_refused(compose: Compose, demo_root: Pa
     settings = compose(f"data.root={root}", "name=mine", "trainer.max_epochs=1")
     train(settings)
     (root / "train.csv").write_text("\n".join(rows[:-1]))
-    with pytest.raises(UserError, match="was trained on other pictures"):
+    with pytest.raises(UserError, match="was trained on other images"):
         train(settings)
     (root / "train.csv").write_text("\n".join(rows).replace(",bhaji", ",pizza"))
     with pytest.raises(UserError, match="was trained on other classes"):
         train(settings)
 
 
-def test_changed_contents_of_a_picture_are_noticed(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+def test_changed_contents_of_an_image_are_noticed(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(demo_root, root)
     settings = compose(f"data.root={root}", "name=mine", "trainer.max_epochs=1")
     train(settings)
-    pictures = sorted((root / "images" / "images").iterdir())
-    for picture in pictures:
-        picture.write_bytes(pictures[0].read_bytes())
-    with pytest.raises(UserError, match="was trained on other pictures"):
+    images = sorted((root / "images" / "images").iterdir())
+    for image in images:
+        image.write_bytes(images[0].read_bytes())
+    with pytest.raises(UserError, match="was trained on other images"):
         train(settings)
 
 
@@ -329,7 +330,7 @@ def test_changed_contents_of_a_picture_are_noticed(compose: Compose, demo_root: 
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu trainer.devices=1"),
         (["trainer.accelerator=toaster"], "trainer.accelerator=toaster"),
         (["model.backbone=resnet18", "model.batch_size=1"], "a batch of 1 may be too small"),
-        (["model.crop=16"], "cannot take pictures of model.crop=16"),
+        (["model.crop=16"], "cannot take images of model.crop=16"),
     ],
 )
 def test_what_cannot_train_leaves_nothing_behind(compose: Compose, overrides: list[str], message: str) -> None:

@@ -1,0 +1,99 @@
+"""What a comparison of runs says, as sentences. Runs are called A, B, C in the order of the comparison."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import ascii_uppercase
+
+from kenyan13.analysis.compare import SIGNIFICANT, Comparison, Run, differing_origins
+from kenyan13.errors import shorten
+from kenyan13.runs.directory import FAILED, State
+
+
+def letter(place: int) -> str:
+    """Return the name of the run at a position: A to Z, AA, AB and so on."""
+    return (letter(place // 26 - 1) if place >= 26 else "") + ascii_uppercase[place % 26]
+
+
+def letters(places: Iterable[int]) -> str:
+    """Return the names of several runs: A, B and C."""
+    names = [letter(place) for place in places]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as it is written: p = 0.68, p < 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def origins(runs: Sequence[Run]) -> list[str]:
+    """Return a sentence for each thing that the runs were made of and that is not the same in all."""
+    sentences = []
+    for thing, texts in differing_origins(runs).items():
+        parts = [f"{shorten(text.split(', '), 6)} in {letters(places)}" for text, places in texts.items()]
+        sentences.append(f"Other {thing}: {'; '.join(parts)}.")
+    return sentences
+
+
+def remarks(runs: Sequence[Run], left_out: Mapping[Path, State], comparisons: Sequence[Comparison]) -> list[str]:
+    """Return what a reader of the figures must know: runs that are not finished, left out, or cannot be tested."""
+    said = []
+    for place, run in enumerate(runs):
+        if run.state is not State.finished:
+            said.append(f"{letter(place)} is {run.state.value}: its figures are of {run.figures.epochs} epochs so far.")
+    for folder, state in left_out.items():
+        more = f", see {folder / FAILED}" if state is State.failed else ""
+        said.append(f"Left out: {folder} has no figures ({state.value}{more}).")
+    tested = [one for one in comparisons if one.p is not None]
+    if any(one.images != (runs[place].figures.images) for one in tested for place in (one.run, one.against)):
+        said.append("The runs' validation images differ: intervals are of each run's own, tests of the common ones.")
+    obstacles: dict[str, list[int]] = {}
+    for one in comparisons:
+        if one.obstacle:
+            obstacles.setdefault(f"{one.obstacle} than {letter(one.against)}" if "other" in one.obstacle
+                                 else one.obstacle, []).append(one.run)  # fmt: skip
+    said += [f"No test of {letters(places)}: {why}." for why, places in obstacles.items()]
+    return said
+
+
+def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return in some sentences whether the runs differ by more than chance gives; none where nothing was tested."""
+    tested = [one for one in comparisons if one.p is not None]
+    if not tested:
+        return []
+    return [conclude_pair(tested[0])] if len(tested) == 1 else conclude_many(tested)
+
+
+def conclude_pair(one: Comparison) -> str:
+    """Return the conclusion of a single test."""
+    assert one.p is not None
+    if one.only_run + one.only_against == 0:
+        return f"{letters([one.against, one.run])} have the same of the {one.images:,} images right."
+    if one.lead == 0:
+        return (
+            f"{letters([one.against, one.run])} have the same number of the {one.images:,} images right, "
+            f"and differ on {one.only_run + one.only_against:,} of them."
+        )
+    difference = f"The difference of {abs(100 * one.lead):.1f} points"
+    if one.p < SIGNIFICANT:
+        better = letter(one.run if one.lead > 0 else one.against)
+        return (
+            f"{difference} is more than chance gives on {one.images:,} images ({p_value(one.p)}): {better} is better."
+        )
+    return f"{difference} is within what chance gives on {one.images:,} images ({p_value(one.p)})."
+
+
+def conclude_many(tested: Sequence[Comparison]) -> list[str]:
+    """Return the conclusions of several tests against the same run."""
+    against = letter(tested[0].against)
+    sure = [one for one in tested if one.significant]
+    unsure = [one.run for one in tested if not one.significant]
+    sentences = []
+    for word, sign in (("worse", -1), ("better", 1)):
+        runs = [one.run for one in sure if one.lead * sign > 0]
+        if runs:
+            beyond = f"by more than chance gives (corrected p < {SIGNIFICANT})"
+            sentences.append(f"{word.capitalize()} than {against} {beyond}: {letters(runs)}.")
+    if unsure:
+        sentences.append(f"Not to be told from {against}, as the difference is within chance: {letters(unsure)}.")
+    sentences.append(f"{against} was chosen as the most accurate on these images, so that part of its lead is luck.")
+    return sentences

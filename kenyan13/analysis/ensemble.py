@@ -1,0 +1,187 @@
+"""Runs combined into one classifier, from their saved probabilities (study, H. Ensembles).
+
+Class indices are positions in the runs' classes; accuracies are 0..1.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kenyan13.errors import UserError, shorten
+from kenyan13.runs.directory import RESULT, Result, read_result
+from kenyan13.runs.predictions import Saved
+
+Classes = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+
+ANOTHER_SPLIT = (
+    "runs with another seed, split_seed or fold have another split: their test predictions can be combined: --test",
+    "all folds of two or more models: --weights",
+)
+ANOTHER_TEST = ("predict the same test images with each of them: kenyan13 predict RUN --test",)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Several runs' predictions of the same images.
+
+    ids: n texts; targets: int64 [n], positions in `classes`, -1 for images without label or of no class of the runs;
+    probabilities: float64 [runs, n, classes], 0..1.
+    """
+
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    targets: Classes
+    probabilities: Probabilities
+
+
+def align(runs: Mapping[str, Saved], advice: Sequence[str] = ANOTHER_SPLIT) -> Aligned:
+    """Return the predictions of runs (name -> saved) in the order of the first run's images.
+
+    Raises UserError when runs have other classes, other images (with `advice`), or other labels of the same images.
+    """
+    check_classes(runs)
+    (first_name, first), *others = runs.items()
+    probabilities = [first.probabilities]
+    for name, saved in others:
+        row_of = {id_: row for row, id_ in enumerate(saved.ids)}
+        rows = [row_of[id_] for id_ in first.ids if id_ in row_of]
+        here, there = len(first.ids) - len(rows), len(saved.ids) - len(rows)
+        if here or there:
+            raise UserError(f"The images differ: {here:,} are only in {first_name}, {there:,} only in {name}.", *advice)
+        check_labels(name, int((saved.targets[rows] != first.targets).sum()))
+        probabilities.append(saved.probabilities[rows])
+    return Aligned(first.ids, first.classes, first.targets, np.stack(probabilities))
+
+
+def check_classes(runs: Mapping[str, Saved]) -> None:
+    """Raise UserError when runs have not all the same classes in the same order."""
+    (first_name, first), *others = runs.items()
+    for name, saved in others:
+        if saved.classes != first.classes:
+            raise UserError(
+                f"{name} has other classes ({shorten(saved.classes, 13)}) than {first_name} "
+                f"({shorten(first.classes, 13)}).",
+                "combine runs of the same classes",
+            )
+
+
+def check_labels(name: str, different: int) -> None:
+    """Raise UserError when a run was validated with other labels than the runs before it."""
+    if different:
+        raise UserError(
+            f"{different:,} images have another label in {name} than in the runs before it.",
+            "combine runs that were trained on the same labels",
+        )
+
+
+def average_probability(probabilities: Probabilities) -> Classes:
+    """AP: return the class with the highest mean probability, int64 [n] (study, H. Ensembles: the sum)."""
+    predicted: Classes = probabilities.mean(axis=0).argmax(axis=1)
+    return predicted
+
+
+def maximum_probability(probabilities: Probabilities) -> Classes:
+    """MP: return the class with the single highest probability of all runs, int64 [n] (study, H. Ensembles)."""
+    predicted: Classes = probabilities.max(axis=0).argmax(axis=1)
+    return predicted
+
+
+def vote_by_accuracy(probabilities: Probabilities) -> Classes:
+    """V1: return the class with most votes, int64 [n]; ties go to the most accurate model (study, H. Ensembles).
+
+    probabilities: [runs, n, classes], the most accurate run first. Of the runs that voted for one of the tied classes,
+    the first decides.
+    """
+    votes, tied = count_votes(probabilities)
+    predicted: Classes = votes[tied.argmax(axis=0), np.arange(votes.shape[1])]
+    return predicted
+
+
+def vote_by_probability(probabilities: Probabilities) -> Classes:
+    """V2: return the class with most votes, int64 [n]; ties go to the highest probability (study, H. Ensembles).
+
+    Of the votes for one of the tied classes, the one with the highest probability decides; of equal ones the first.
+    """
+    votes, tied = count_votes(probabilities)
+    strength = np.where(tied, probabilities.max(axis=2), -1)
+    predicted: Classes = votes[strength.argmax(axis=0), np.arange(votes.shape[1])]
+    return predicted
+
+
+def count_votes(probabilities: Probabilities) -> tuple[Classes, NDArray[np.bool_]]:
+    """Return each run's vote, int64 [runs, n], and whether no class has more votes than the voted one, [runs, n]."""
+    votes = probabilities.argmax(axis=2)
+    tally = (votes[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0)
+    most = tally == tally.max(axis=1, keepdims=True)
+    return votes, most[np.arange(votes.shape[1]), votes]
+
+
+def vote_tallies(probabilities: Probabilities) -> Classes:
+    """Return for each image how many runs voted for the class with most votes, int64 [n], 1 to the number of runs."""
+    votes = probabilities.argmax(axis=2)
+    tallies: Classes = (votes[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0).max(axis=1)
+    return tallies
+
+
+METHODS: dict[str, Callable[[Probabilities], Classes]] = {
+    "AP": average_probability,
+    "MP": maximum_probability,
+    "V1": vote_by_accuracy,
+    "V2": vote_by_probability,
+}
+
+
+def rank(folders: Sequence[Path], top: int | None = None) -> dict[Path, Result]:
+    """Return the `top` finished runs (all) by validation accuracy, highest first; ties by lower loss, then by name.
+
+    Raises UserError for fewer than two runs or fewer than `top`, a run given twice, and a folder without result.json.
+    """
+    strangers = [folder for folder in folders if not folder.is_dir()]
+    if strangers:
+        raise UserError(f"No run directory: {shorten(strangers)}.", "runs are in runs/, toy runs in runs/smoke/")
+    if len(folders) < 2:
+        raise UserError("An ensemble needs two or more runs.", "give several run directories, as in runs/GF*")
+    twice = [folder for folder in set(folders) if folders.count(folder) > 1]
+    if twice:
+        raise UserError(f"Given twice: {shorten(sorted(twice))}.", "give each run once")
+    if top is not None and top > len(folders):
+        raise UserError(f"--top {top}: only {len(folders)} runs are given.", f"at most --top {len(folders)}")
+    results = {folder: read_result(folder) for folder in folders}
+    unfinished = [folder for folder, result in results.items() if result is None]
+    if unfinished:
+        raise UserError(
+            f"No finished run, for there is no {RESULT}: {shorten(unfinished)}.",
+            "leave it out, or train it to the end",
+        )
+    finished = [(folder, result) for folder, result in results.items() if result is not None]
+    best_first = sorted(finished, key=lambda one: (-one[1].accuracy, one[1].min_val_loss, str(one[0])))
+    return dict(best_first[:top])
+
+
+def accuracy(predicted: Classes, targets: Classes) -> float:
+    """Return the accuracy of class indices, [n] both; images with target -1 are left out.
+
+    Raises UserError when none is left.
+    """
+    labelled = targets >= 0
+    if not labelled.any():
+        raise UserError("None of the images has a label among the runs' classes.", "--test combines without labels")
+    return float((predicted == targets)[labelled].mean())
+
+
+def accuracy_table(aligned: Aligned) -> pd.DataFrame:
+    """Return the accuracy of the first 1, 2, ... runs combined: columns models, AP, MP, V1, V2.
+
+    aligned: the most accurate run first. In the first row is this run alone.
+    """
+    rows = []
+    for models in range(1, len(aligned.probabilities) + 1):
+        some = aligned.probabilities[:models]
+        accuracies = {name: accuracy(combine(some), aligned.targets) for name, combine in METHODS.items()}
+        rows.append({"models": models} | accuracies)
+    return pd.DataFrame(rows)

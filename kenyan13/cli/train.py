@@ -1,0 +1,79 @@
+"""What train.py runs: Hydra composes conf/train.yaml and the command line, then training starts."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from difflib import get_close_matches
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from kenyan13.config.compose import CONF, explain, own_name, quote_paths, to_settings
+from kenyan13.config.identity import run_directory
+from kenyan13.config.limits import leaves
+from kenyan13.config.settings import Settings, Task
+from kenyan13.errors import UserError, one_screen
+from kenyan13.training.device_sharing import launched
+
+HYDRA_FLAGS = (
+    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",
+    "config-name", "config-dir", "experimental-rerun", "info",
+)  # fmt: skip
+
+
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+def job(config: DictConfig) -> float | None:
+    """Train one run; returns its lowest validation loss, for sweepers that search."""
+    # Hydra prints all overrides above an exception that leaves a job; in a sweep, that is how to tell which job it was.
+    alone = HydraConfig.get().mode is RunMode.RUN
+    with one_screen(explain) if alone else nullcontext():
+        return run(config, alone)
+
+
+def run(config: DictConfig, alone: bool) -> float | None:
+    """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
+    settings = own_name(to_settings(config))
+    with launched(HydraConfig.get(), settings.trainer):
+        # Torch is imported here, so that --help and --cfg need none.
+        if settings.task is Task.contact_sheets:
+            from kenyan13.training.contact_sheets import write_contact_sheets
+
+            write_contact_sheets(settings)
+            return None
+        if settings.task is Task.cascade:
+            from kenyan13.analysis.two_stages import compose_stage_runs
+
+            compose_stage_runs(settings)
+            return None
+        from kenyan13.training.run import train
+        from kenyan13.training.sweep import runs_after
+
+        return train(settings, None if alone else runs_after(run_directory(settings))).min_val_loss
+
+
+def refuse_dashes(arguments: Sequence[str]) -> None:
+    """Raise UserError for --max_epochs and the like: settings are written without dashes."""
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("--") and name not in HYDRA_FLAGS:
+            raise UserError(f"There is no flag --{name}.", f"settings are written without dashes: {suggest(name)}")
+
+
+def suggest(name: str) -> str:
+    """Return how the setting that a flag may have meant is written."""
+    known = {key.rpartition(".")[2]: key for key, _ in leaves(Settings)}
+    close = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    return f"{known[close[0]]}=..." if close else "optim.lr=3e-4"
+
+
+def main() -> None:
+    """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
+    # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with one_screen(explain):
+        refuse_dashes(sys.argv[1:])
+        sys.argv[1:] = quote_paths(sys.argv[1:])
+        job()

@@ -1,0 +1,1 @@
+"""What a person chooses: composed by Hydra, checked, named. Imports no torch."""

@@ -1,0 +1,70 @@
+"""How exact accuracies are, and whether two runs differ by more than chance."""
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two runs on the same images: how many only one of them has right, and the exact two-sided p-value, 0..1."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Return the standard error of an accuracy (0..1) measured on that many images: sqrt(p (1 - p) / n).
+
+    Raises ValueError without images.
+    """
+    if images < 1:
+        raise ValueError("Without images there is no accuracy.")
+    return float(np.sqrt(accuracy * (1 - accuracy) / images))
+
+
+def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval (low, high; 0..1) of an accuracy: `correct` of that many images, at least one.
+
+    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), z the normal quantile of the confidence.
+    Source: Wilson, Probable Inference (1927). Raises ValueError for counts that cannot be.
+    """
+    if not 0 <= correct <= images or not images:
+        raise ValueError(f"{correct} of {images} images is no accuracy.")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, square = correct / images, z * z / images
+    middle, half = p + square / 2, z * sqrt(p * (1 - p) / images + square / (4 * images))
+    low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
+    return 0.0 if correct == 0 else low, 1.0 if correct == images else high  # where rounding would miss them
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Return McNemar's exact test of two runs with the same accuracy, from which images each has right, bool [n].
+
+    Of the b + c images that only one run has right, b would be binomial with 1/2: p = 2 P(X <= min(b, c)), at most 1.
+    Source: McNemar (1947), in its exact form. Raises ValueError for arrays of different length.
+    """
+    if first.shape != second.shape:
+        raise ValueError("The runs must be compared on the same images.")
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    tail = term = 1  # of 2^(b + c) ways, as whole numbers: exact, however many images
+    for k in range(min(b, c)):
+        term = term * (b + c - k) // (k + 1)
+        tail += term
+    return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for being several tests, in the same order (Holm, 1979).
+
+    The k-th smallest of m is multiplied by m - k + 1, and is no smaller than those before it; at most 1.
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected

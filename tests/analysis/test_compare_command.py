@@ -1,0 +1,105 @@
+"""`kenyan13 compare` as a user types it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hand_made import answering
+
+from kenyan13 import cli
+from kenyan13.cli.compare import blocks, setting
+
+Lines = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Path]:
+    """Two runs: 4 of 12 wrong, of which the other has 3 right; 1 + 2 wrong."""
+    return [answering(tmp_path, "low", "abcd"), answering(tmp_path, "high", "dkl", "optim.lr=0.5", "freeze=pt0")]
+
+
+def test_columns_are_broken_into_tables_of_a_terminals_width() -> None:
+    columns = [["", "A", "B"], *([f"setting{k}", "x" * 30, "y"] for k in range(5))]
+    made = blocks(columns)
+    assert [len(max(table.splitlines(), key=len)) for table in made] == [1 + 3 * 32, 1 + 2 * 32]
+    assert [table.splitlines()[1].split()[0] for table in made] == ["A", "A"]
+    values = [
+        None,
+        True,
+        3,
+        1e-3,
+        3.1622776601683795e-06,
+        [0.9, 1.1],
+        "adam",
+        "/a/very/long/way/to/weights.safetensors",
+    ]
+    texts = ["null", "true", "3", "0.001", "3.16228e-06", "[0.9, 1.1]", "adam", "...y/to/weights.safetensors"]
+    assert [setting(value) for value in values] == [
+        *texts[:-1],
+        "..." + "/a/very/long/way/to/weights.safetensors"[-21:],
+    ]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lines:
+    """Exit code, lines printed and errors of `kenyan13 compare ARGUMENTS`."""
+
+    def command(*arguments: object) -> tuple[int, list[str], str]:
+        monkeypatch.setattr(sys, "argv", ["kenyan13", "compare", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out = capsys.readouterr()
+        return int(ended.value.code or 0), out.out.splitlines(), out.err
+
+    return command
+
+
+def test_the_command_prints_a_column_a_run(lines: Lines, pair: list[Path]) -> None:
+    code, printed, _ = lines(*pair)
+    assert code == 0
+    assert [line.split() for line in printed[:6]] == [
+        ["A", str(pair[1])], ["B", str(pair[0])], [], ["A", "B"],
+        ["freeze.level", "0", "5"], ["optim.lr", "0.5", "0.0001"],
+    ]  # fmt: skip
+    cells = {line.rsplit(maxsplit=2)[0]: line.split()[-2:] for line in printed[7:19] if "of" not in line.split()[-2:]}
+    assert cells["accuracy there, %"] == ["75.00", "66.67"]
+    assert cells["95 % interval"] == ["46.8-91.1", "39.1-86.2"]
+    assert cells["calibration error"] == ["0.050", "0.133"]
+    assert cells["sum of losses"] == ["3.00", "3.00"]
+    assert ["B", "and", "A", "12", "2", "3", "1.000"] in [line.split() for line in printed]
+    assert printed[-1] == "The difference of 8.3 points is within what chance gives on 12 images (p = 1)."
+
+
+def test_the_command_prints_many_runs_as_rows(lines: Lines, tmp_path: Path) -> None:
+    runs = [answering(tmp_path, f"r{k}", "abcdefgh"[:k], f"optim.lr={k + 1}e-3") for k in range(8)]
+    code, printed, _ = lines(*runs)
+    assert code == 0
+    assert printed[0].split() == ["run", "optim.lr"]
+    assert printed[8].split() == ["H", str(runs[7]), "0.008"]
+    assert printed[10].split()[:4] == ["accuracy", "%", "95", "%"]
+    assert printed[11].split()[:3] == ["A", "100.00", "75.8-100.0"]
+    assert any(line.startswith("The same in all: lowest validation loss 1.0000; in epoch 2 of 2;") for line in printed)
+    assert ["H", "and", "A", "12", "0", "7", "0.016", "0.109"] in [line.split() for line in printed]  # 7 x 2 / 128
+
+
+def test_the_command_prints_json(lines: Lines, pair: list[Path]) -> None:
+    code, printed, _ = lines(*pair, "--json")
+    answer = json.loads("\n".join(printed))
+    assert code == 0
+    assert [Path(one["run"]).name for one in answer["runs"]] == ["high", "low"]
+    assert answer["runs"][0]["settings"] == {"freeze.level": 0, "optim.lr": 0.5}
+    assert answer["runs"][1]["accuracy"] == pytest.approx(8 / 12)
+    (test,) = answer["tests"]
+    assert (test["run"], test["against"], test["p"]) == (str(pair[0]), str(pair[1]), 1)
+    assert answer["conclusion"].startswith("The difference of 8.3 points")
+    assert answer["remarks"] == []
+
+
+def test_mistakes_end_on_one_screen(lines: Lines, pair: list[Path]) -> None:
+    for arguments, said in (([pair[0]], "two or more runs"), ([pair[0], f"{pair[1]}x"], "Did you mean 'high'?")):
+        code, _, error = lines(*arguments)
+        assert code == 2
+        assert said in error
+        assert "Traceback" not in error

@@ -1,0 +1,192 @@
+"""Two stages from end to end: trained on drawings, put together, evaluated, and used by the commands."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from sklearn.metrics import accuracy_score, f1_score
+from test_commands import call
+
+from kenyan13 import cli
+from kenyan13.analysis.cascade import SOFT, compose, composed_correct, read_stages, summary, write_cascade
+from kenyan13.analysis.two_stages import compose_stage_runs, find_run, is_stage
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import Settings, Task
+from kenyan13.errors import BusyError, UserError
+from kenyan13.runs.directory import CASCADE, CONFIG, LOCK, RESULT, read_result, read_settings
+from kenyan13.runs.predictions import TEST, VALIDATION, read_predictions
+from kenyan13.training.run import train
+
+GROUPS = "data.groups={meats:[kukuchoma,nyamachoma],greens:[sukumawiki,ugali]}"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def stages(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three stages, each trained for some epochs, by stage."""
+    runs = tmp_path_factory.mktemp("runs")
+    common = [
+        f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "data.workers=0", "model=small_cnn",
+        "model.crop=32", "model.batch_size=16", "trainer=cpu", "trainer.model_graph=false", "trainer.max_epochs=4",
+        "optim.lr=1e-3", "data.test=true", GROUPS,
+    ]  # fmt: skip
+    for stage in ("first", "meats", "greens"):
+        train(compose_settings([*common, f"data.stage={stage}", f"name={stage}"]))
+    return {stage: runs / stage for stage in ("first", "meats", "greens")}
+
+
+@pytest.fixture
+def kenyan13(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `kenyan13 ARGUMENTS`; returns exit code, output and errors."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kenyan13", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return command
+
+
+def test_each_stage_predicts_every_validation_image(stages: dict[str, Path]) -> None:
+    saved = {stage: read_predictions(folder) for stage, folder in stages.items()}
+    assert all(predictions.ids == saved["first"].ids for predictions in saved.values())
+    assert len(saved["first"].ids) == 26
+    assert (saved["first"].targets >= 0).all()
+    for group in ("meats", "greens"):
+        inside = saved[group].targets >= 0
+        of_group = saved["first"].targets == saved["first"].classes.index(group)
+        assert inside.tolist() == of_group.tolist()
+        assert 0 < inside.sum() < 26
+        table = pd.read_csv(stages[group] / VALIDATION, keep_default_na=False)
+        assert (table["target"] == "").tolist() == (~inside).tolist()
+        assert table["predicted"].isin(saved[group].classes).all()
+
+
+def test_figures_of_a_stage_count_its_own_images_only(stages: dict[str, Path]) -> None:
+    for folder in stages.values():
+        saved, result = read_predictions(folder), read_result(folder)
+        assert result is not None
+        inside = saved.targets >= 0
+        targets, probabilities = saved.targets[inside], saved.probabilities[inside]
+        answers = probabilities.argmax(axis=1)
+        assert result.validation_images == inside.sum()
+        assert result.accuracy == pytest.approx(accuracy_score(targets, answers))
+        assert result.macro_f1 == pytest.approx(f1_score(targets, answers, average="macro"))
+        expected = -np.log(probabilities[np.arange(len(targets)), targets]).mean()
+        assert result.min_val_loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_stages_together(stages: dict[str, Path], tmp_path: Path) -> None:
+    composed = compose(read_stages([stages["greens"], stages["first"], stages["meats"]]))
+    assert len(composed.classes) == 13
+    assert composed.classes == tuple(sorted(composed.classes))
+    for gating in (composed.hard, composed.soft):
+        assert gating.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        assert gating.confusion.to_numpy().sum() == 26
+        assert np.trace(gating.confusion.to_numpy()) == round(26 * gating.accuracy)
+    assert composed_correct(composed.stage1, composed.stage2) == round(26 * composed.hard.accuracy)
+    write_cascade(tmp_path / "both", composed)
+    hard, soft = (read_predictions(tmp_path / "both", name) for name in (VALIDATION, SOFT))
+    np.testing.assert_array_equal(hard.targets, composed.targets)
+    np.testing.assert_array_equal(soft.probabilities.astype(np.float32), composed.soft.probabilities)
+    predicted = pd.read_csv(tmp_path / "both" / VALIDATION)["predicted"]
+    first = pd.read_csv(stages["first"] / VALIDATION)["predicted"]
+    for group in ("meats", "greens"):
+        second = pd.read_csv(stages[group] / VALIDATION)["predicted"]
+        assert predicted[first == group].tolist() == second[first == group].tolist()
+    alone = ~first.isin(["meats", "greens"])
+    assert predicted[alone].tolist() == first[alone].tolist()
+    for name, matrix in (("hard", composed.hard.confusion), ("stage1", composed.stage1), *composed.stage2.items()):
+        read = pd.read_csv(tmp_path / "both" / f"confusion_{name}.csv", index_col="target")
+        pd.testing.assert_frame_equal(read, matrix, check_names=False)
+    assert (tmp_path / "both" / "confusion_soft.csv").is_file()
+
+
+def test_the_labels_are_those_of_the_data(stages: dict[str, Path], demo_root: Path) -> None:
+    composed = compose(read_stages(list(stages.values())))
+    label = pd.read_csv(demo_root / "train.csv", dtype=str).set_index("id")["class"]
+    assert [composed.classes[target] for target in composed.targets] == [label[id_] for id_ in composed.ids]
+
+
+def test_the_command_prints_tables_or_json(kenyan13: Run, stages: dict[str, Path], tmp_path: Path) -> None:
+    folders = [str(folder) for folder in stages.values()]
+    composed = compose(read_stages(list(stages.values())))
+    code, out, err = kenyan13("cascade", *folders, "--output", str(tmp_path / "both"))
+    assert code == 0, err
+    assert f"hard gating   {composed.hard.accuracy:>8.2%}  " in out
+    assert "Stage 2, images sent to meats" in out
+    assert max(map(len, out.splitlines()[:-1])) <= 120
+    assert (tmp_path / "both" / VALIDATION).is_file()
+    code, out, err = kenyan13("cascade", *folders, "--json")
+    assert json.loads(out) == summary(composed)
+    assert json.loads(out)["gating"]["soft"]["accuracy"] == composed.soft.accuracy
+    code, out, err = kenyan13("cascade", *folders, "--output", folders[0])
+    assert (code, "is the folder of a run" in err) == (2, True)
+    code, out, err = kenyan13("groups", folders[0])
+    assert (code, "is a run of data.stage=first" in err) == (2, True)
+
+
+def test_a_stage_is_evaluated_and_predicts_in_its_own_classes(kenyan13: Run, stages: dict[str, Path]) -> None:
+    for stage, folder in stages.items():
+        trained = read_predictions(folder, TEST)  # data.test=true
+        assert (len(trained.ids), trained.classes) == (26, read_predictions(folder).classes)
+        code, out, err = kenyan13("evaluate", str(folder))
+        assert (code, "Both agree." in out) == (0, True), err
+        code, out, err = kenyan13("predict", str(folder), "--test")
+        assert code == 0, err
+        submission = pd.read_csv(folder / "submission.csv", dtype=str)
+        assert len(submission) == 26
+        assert set(submission["class"]) <= set(read_predictions(folder).classes), stage
+
+
+def cascade_of(folder: Path, **changes: object) -> Settings:
+    """Settings of the cascade of a trained stage's set, in another folder of its runs."""
+    return replace(read_settings(folder), task=Task.cascade, name="both", **changes)  # type: ignore[arg-type]
+
+
+def test_the_task_finds_its_stages_among_other_runs(stages: dict[str, Path]) -> None:
+    settings = cascade_of(stages["first"])
+    damaged = Path(settings.runs) / "damaged"
+    damaged.mkdir()
+    (damaged / CONFIG).write_text("settings: [")
+    assert {stage: find_run(settings, stage) for stage in stages} == stages
+    with pytest.raises(UserError, match=r"no finished run of data\.stage=meats"):
+        find_run(replace(settings, seed=1), "meats")
+    with pytest.raises(UserError, match="holds a run with other settings"):
+        compose_stage_runs(replace(settings, name="first", data=replace(settings.data, stage=None)))
+
+
+def test_a_stage_that_another_process_trains_is_no_failure(stages: dict[str, Path]) -> None:
+    settings, result = cascade_of(stages["first"]), stages["meats"] / RESULT
+    hidden = result.rename(result.with_suffix(".hidden"))
+    try:
+        with FileLock(stages["meats"] / LOCK), pytest.raises(BusyError, match="meats is still being trained"):
+            find_run(settings, "meats")
+    finally:
+        hidden.rename(result)
+
+
+@pytest.mark.parametrize(("experiment", "same"), [("EAE", True), (None, False)])
+def test_only_the_studys_images_may_have_been_moved(experiment: str | None, same: bool) -> None:
+    stage = compose_settings(["experiment=EAB", "data.root=/before"])
+    settings = replace(compose_settings(["experiment=EAE", "data.root=/now"]), experiment=experiment)
+    assert is_stage(stage, settings, "group1") is same
+    assert not is_stage(stage, settings, "group2")
+
+
+@pytest.mark.slow
+def test_a_sweep_puts_stages_together_last(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    """With all runs at the same time, too."""
+    places = [f"data.root={demo_root}", "data=demo", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = call("-m", "experiment=EAE,EAA,EAB,EAC,EAD", "smoke=true", *places, *launcher, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "smoke/EAE_EfficientNetB4_TwoStage-smoke" / CASCADE).exists()

@@ -1,0 +1,159 @@
+"""The configuration as a user interface: every choice composes, and every mistake is said in the user's words."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kenyan13.config.compose import CONF, compose_settings, load_settings
+from kenyan13.config.identity import run_name
+from kenyan13.config.limits import LIMITS, leaves
+from kenyan13.config.settings import Fill, FrozenBatchNorm, Layout, Optimizer, Sampling, Schedule, Settings
+from kenyan13.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+GROUPS = ("data", "augment", "balance", "model", "freeze", "optim", "schedule", "stop", "trainer", "experiment")
+CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_is_listed_where_people_look(group: str, choice: str) -> None:
+    overrides = [f"{group}={choice}"] + (["data.root=there"] if choice == "folder" else [])
+    assert isinstance(compose_settings(overrides), Settings)
+    text = (CONF / group / f"{choice}.yaml").read_text()
+    assert text.startswith("# "), "a file says in its first line what it is for"
+    if group not in ("model", "experiment"):
+        line = next(line for line in (CONF / "train.yaml").read_text().splitlines() if f"- {group}:" in line)
+        assert re.search(rf"\b{choice}\b", line), f"{choice} is missing in the table of contents"
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    settings = compose_settings()
+    assert (settings.data.layout, settings.data.root) == (Layout.competition, "data/kenyan13")
+    assert (settings.data.validation_fraction, settings.data.split_seed, settings.seed) == (0.2, 42, 42)
+    assert settings.balance.sampling is Sampling.weighted
+    assert settings.freeze.frozen_bn is FrozenBatchNorm.eval
+    assert (settings.optim.name, settings.schedule.name) == (Optimizer.adam, Schedule.cosine)
+    assert settings.augment.erasing.fill is Fill.zero
+
+
+def test_every_parameter_of_a_preset_can_be_changed() -> None:
+    settings = compose_settings(
+        ["augment=enhanced", "augment.shear=7", "augment.erasing.probability=0.25", "augment.scale=[0.5,2]"]
+    )
+    assert (settings.augment.shear, settings.augment.erasing.probability) == (7, 0.25)
+    assert settings.augment.scale == [0.5, 2.0]
+    assert settings.augment.noise.probability == 0.5
+
+
+def test_seed_seeds_the_split_unless_told_otherwise() -> None:
+    assert compose_settings(["seed=7"]).data.split_seed == 7
+    assert compose_settings(["seed=7", "data.split_seed=42"]).data.split_seed == 42
+
+
+def test_limits_are_of_settings_that_exist() -> None:
+    assert set(LIMITS) <= {name for name, _ in leaves(Settings)}
+
+
+MISTAKES = [
+    ("model=efficientnetb4", "There is no model=efficientnetb4. Did you mean 'efficientnet_b4'?"),
+    ("model=regnety_008", "any other timm architecture: model.backbone=regnety_008"),
+    ("augment=enchanced", "There is no augment=enchanced. Did you mean 'enhanced'?"),
+    ("optim.lrr=1", "There is no setting 'optim.lrr'. Did you mean 'optim.lr'?"),
+    ("lr=1", "There is no setting 'lr'. Did you mean 'optim.lr'?"),
+    ("optm=sgd", "There is no setting 'optm'. Did you mean 'optim'?"),
+    ("modl.crop=64", "There is no setting 'modl'. Did you mean 'model'?"),
+    ("+optim.lrr=1", "There is no setting 'optim.lrr'. Did you mean 'optim.lr'?"),
+    ("+colour=red", "There is no setting 'colour'."),
+    ("optim.lr=fast", "optim.lr: Value 'fast' of type 'str' could not be converted to Float"),
+    ("stop.rule=los", "expected one of [none, loss, accuracy]"),
+    ("optim.lr=-1", "optim.lr=-1.0 is out of range.\n  -> allowed: at least 0"),
+    ("freeze.level=6", "freeze.level=6 is out of range.\n  -> allowed: 0 to 5"),
+    ("model.crop=0", "model.crop=0 is out of range"),
+    ("augment.scale=[2,1]", "augment.scale=[2.0, 1.0] is not a range"),
+    ("augment.scale=[1]", "augment.scale=[1.0] is not a range"),
+    ("augment.horizontal_flip=50", "allowed: 0 to 1"),
+    ("freeze.unfreeze=[[3,5]]", "no rising list of [epoch, level] above level 5"),
+    ("model=3", "A config group is given something that is no name"),
+    ("data.fold=5", "data.fold=5 does not exist.\n  -> folds are counted 0 to 4"),
+    ("data=folder", "The setting data.root has no value.\n  -> give it on the command line: data.root=..."),
+    ("trainer.devices=0", "leaves nothing to train on"),
+    ("just words", "'just words' is not an override that Hydra can read"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), MISTAKES)
+def test_mistakes_are_said_in_the_users_words(override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose_settings([override])
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) < 12
+
+
+def test_settings_survive_their_config_file(tmp_path: Path) -> None:
+    from kenyan13.runs.directory import CONFIG, write_config
+
+    settings = compose_settings(["model=efficientnet_b4", "freeze=gradual", "augment=enhanced", "optim.lr=3e-5"])
+    write_config(tmp_path, settings, {"classes": ["a", "b"]})
+    assert load_settings(tmp_path / CONFIG) == settings
+    assert load_settings(tmp_path / CONFIG, ["data.root=/x"]).data.root == "/x"
+    with pytest.raises(UserError, match=r"Did you mean 'data\.root'"):
+        load_settings(tmp_path / CONFIG, ["data.rot=/x"])
+
+
+def test_run_names_tell_backbone_and_level() -> None:
+    assert re.fullmatch(
+        r"tf_efficientnet_b4_pt2-[0-9a-f]{8}", run_name(compose_settings(["model=efficientnet_b4", "freeze=pt2"]))
+    )
+    assert run_name(compose_settings(["name=mine"])) == "mine"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/birds",
+        "~",
+        "/a b/c",
+        "/a(1)/b",
+        "/x=y/z",
+        "/a,b",
+        "plain/dir",
+        "'/quo ted'",
+        "../up-1_2.3",
+        "/[x]",
+        "C:\\\\x",
+    ],
+)
+def test_paths_need_no_quotes_of_hydras(path: str) -> None:
+    if "," in path:
+        path = f"'{path}'"  # a comma makes a sweep, so that it alone must be quoted
+    plain = path.strip("'")
+    expected = plain.replace("~", str(Path.home())) if plain.startswith("~") else plain
+    assert compose_settings(["data=folder", f"data.root={path}"]).data.root == expected
+
+
+def test_composing_imports_no_torch() -> None:
+    code = (
+        "import sys; from kenyan13.config.compose import compose_settings; compose_settings(['model=efficientnet_b4']);"
+        "import kenyan13.cli.train, kenyan13.cli;"
+        "print(sorted({'torch', 'timm', 'pandas', 'cv2', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == "[]\n"
+
+
+def test_only_a_lossy_store_makes_another_run() -> None:
+    names = [run_name(compose_settings([f"data.store={kind}"])) for kind in ("raw", "off", "jpeg")]
+    assert names[0] == names[1] != names[2]
+
+
+def test_waiting_threads_sleep_unless_told_otherwise() -> None:
+    code = "import os, kenyan13; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+        environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == expected

@@ -1,0 +1,176 @@
+"""The measures of predictions: by hand, and against scikit-learn and torchmetrics."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from kenyan13.metrics.classification import (
+    accuracy,
+    average_precision,
+    confusion_counts,
+    expected_calibration_error,
+    macro_f1,
+    per_class,
+    precision_recall,
+    reliability,
+    row_shares,
+    top_accuracy,
+)
+
+Drawn = tuple[NDArray[np.int64], NDArray[np.float64]]
+# Classes 0 to 3; class 2 is never answered, class 3 is neither a target nor an answer.
+TARGETS, ANSWERS = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 0])
+COUNTS = [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.fixture(params=[0, 1, 2])
+def drawn(request: pytest.FixtureRequest) -> Drawn:
+    """Targets of 400 images of 13 classes, and probabilities that favour the targets."""
+    draw = np.random.default_rng(request.param)
+    targets = draw.integers(0, 13, 400)
+    logits = draw.normal(0, 1.5, (400, 13)) + 2 * np.eye(13)[targets]
+    return targets, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def test_confusion_by_hand() -> None:
+    confusion = confusion_counts(TARGETS, ANSWERS, 4)
+    assert confusion.tolist() == COUNTS
+    assert confusion.dtype == np.int64
+    shares: list[list[float]] = [[2 / 3, 1 / 3, 0, 0], [0.5, 0.5, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(row_shares(confusion), shares)
+    assert confusion_counts(TARGETS[:0], ANSWERS[:0], 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_positions_outside_the_classes_are_refused() -> None:
+    """A target of -1, an image of no class of the run, must not count for the last class."""
+    for targets, answers in (([0, -1], [0, 0]), ([0, 1], [-1, 0]), ([0, 2], [0, 0]), ([0, 0], [2, 0])):
+        with pytest.raises(ValueError, match="0 to 1"):
+            confusion_counts(np.array(targets), np.array(answers), 2)
+
+
+def test_per_class_by_hand() -> None:
+    found = per_class(np.array(COUNTS))
+    np.testing.assert_allclose(found.precision, [2 / 4, 1 / 2, 0, 0])
+    np.testing.assert_allclose(found.recall, [2 / 3, 1 / 2, 0, 0])
+    np.testing.assert_allclose(found.f1, [4 / 7, 1 / 2, 0, 0])
+    assert found.images.tolist() == [3, 2, 1, 0]
+    assert accuracy(np.array(COUNTS)) == 0.5
+    assert macro_f1(np.array(COUNTS)) == pytest.approx((4 / 7 + 1 / 2 + 0) / 3)  # class 3 does not occur
+
+
+def test_without_images_there_is_no_accuracy() -> None:
+    nothing, targets, probabilities = np.zeros((2, 2), np.int64), np.array([], np.int64), np.zeros((0, 2))
+    with pytest.raises(ValueError, match="no accuracy"):
+        accuracy(nothing)
+    with pytest.raises(ValueError, match="no accuracy"):
+        top_accuracy(targets, probabilities)
+    with pytest.raises(ValueError, match="no calibration error"):
+        expected_calibration_error(targets, probabilities)
+    assert macro_f1(nothing) == 0
+    assert reliability(targets, probabilities, 2).count.tolist() == [0, 0]
+
+
+def test_counts_agree_with_scikit_learn(drawn: Drawn) -> None:
+    targets, probabilities = drawn
+    answers = probabilities.argmax(axis=1)
+    confusion = confusion_counts(targets, answers, 13)
+    np.testing.assert_array_equal(confusion, confusion_matrix(targets, answers, labels=range(13)))
+    assert accuracy(confusion) == pytest.approx(accuracy_score(targets, answers))
+    assert macro_f1(confusion) == pytest.approx(f1_score(targets, answers, average="macro"))
+    theirs = precision_recall_fscore_support(targets, answers, labels=range(13), zero_division=0)
+    found = per_class(confusion)
+    for ours, reference in zip((found.precision, found.recall, found.f1, found.images), theirs, strict=True):
+        np.testing.assert_allclose(ours, reference)
+
+
+def test_rare_and_unanswered_classes_agree_with_scikit_learn() -> None:
+    confusion = confusion_counts(TARGETS, ANSWERS, 4)
+    theirs = precision_recall_fscore_support(TARGETS, ANSWERS, labels=range(4), zero_division=0)
+    np.testing.assert_allclose(per_class(confusion).f1, theirs[2])
+    assert macro_f1(confusion) == pytest.approx(f1_score(TARGETS, ANSWERS, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 13])
+def test_top_accuracy_is_scikit_learns(drawn: Drawn, k: int) -> None:
+    targets, probabilities = drawn
+    theirs = 1.0 if k == 13 else top_k_accuracy_score(targets, probabilities, k=k, labels=range(13))
+    assert top_accuracy(targets, probabilities, k) == pytest.approx(theirs)
+
+
+def test_top_accuracy_by_hand() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.2, 0.4, 0.4], [0.4, 0.3, 0.3]])
+    targets = np.array([0, 1, 2, 2, 2])
+    assert top_accuracy(targets, probabilities, 1) == 0.2
+    assert top_accuracy(targets, probabilities) == 0.6  # of equals the first: the last image's class 2 is third
+    assert top_accuracy(targets, probabilities, 3) == top_accuracy(targets, probabilities, 9) == 1
+
+
+def test_reliability_by_hand() -> None:
+    """Two bins: 0.5 is in the lower one, which is closed above; 0.6, 0.8 and 1 in the upper one."""
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0, 0, 1.0]])
+    targets = np.array([0, 1, 1, 2])
+    found = reliability(targets, probabilities, 2)
+    assert found.edges.tolist() == [0, 0.5, 1]
+    assert found.count.tolist() == [1, 3]
+    assert found.confidence == pytest.approx([0.5, 0.8])
+    assert found.accuracy == pytest.approx([1, 2 / 3])
+    ece = expected_calibration_error(targets, probabilities, 2)
+    assert ece == pytest.approx((1 * 0.5 + 3 * (0.8 - 2 / 3)) / 4)
+
+
+def test_empty_bins_are_zeros() -> None:
+    found = reliability(np.array([0, 1]), np.array([[0.9, 0.1], [0.95, 0.05]]), 4)
+    assert found.count.tolist() == [0, 0, 0, 2]
+    assert found.confidence.tolist() == [0, 0, 0, pytest.approx(0.925)]
+    assert found.accuracy.tolist() == [0, 0, 0, 0.5]
+
+
+def test_rounding_above_one_stays_in_the_last_bin() -> None:
+    above = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], dtype=np.float64)
+    assert reliability(np.array([0]), above, 3).count.tolist() == [0, 0, 1]
+
+
+def test_calibration_error_is_torchmetrics(drawn: Drawn) -> None:
+    targets, probabilities = drawn
+    theirs = multiclass_calibration_error(
+        torch.tensor(probabilities), torch.tensor(targets), num_classes=13, n_bins=15, norm="l1"
+    )
+    assert expected_calibration_error(targets, probabilities) == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not() -> None:
+    assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0
+    assert expected_calibration_error(np.array([1, 0]), np.eye(2)) == 1
+
+
+def test_precision_and_recall_by_hand() -> None:
+    """Scores 0.9 (right), 0.8 twice (one right), 0.3 (wrong), 0.2 (right), 0.1 (wrong, after the last right one)."""
+    positive = np.array([True, False, True, False, True, False])
+    precision, recall = precision_recall(positive, np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1]))
+    assert precision.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 4, 3 / 5])
+    assert recall.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 2 / 3, 1])
+    assert average_precision(precision, recall) == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 5)
+
+
+@pytest.mark.parametrize("digits", [1, 6])
+def test_precision_and_recall_are_scikit_learns(digits: int) -> None:
+    """With one digit many scores are equal."""
+    draw = np.random.default_rng(digits)
+    positive, scores = draw.random(200) < 0.3, np.round(draw.random(200), digits)
+    precision, recall = precision_recall(positive, scores)
+    theirs = precision_recall_curve(positive, scores)
+    there = len(precision)  # theirs begin with all images; ours end with the last positive one
+    assert precision.tolist() == pytest.approx(theirs[0][::-1][:there].tolist())
+    assert recall.tolist() == pytest.approx(theirs[1][::-1][:there].tolist())
+    assert average_precision(precision, recall) == pytest.approx(average_precision_score(positive, scores))
