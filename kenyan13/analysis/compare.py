@@ -12,14 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
-from kenyan13.config.compose import read_config
 from kenyan13.config.identity import decisive
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics import classification, losses
 from kenyan13.metrics.statistics import holm, mcnemar, wilson
-from kenyan13.runs.directory import CONFIG, METRICS, Result, State, flatten, read_result, read_settings, read_state
+from kenyan13.runs.directory import (
+    CONFIG,
+    METRICS,
+    Result,
+    State,
+    flatten,
+    read_config,
+    read_result,
+    read_settings,
+    read_state,
+)
 from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions
 
 SIGNIFICANT = 0.05
@@ -124,7 +132,7 @@ def read_run(folder: Path) -> Run:
     if saved is not None and not (folder / CONFIG).is_file():
         return Run(folder, State.finished, None, {}, measure(saved, None, None), saved)
     settings = dict(flatten(decisive(read_settings(folder))))
-    config: Any = OmegaConf.to_container(read_config(folder / CONFIG))
+    config = read_config(folder / CONFIG)
     figures = measure(saved, read_epochs(folder), read_result(folder))
     return Run(folder, read_state(folder), settings, describe(config), figures, saved)
 

@@ -22,10 +22,9 @@ from kenyan13.analysis.ensemble import (
     average_probability,
     check_classes,
 )
-from kenyan13.config.compose import load_settings
 from kenyan13.config.identity import decisive
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.directory import CONFIG
+from kenyan13.runs.directory import CONFIG, load_settings
 from kenyan13.runs.predictions import TEST, Saved, read_predictions
 
 Weights = NDArray[np.float64]

@@ -17,13 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from kenyan13.config.arguments import teach_hydra
 from kenyan13.config.identity import decisive, digits, run_name
 from kenyan13.config.limits import check, leaves
 from kenyan13.config.settings import Settings
-from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.errors import UserError, did_you_mean
 from kenyan13.study import definitions as ids
 from kenyan13.study.dataset import is_other_data
 from kenyan13.study.smoke import toy
@@ -119,12 +118,12 @@ def own_name(settings: Settings) -> Settings:
 
 
 @cache
-def composed(override: str) -> Settings:
-    """Return the settings of conf/train.yaml with one Hydra override, whatever the job is; not to be changed."""
+def composed(*overrides: str) -> Settings:
+    """Return the settings of conf/train.yaml with Hydra overrides, whatever the job is; not to be changed."""
     # in a job of train.py, Hydra is at work already, and on the same conf/
     working = GlobalHydra.instance().is_initialized()
     with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
-        return to_settings(compose("train", overrides=[override]))
+        return to_settings(compose("train", overrides=list(overrides)))
 
 
 def is_same_experiment(settings: Settings, reference: Settings) -> bool:
@@ -142,31 +141,6 @@ def is_same_experiment(settings: Settings, reference: Settings) -> bool:
         return False
     timed = reference.data.workers  # group A times the loader: what is machine's business elsewhere is the point there
     return timed is None or settings.data.workers == timed
-
-
-def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read a run's config.yaml, with `key=value` overrides on top. Raises UserError for an unknown key."""
-    saved = read_config(file)
-    try:
-        given = OmegaConf.from_dotlist(list(overrides))
-        merged = OmegaConf.merge(OmegaConf.structured(Settings), saved.settings, given)
-        return to_settings(cast(DictConfig, merged))
-    except OmegaConfBaseException as error:
-        raise (explain(error) or error) from error
-    except YAMLError:
-        raise UserError(f"{shorten(overrides)} cannot be read.", "write key=value, as in data.root=DIR") from None
-
-
-def read_config(file: Path) -> DictConfig:
-    """Read a run's config.yaml. Raises UserError when it is damaged."""
-    try:
-        config = OmegaConf.load(file)
-        if isinstance(config, DictConfig) and {"settings", "data"} <= set(config):
-            return config
-        problem = "it lacks settings or data"
-    except (YAMLError, UnicodeDecodeError) as error:
-        problem = str(error).splitlines()[0]
-    raise UserError(f"{file} is damaged: {problem}.", "remove the run directory and train again")
 
 
 def explain(error: Exception) -> UserError | None:

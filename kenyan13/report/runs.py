@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from kenyan13.config.settings import Layout
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import CONFIG, FAILED, METRICS, Result, State, read_result, read_state
+from kenyan13.runs.directory import CONFIG, FAILED, METRICS, Result, State, read_config, read_result, read_state
 from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions
 from kenyan13.study.definitions import experiments
 
 # OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
 FIGURES = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
 def read_run(folder: Path, name: str) -> Run:
     """Read a run directory. Raises UserError for damaged files."""
     try:
-        config = yaml.load((folder / CONFIG).read_text(), LOADER)
+        config = read_config(folder / CONFIG)
         parts = [config[part] for part in ("settings", "data", "versions", "commit")]
         check_settings(parts[0], parts[1])
         metrics = pd.read_csv(folder / METRICS)[FIGURES].astype(float) if (folder / METRICS).is_file() else None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{CONFIG} or {METRICS} is damaged: {error}", "train the run again") from None
     settings, data, versions, commit = parts
     if not all(isinstance(part, dict) for part in (settings, data, versions)):

@@ -12,51 +12,60 @@ failed.txt         why training ended with an error; removed when it is tried ag
 """
 
 import json
+import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pandas as pd
+import yaml
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from kenyan13.config.compose import load_settings, read_config
-from kenyan13.config.identity import decisive, decisive_part, plain
+from kenyan13.config.compose import composed, explain, to_settings
+from kenyan13.config.identity import decisive, plain
 from kenyan13.config.settings import Settings
 from kenyan13.errors import BusyError, UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
+from kenyan13.runs.upgrade import upgrade_config, upgrade_result
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
 PRESETS = "sheets/presets.png"  # not in sheets.json, whose keys are classes; there before it
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run. Accuracies and F1 are 0..1, at the epoch (from 1) of the lowest validation loss."""
+    """What came out of a run. Accuracies and F1 are 0..1, at the epoch (from 1) of the lowest validation loss.
 
-    status: str
-    min_val_loss: float
-    accuracy: float
-    macro_f1: float
-    best_epoch: int
-    epochs: int
-    auc_loss: float | None
-    overfitting: float | None
-    seconds: float
-    train_images: int
-    validation_images: int
-    parameters: int
-    trainable_parameters: int
-    device: str
-    stopped: str
+    Fields that an older result.json lacks have these defaults; loss, accuracy and validation images must be there.
+    """
+
+    status: str = "finished"
+    min_val_loss: float = nan
+    accuracy: float = nan
+    macro_f1: float = 0.0
+    best_epoch: int = 0
+    epochs: int = 0
+    auc_loss: float | None = None
+    overfitting: float | None = None
+    seconds: float = 0.0
+    train_images: int = 0
+    validation_images: int = 0
+    parameters: int = 0
+    trainable_parameters: int = 0
+    device: str = "unknown"
+    stopped: str = "unknown"
 
 
 class State(Enum):
@@ -126,10 +135,72 @@ def write_config(folder: Path, settings: Settings, data: dict[str, Any]) -> None
         OmegaConf.save(OmegaConf.create(written), file)
 
 
+def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a run's config.yaml, with `key=value` overrides on top. Raises UserError for an unknown key in these.
+
+    Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
+    not know are passed over, which is said once.
+    """
+    saved = known_settings(file, read_config(file)["settings"])
+    try:
+        given = OmegaConf.from_dotlist(list(overrides))
+        merged = OmegaConf.merge(OmegaConf.structured(defaults()), saved, given)
+        return to_settings(cast(DictConfig, merged))
+    except OmegaConfBaseException as error:
+        raise (explain(error) or error) from error
+    except YAMLError:
+        raise UserError(f"{shorten(overrides)} cannot be read.", "write key=value, as in data.root=DIR") from None
+
+
+def defaults() -> Settings:
+    """Return what `python train.py` alone would do."""
+    return composed()
+
+
+def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in a config.yaml that today's version knows; the others are named on standard error, once."""
+    kept, strange = pick(saved, Settings)
+    if strange and file not in _told:
+        _told.add(file)
+        print(f"{file}: settings of another version are passed over: {shorten(strange)}", file=sys.stderr)
+    return kept
+
+
+_told: set[Path] = set()
+
+
+def pick(node: Mapping[str, Any], known: Any, prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Return the part of nested settings that a dataclass has, and the dotted names of the rest."""
+    kept: dict[str, Any] = {}
+    strange: list[str] = []
+    types = {item.name: item.type for item in fields(known)}
+    for key, value in node.items():
+        if key not in types:
+            strange.append(f"{prefix}{key}")
+        elif is_dataclass(types[key]) and isinstance(value, Mapping):
+            kept[key], inner = pick(value, types[key], f"{prefix}{key}.")
+            strange += inner
+        else:
+            kept[key] = value
+    return kept, strange
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Read a run's config.yaml as plain values, in today's words. Raises UserError when it is damaged."""
+    try:
+        config = yaml.load(file.read_text(encoding="utf-8"), LOADER)
+        if isinstance(config, dict) and all(isinstance(config.get(part), dict) for part in ("settings", "data")):
+            return upgrade_config(config)
+        problem = "it lacks settings or data"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = str(error).splitlines()[0]
+    raise UserError(f"{file} is damaged: {problem}.", "remove the run directory and train again")
+
+
 def differing_settings(folder: Path, settings: Settings) -> list[str]:
     """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
-    saved: Any = OmegaConf.to_container(read_config(folder / CONFIG).settings)
-    here, there = dict(flatten(decisive(settings))), dict(flatten(decisive_part(saved)))
+    saved = load_settings(folder / CONFIG)
+    here, there = dict(flatten(decisive(settings))), dict(flatten(decisive(saved)))
     keys = [key for key in here | there if key != "data.root"]  # the same images may lie elsewhere: see check_same
     return [f"{key}={there.get(key)} there, {here.get(key)} now" for key in keys if there.get(key) != here.get(key)]
 
@@ -156,8 +227,7 @@ def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
     ways = ("choose another name=, or remove the folder to train anew",)
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
-    saved = OmegaConf.to_container(read_config(folder / CONFIG))
-    assert isinstance(saved, dict)
+    saved = read_config(folder / CONFIG)
     if saved["data"]["classes"] != data["classes"]:
         before = shorten(saved["data"]["classes"], 13)
         raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
@@ -189,12 +259,13 @@ def write_result(folder: Path, result: Result) -> None:
 def read_result(folder: Path) -> Result | None:
     """Read result.json; None while the run has not finished. Raises UserError for a damaged file."""
     try:
-        result = Result(**json.loads((folder / RESULT).read_text()))
+        saved = upgrade_result(json.loads((folder / RESULT).read_text()))
+        result = Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved})
         check_figures(result)
         return result
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{folder / RESULT} is damaged: {error}", "remove it: the same command makes it again"
         ) from None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kenyan13.config.compose import CONF, compose_settings, load_settings
+from kenyan13.config.compose import CONF, compose_settings
+from kenyan13.runs.directory import load_settings
 from kenyan13.config.identity import run_name
 from kenyan13.config.limits import LIMITS, leaves
 from kenyan13.config.settings import Fill, FrozenBatchNorm, Layout, Optimizer, Sampling, Schedule, Settings
@@ -138,6 +139,7 @@ def test_paths_need_no_quotes_of_hydras(path: str) -> None:
 def test_composing_imports_no_torch() -> None:
     code = (
         "import sys; from kenyan13.config.compose import compose_settings; compose_settings(['model=efficientnet_b4']);"
+from kenyan13.runs.directory import load_settings
         "import kenyan13.cli.train, kenyan13.cli;"
         "print(sorted({'torch', 'timm', 'pandas', 'cv2', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )

@@ -11,10 +11,11 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from kenyan13.config.compose import CONF, compose_settings, load_settings, to_settings
+from kenyan13.config.compose import CONF, compose_settings, to_settings
 from kenyan13.config.identity import run_directory, run_name
 from kenyan13.config.settings import Fill, FrozenBatchNorm, Sampling, Settings, Task
 from kenyan13.errors import UserError
+from kenyan13.runs.directory import load_settings
 from kenyan13.study import definitions as ids
 from kenyan13.study import references
 
