@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kenyan13.config.compose import CONF, compose_settings
-from kenyan13.runs.directory import load_settings
 from kenyan13.config.identity import run_name
 from kenyan13.config.limits import LIMITS, leaves
 from kenyan13.config.settings import Fill, FrozenBatchNorm, Layout, Optimizer, Sampling, Schedule, Settings
 from kenyan13.errors import UserError
+from kenyan13.runs.directory import load_settings
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("data", "augment", "balance", "model", "freeze", "optim", "schedule", "stop", "trainer", "experiment")
@@ -139,7 +139,6 @@ def test_paths_need_no_quotes_of_hydras(path: str) -> None:
 def test_composing_imports_no_torch() -> None:
     code = (
         "import sys; from kenyan13.config.compose import compose_settings; compose_settings(['model=efficientnet_b4']);"
-from kenyan13.runs.directory import load_settings
         "import kenyan13.cli.train, kenyan13.cli;"
         "print(sorted({'torch', 'timm', 'pandas', 'cv2', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )
