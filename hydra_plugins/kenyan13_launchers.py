@@ -129,7 +129,7 @@ def call_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[t
 def announce(job: Any, number: int, job_overrides: Sequence[Sequence[str]]) -> None:
     """Say which run a job is, and where its log will be: nothing of it is seen here otherwise."""
     common = set(job_overrides[0]).intersection(*job_overrides) if len(job_overrides) > 1 else set()
-    words = " ".join(word for word in job_overrides[number - 1] if word not in common)
+    words = " ".join(word.lstrip("+") for word in job_overrides[number - 1] if word not in common)
     print(f"run {number} of {len(job_overrides)}: {words}  log: {job.paths.stdout}", flush=True)
 
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from itertools import groupby
+from time import perf_counter
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,6 +18,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
+from kenyan13.config.arguments import translate
 from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import BusyError, UserError, did_you_mean
 
@@ -36,7 +38,7 @@ class SweeperThatGoesOn(BasicSweeper):
         assert self.launcher is not None
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        overrides = parser.parse_overrides(translate([*self._parse_config(), *arguments], sweep=True))
         for override in overrides:
             refuse_idle_pattern(override)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
@@ -44,11 +46,12 @@ class SweeperThatGoesOn(BasicSweeper):
         sweep.print_plan(planned)
         stages_first = sorted(planned, key=lambda one: one.settings.task is Task.cascade)
         due = [one for one in stages_first if one.due]
-        if isinstance(self.launcher, BasicLauncher):
-            sweep.in_this_process[:] = due
         results: list[JobReturn] = []
-        for _, together in groupby(due, lambda one: one.settings.task is Task.cascade):
+        start = perf_counter()
+        one_by_one = isinstance(self.launcher, BasicLauncher)
+        for _, together in groupby(due, lambda one: one if one_by_one else one.settings.task is Task.cascade):
             results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
+            sweep.print_progress(len(results), len(due), perf_counter() - start)
         failures = find_failures(results)
         sweep.print_outcome(planned, [due[place].folder for place in failures])
         report_failures([one.job for one in due], failures)
@@ -56,14 +59,14 @@ class SweeperThatGoesOn(BasicSweeper):
 
     def settings(self, job: Sequence[str]) -> Settings:
         """Return the settings of a job, as the job itself will compose them."""
-        from kenyan13.config.compose import own_name, to_settings
+        from kenyan13.config.compose import finish, to_settings
 
         assert self.hydra_context is not None
         assert self.config is not None
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         with open_dict(config):
             del config["hydra"]
-        return own_name(to_settings(config))
+        return finish(to_settings(config))
 
 
 def refuse_idle_pattern(override: Override) -> None:
@@ -101,7 +104,7 @@ def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
 
     A run that another process has taken is no failure.
     """
-    from kenyan13.config.compose import explain
+    from kenyan13.config.explain import explain
 
     failures: dict[int, UserError] = {}
     for place, result in enumerate(results):

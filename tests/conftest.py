@@ -39,7 +39,7 @@ def compose(demo_root: Path, cache: Path, tmp_path: Path) -> Callable[..., Setti
             [
                 f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "data.workers=0",
                 "model=small_cnn", "model.crop=32", "model.batch_size=16", "trainer=cpu", "trainer.max_epochs=2",
-                "trainer.model_graph=false", *overrides,
+                "callbacks.tensorboard.graph=false", *overrides,
             ]
         )  # fmt: skip
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1
 from kenyan13.metrics.losses import auc_loss, lowest, overfitting
 from kenyan13.runs.directory import Result, write_config, write_metrics, write_result
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions
 
 SECONDS = 2.5  # of each epoch
@@ -51,7 +51,14 @@ def hand_made(
     confusion = confusion_counts(places[known], predicted.argmax(axis=1)[known], len(names))
     figures = {"val_accuracy": accuracy(confusion), "val_macro_f1": macro_f1(confusion)}
     rows = [
-        {"epoch": epoch, "train_loss": train, "val_loss": loss, **figures, "lr": settings.optim.lr, "seconds": SECONDS}
+        {
+            "epoch": epoch,
+            "train_loss": train,
+            "val_loss": loss,
+            **figures,
+            "lr": settings.optim["lr"],
+            "seconds": SECONDS,
+        }
         for epoch, (train, loss) in enumerate(zip(train_losses, validation_losses, strict=True), start=1)
     ]
     write_metrics(folder, rows)
@@ -116,5 +123,5 @@ def summarise(
         parameters=PARAMETERS[0],
         trainable_parameters=PARAMETERS[1],
         device="cpu",
-        stopped=f"trainer.max_epochs={settings.trainer.max_epochs}",
+        stopped=f"trainer.max_epochs={settings.trainer['max_epochs']}",
     )

@@ -30,7 +30,7 @@ TINY = [
     "model.crop=32",
     "model.batch_size=16",
     "trainer=cpu",
-    "trainer.model_graph=false",
+    "callbacks.tensorboard.graph=false",
     "data.workers=0",
 ]
 

@@ -22,8 +22,7 @@ from test_commands import ROOT, TINY, assert_one_screen, call
 
 from hydra_plugins.kenyan13_launchers import JoblibRuns, SlurmRuns, outcome
 from kenyan13 import machine
-from kenyan13.config.compose import CONF
-from kenyan13.config.settings import TrainerSettings
+from kenyan13.config.presets import CONF
 from kenyan13.errors import UserError
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import VALIDATION
@@ -220,19 +219,19 @@ def test_waiting_for_a_gpu_is_said_once(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("trainer", "before", "parents", "after"),
     [
-        (TrainerSettings(), None, None, "0"),
-        (TrainerSettings(accelerator="gpu"), "5,3", None, "5"),
-        (TrainerSettings(), "", "5,3", "5"),
-        (TrainerSettings(), "", "all", "0"),
-        (TrainerSettings(), "7", None, "7"),  # dealt already
-        (TrainerSettings(accelerator="cpu"), None, None, None),
-        (TrainerSettings(devices=2), "5,3", None, "5,3"),
-        (TrainerSettings(devices=-1), "", "all", None),
+        ({"devices": 1, "accelerator": "auto"}, None, None, "0"),
+        ({"devices": 1, "accelerator": "gpu"}, "5,3", None, "5"),
+        ({"devices": 1, "accelerator": "auto"}, "", "5,3", "5"),
+        ({"devices": 1, "accelerator": "auto"}, "", "all", "0"),
+        ({"devices": 1, "accelerator": "auto"}, "7", None, "7"),  # dealt already
+        ({"devices": 1, "accelerator": "cpu"}, None, None, None),
+        ({"devices": 2, "accelerator": "auto"}, "5,3", None, "5,3"),
+        ({"devices": -1, "accelerator": "auto"}, "", "all", None),
     ],
 )
 def test_gpus_are_dealt_to_runs_on_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alone: None,
-    trainer: TrainerSettings, before: str | None, parents: str | None, after: str | None,
+    trainer: dict[str, Any], before: str | None, parents: str | None, after: str | None,
 ) -> None:  # fmt: skip
     for name, value in (("CUDA_VISIBLE_DEVICES", before), (PARENTS_GPUS, parents)):
         if value is not None:
@@ -257,7 +256,7 @@ def test_only_runs_of_parallel_sweeps_are_made_ready(launcher: str, mode: RunMod
     hydra = OmegaConf.create(
         {"mode": mode, "runtime": {"choices": {"hydra/launcher": launcher}}, "launcher": {"n_jobs": 2}}
     )
-    with pytest.raises(ZeroDivisionError) as caught, launched(hydra, TrainerSettings(accelerator="cpu")):  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError) as caught, launched(hydra, {"devices": 1, "accelerator": "cpu"}):  # type: ignore[arg-type]
         _ = 1 / 0
     notes = getattr(caught.value, "__notes__", [])
     assert [("Traceback" in note, "1 / 0" in note) for note in notes] == [(True, True)] * parallel

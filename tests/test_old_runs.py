@@ -17,8 +17,9 @@ OLD = Path(__file__).parent / "old_runs"
 FINISHED, KILLED = "test_efficientnet_pt0-23195d30", "test_efficientnet_pt0-a8f39336"
 COMMAND = (
     "data.root=tests/old_runs/data", "data.cache=.cache/images", "data.workers=0", "data.validation_fraction=0.25",
-    "trainer=cpu", "model.backbone=test_efficientnet", "model.pretrained=false", "model.crop=32", "model.batch_size=16",
-    "trainer.model_graph=false", "runs=tests/old_runs/runs", "freeze=pt0", "optim.lr=1e-2", "trainer.max_epochs=3",
+    "trainer=cpu", "model.backbone=test_efficientnet", "model.pretrained=false", "model.crop=32",
+    "model.batch_size=16", "callbacks.tensorboard.graph=false", "runs=tests/old_runs/runs", "freeze=pt0",
+    "optim.lr=1e-2", "trainer.max_epochs=3",
 )  # fmt: skip
 
 
@@ -73,10 +74,10 @@ def test_settings_that_a_run_lacks_have_their_defaults_and_unknown_ones_are_name
     file = old / FINISHED / "config.yaml"
     config = yaml.safe_load(file.read_text())
     del config["settings"]["optim"]["weight_decay"], config["settings"]["augment"]["noise"]
-    config["settings"]["optim"]["of_the_future"] = 3
+    config["settings"]["augment"]["of_the_future"] = 3
     file.write_text(yaml.safe_dump(config))
     train(compose_settings([*COMMAND, "data.test=true"]))
-    assert capsys.readouterr().err.count("optim.of_the_future") == 1
+    assert capsys.readouterr().err.count("augment.of_the_future") == 1
 
 
 def test_a_result_may_lack_fields_and_have_others(old: Path) -> None:

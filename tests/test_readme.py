@@ -13,9 +13,10 @@ import pytest
 import typer.main
 
 from kenyan13 import cli
-from kenyan13.config.compose import CONF, compose_settings
-from kenyan13.config.identity import run_directory
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import VALIDATION
 from kenyan13.study.definitions import experiments
 from kenyan13.training.run import train
@@ -64,7 +65,7 @@ def test_training_commands_run(command: str, compose: Compose, tmp_path: Path, d
     kept = [
         word
         for word in given
-        if not word.startswith(("model=", "model.", "data=", "data.root", "runs=", "data.cache", "trainer.compile"))
+        if not word.startswith(("model=", "model.", "data=", "data.root", "runs=", "data.cache", "model.compile"))
     ]
     if "data=folder" in given:
         for name in ("robin", "wren"):
@@ -141,7 +142,7 @@ def test_table_of_choices_is_complete() -> None:
 
 
 def test_files_of_a_run_are_the_documented_ones(compose: Compose) -> None:
-    settings = compose("trainer.max_epochs=1", "trainer.model_graph=true")
+    settings = compose("trainer.max_epochs=1", "callbacks.tensorboard.graph=true")
     train(settings)
     table = README.partition("## The run directory")[2].partition("## Measured")[0]
     documented = set(re.findall(r"`([\w./]+)`", table))

@@ -15,10 +15,11 @@ from pytorch_lightning import Trainer
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Task
+from kenyan13.config.targets import build
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import create, normalisation
 from kenyan13.model.classifier import Classifier
-from kenyan13.model.freezing import Freeze, parameter_levels
+from kenyan13.model.freezing import parameter_levels
 from kenyan13.runs.predictions import VALIDATION
 from kenyan13.study.definitions import experiments
 
@@ -141,17 +142,17 @@ def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path,
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     trainer = Trainer(
         max_epochs=1, limit_train_batches=1, num_sanity_val_steps=0, accelerator="cpu",
-        callbacks=[Freeze(settings.freeze)], logger=False,
+        callbacks=[build("freeze", settings.freeze)], logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(Classifier(network, data.classes, settings.optim, settings.schedule), datamodule=data)
+    trainer.fit(Classifier(network, data.classes, optim=settings.optim, schedule=settings.schedule), datamodule=data)
     assert torch.isfinite(torch.tensor(float(trainer.callback_metrics["val_loss"])))
     for name, value in network.named_parameters():
         assert value.requires_grad or torch.equal(value, before[name]), f"{name} is frozen"
     levels = parameter_levels(network)
     moved = {levels[name] for name, value in network.named_parameters() if not torch.equal(value, before[name])}
-    assert moved == set(range(settings.freeze.level + 1))
+    assert moved == set(range(settings.freeze["level"] + 1))
 
 
 def test_the_experiments_that_do_not_train_have_their_own_tasks() -> None:

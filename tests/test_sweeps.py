@@ -1,5 +1,6 @@
 """Sweeps: what ranges and patterns stand for, and that one failed run does not stop the others."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,19 @@ from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
-from kenyan13.config.arguments import teach_hydra
-from kenyan13.config.compose import CONF, compose_settings
-from kenyan13.config.identity import run_directory
+from kenyan13.config.arguments import translate
+from kenyan13.config.compose import compose_settings
 from kenyan13.config.ranges import expand
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import differing_settings, write_config
+from kenyan13.runs.locate import run_directory
 from kenyan13.training.sweep import make_plan
 
 
 def values(override: str) -> list[Any]:
     """What Hydra makes of an override: a list of values for a sweep, else one value in a list."""
-    parsed = OverridesParser.create().parse_override(override)
+    parsed = OverridesParser.create().parse_override(translate([override], sweep=True)[0])
     return list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
 
 
@@ -62,12 +63,6 @@ def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
     assert values("optim.lr=3e-4") == [3e-4]
 
 
-def test_teaching_hydra_twice_changes_nothing() -> None:
-    before = OverridesParser.parse_rule
-    teach_hydra(CONF)
-    assert OverridesParser.parse_rule is before
-
-
 @pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "a..b", "1e-6..1e-2/0", "-1..1", "1..1", "1..", "1..inf"])
 def test_what_is_no_range_is_said(text: str) -> None:
     with pytest.raises(UserError, match=r"is not a range of numbers") as caught:
@@ -85,7 +80,7 @@ def test_a_range_of_too_many_values_is_refused() -> None:
 def test_one_run_is_not_given_several_values(override: str) -> None:
     with pytest.raises(UserError) as caught:
         compose_settings([override])
-    assert f"add -m to train one run a value: python train.py -m {override}" in str(caught.value)
+    assert f"add -m to train one run a value: python train.py -m {shlex.quote(override)}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.config.identity import decisive
+from kenyan13.config.identity import plain, relevant
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics import classification, losses
 from kenyan13.metrics.statistics import holm, mcnemar, wilson
@@ -22,7 +22,6 @@ from kenyan13.runs.directory import (
     METRICS,
     Result,
     State,
-    flatten,
     read_config,
     read_result,
     read_settings,
@@ -131,7 +130,7 @@ def read_run(folder: Path) -> Run:
     saved = read_predictions(folder) if (folder / VALIDATION).is_file() else None
     if saved is not None and not (folder / CONFIG).is_file():
         return Run(folder, State.finished, None, {}, measure(saved, None, None), saved)
-    settings = dict(flatten(decisive(read_settings(folder))))
+    settings = relevant(plain(read_settings(folder)))
     config = read_config(folder / CONFIG)
     figures = measure(saved, read_epochs(folder), read_result(folder))
     return Run(folder, read_state(folder), settings, describe(config), figures, saved)

@@ -22,7 +22,7 @@ from kenyan13.analysis.ensemble import (
     average_probability,
     check_classes,
 )
-from kenyan13.config.identity import decisive
+from kenyan13.config.identity import plain, relevant
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import CONFIG, load_settings
 from kenyan13.runs.predictions import TEST, Saved, read_predictions
@@ -75,7 +75,7 @@ def group_folds(folders: Sequence[Path]) -> list[Model]:
         if fold is None:
             raise UserError(f"{folder} is no fold: its data.fold is null.", *NEEDED)
         # images may have been moved between the runs; whether they are the same shows in their ids
-        shared = decisive(replace(settings, data=replace(settings.data, fold=None, root="")))
+        shared = relevant(plain(replace(settings, data=replace(settings.data, fold=None, root=""))))
         key = json.dumps(shared, sort_keys=True)
         there = models.setdefault(key, {})
         if fold in there:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
-from kenyan13.config.identity import decisive, run_directory
+from kenyan13.config.identity import differences
 from kenyan13.config.settings import Settings, Task
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import BusyError, UserError
 from kenyan13.runs import directory
+from kenyan13.runs.locate import run_directory
 from kenyan13.training.display import console
 
 
@@ -59,7 +60,7 @@ def is_stage(run: Settings, settings: Settings, stage: str) -> bool:
     """
     of_study = run.experiment is not None and settings.experiment is not None
     data = replace(settings.data, stage=stage, root=run.data.root if of_study else settings.data.root)
-    return decisive(run) == decisive(replace(settings, task=Task.train, data=data))
+    return not differences(run, replace(settings, task=Task.train, data=data))
 
 
 def readable_runs(runs: Path) -> Iterator[tuple[Path, Settings]]:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from kenyan13.bench.images import read_paths, stored
 from kenyan13.bench.peers import build_store, decode_all
 from kenyan13.bench.timing import CPU, WALL, Effort, Figure, Job, measure, one_core
+from kenyan13.config import targets
 from kenyan13.config.settings import AugmentSettings, Sampling, Settings
 from kenyan13.data.batches import ImageDataset, Images, RawBatch
 from kenyan13.data.datamodule import ImageDataModule
@@ -111,13 +112,14 @@ class Step:
     def __init__(self, settings: Settings, classes: int, plain: bool = False) -> None:
         self.device = one_device(settings)
         self.network = build(settings.model, classes, pretrained=False).to(self.device).train()
-        Freeze(settings.freeze).apply(self.network, settings.freeze.level)
-        if settings.trainer.channels_last and not plain:
+        freeze: Freeze = targets.build("freeze", settings.freeze)
+        freeze.apply(self.network, freeze.level)
+        if settings.model.channels_last and not plain:
             self.network.to(memory_format=torch.channels_last)
         self.optimizer: Optimizer = (
-            Adam(self.network.parameters(), settings.optim.lr)
+            Adam(self.network.parameters(), settings.optim["lr"])
             if plain
-            else create_optimizer(settings.optim, self.network.parameters())
+            else create_optimizer(settings.optim, self.network)
         )
         self.low = precision(settings) == "bf16-mixed" and not plain
 

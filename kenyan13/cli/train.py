@@ -5,16 +5,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from kenyan13.config.compose import CONF, explain, own_name, quote_paths, to_settings
-from kenyan13.config.identity import run_directory
-from kenyan13.config.limits import leaves
-from kenyan13.config.settings import Settings, Task
+from kenyan13.config.arguments import translate
+from kenyan13.config.compose import finish, to_settings
+from kenyan13.config.explain import explain, known_settings
+from kenyan13.config.presets import CONF
+from kenyan13.config.settings import Task
 from kenyan13.errors import UserError, one_screen
 from kenyan13.training.device_sharing import launched
 
@@ -35,7 +37,9 @@ def job(config: DictConfig) -> float | None:
 
 def run(config: DictConfig, alone: bool) -> float | None:
     """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
-    settings = own_name(to_settings(config))
+    if str(Path.cwd()) not in sys.path:  # for a user's own classes: _target_: my_parts.MyCallback
+        sys.path.append(str(Path.cwd()))
+    settings = finish(to_settings(config))
     with launched(HydraConfig.get(), settings.trainer):
         # Torch is imported here, so that --help and --cfg need none.
         if settings.task is Task.contact_sheets:
@@ -49,9 +53,8 @@ def run(config: DictConfig, alone: bool) -> float | None:
             compose_stage_runs(settings)
             return None
         from kenyan13.training.run import train
-        from kenyan13.training.sweep import runs_after
 
-        return train(settings, None if alone else runs_after(run_directory(settings))).min_val_loss
+        return train(settings, brief=not alone).min_val_loss
 
 
 def refuse_dashes(arguments: Sequence[str]) -> None:
@@ -64,7 +67,7 @@ def refuse_dashes(arguments: Sequence[str]) -> None:
 
 def suggest(name: str) -> str:
     """Return how the setting that a flag may have meant is written."""
-    known = {key.rpartition(".")[2]: key for key, _ in leaves(Settings)}
+    known = {key.rpartition(".")[2]: key for key in known_settings()}
     close = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
     return f"{known[close[0]]}=..." if close else "optim.lr=3e-4"
 
@@ -75,5 +78,5 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with one_screen(explain):
         refuse_dashes(sys.argv[1:])
-        sys.argv[1:] = quote_paths(sys.argv[1:])
+        sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))
         job()

@@ -1,49 +1,64 @@
-"""Lists in Hydra's overrides written as log-spaced ranges, optim.lr=1e-6..1e-2, and as patterns, model=vgg*.
+"""Command-line arguments as Hydra can read them: ranges, patterns, paths, and settings that no preset lists.
 
-Hydra reads both as text, tries them as a value (a rate that is no number, a choice that does not exist), and fails
-before any sweeper is asked. It has no hook for new forms of values, so its parser's one entrance is wrapped: what comes
-out of it is one of Hydra's own sweeps, which Hydra, its sweepers and its launchers treat as they do every other.
+Imports no torch.
 """
 
-from dataclasses import replace
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, ValueType
-
+from kenyan13.config.explain import several_runs
+from kenyan13.config.presets import CONF
 from kenyan13.config.ranges import expand, is_range
+from kenyan13.config.settings import BUILT
+
+PATHS = ("data.root", "data.cache", "model.weights", "runs")
 
 
-def teach_hydra(conf: Path) -> None:
-    """Make Hydra's parser, in this process, understand ranges and patterns; `conf` has a folder a config group."""
-    original = OverridesParser.parse_rule
-    if hasattr(original, "understands_ranges"):
-        return
+def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
+    """Return arguments for Hydra; those that are no key=value, and quoted values, stay as they are.
 
-    def parse_rule(parser: OverridesParser, text: str, rule: str) -> Any:
-        parsed = original(parser, text, rule)
-        return as_sweep(parsed, conf) if isinstance(parsed, Override) else parsed
+    Raises UserError for a range that is none, and, unless it is for a sweep, for one that stands for several runs.
 
-    parse_rule.understands_ranges = True  # type: ignore[attr-defined]
-    OverridesParser.parse_rule = parse_rule  # type: ignore[method-assign, assignment]
-
-
-def as_sweep(override: Override, conf: Path) -> Override:
-    """Return the override with its ranges and patterns as a sweep of Hydra's; any other as it is.
-
-    Quotes protect a value. Raises UserError for a range that is none.
+    Paths are quoted, with ~ filled in. optim.lr=1e-6..1e-2 becomes the list of its values, model=vgg* Hydra's glob.
+    A part of what Hydra builds may be any argument of its target, so that optim.eps=1e-7 becomes ++optim.eps=1e-7.
     """
-    key, value = override.key_or_group, override.value()
-    elements: list[Any] = value.list if isinstance(value, ChoiceSweep) else [value]
-    texts = [element for element in elements if isinstance(element, str) and not isinstance(element, QuotedString)]
-    if any(is_range(key, text) for text in texts):
-        values: list[Any] = []
-        for element in elements:
-            values += expand(key, element) if is_range(key, element) else [element]
-        sweep = replace(value, list=values) if isinstance(value, ChoiceSweep) else ChoiceSweep(list=values)
-        return replace(override, value_type=ValueType.CHOICE_SWEEP, _value=sweep)
-    if any("*" in text for text in texts) and len(texts) == len(elements) and (conf / key).is_dir():
-        # Hydra's own parser puts a Glob here as well, whatever the field's declared type
-        return replace(override, value_type=ValueType.GLOB_CHOICE_SWEEP, _value=cast(Any, Glob(include=texts)))
-    return override
+    return [translate_one(argument, sweep) for argument in arguments]
+
+
+def translate_one(argument: str, sweep: bool) -> str:
+    """Return one argument for Hydra."""
+    match = re.fullmatch(r"([+~]{0,2})([\w./@-]+)=(.+)", argument, flags=re.DOTALL)
+    if match is None or argument.startswith("-"):
+        return argument
+    prefix, key, value = match.groups()
+    if key in PATHS:
+        value = quoted_path(value)
+    elif not re.search(r"[\[\]{}'\"$]", value):
+        listed = translate_list(key, value)
+        if listed != value and not sweep:
+            raise several_runs(f"{key}={value}")
+        value = listed
+    if not prefix and key.partition(".")[0] in BUILT and "." in key:
+        prefix = "++"
+    return f"{prefix}{key}={value}"
+
+
+def quoted_path(value: str) -> str:
+    """Return a path with ~ filled in, quoted where Hydra's grammar would not take it; lists and quoted ones stay."""
+    if re.search(r"[,'\"$]", value):
+        return value
+    home = str(Path(value).expanduser())
+    return f"'{home}'" if re.search(r"[^\w./\\\\-]", home) else home
+
+
+def translate_list(key: str, value: str) -> str:
+    """Return values with commas between, with ranges as their values, or patterns as Hydra's glob."""
+    listed = re.fullmatch(r"choice\(([^()]*)\)", value)
+    words = [word.strip() for word in (listed[1] if listed else value).split(",")]
+    if any(is_range(key, word) for word in words):
+        numbers = [str(number) for word in words for number in (expand(key, word) if is_range(key, word) else [word])]
+        return ",".join(numbers)
+    if "*" in value and (CONF / key).is_dir():
+        return f"glob([{','.join(words)}])"
+    return value

@@ -1,64 +1,185 @@
-"""What makes two runs the same run, and the name that follows from it. Imports no torch."""
+"""What makes two runs the same run, and the name that follows from it. Imports no torch.
+
+A run is what differs from the defaults: a setting that arrives later, with a default that changes nothing, leaves the
+identity of all earlier runs as it is.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from functools import cache
 from typing import Any
 
-from kenyan13.config.settings import Settings, StoreKind
+from kenyan13.config.presets import TARGET, merge, node_defaults, nodes, presets, presets_of
+from kenyan13.config.settings import BUILT, SEVERAL, Settings
 
-# Where a run's result does not depend on a setting, the setting does not make it another run.
-MACHINE_ONLY: dict[str, set[str] | None] = {
-    "runs": None,
-    "name": None,
-    "experiment": None,
-    "data": {"cache", "workers", "test"},
-    "trainer": {"model_graph", "accelerator"},
-}
+# Settings on which a run's result does not depend.
+MACHINE_ONLY = {
+    "runs", "name", "experiment", "data.cache", "data.workers", "data.test", "logger", "trainer.accelerator",
+    "trainer.profiler", "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
+    "trainer.enable_model_summary", "trainer.enable_autolog_hparams", "trainer.detect_anomaly",
+}  # fmt: skip
+# Callbacks that only watch.
+WATCHING = (
+    "kenyan13.training.", "pytorch_lightning.callbacks.DeviceStatsMonitor",
+    "pytorch_lightning.callbacks.LearningRateMonitor", "pytorch_lightning.callbacks.ThroughputMonitor",
+    "pytorch_lightning.callbacks.ModelSummary", "pytorch_lightning.callbacks.RichModelSummary",
+    "pytorch_lightning.callbacks.TQDMProgressBar", "pytorch_lightning.callbacks.RichProgressBar",
+)  # fmt: skip
+NAMED = ("optim", "schedule", "loss", "stop", "augment", "balance", "freeze.features", "data.fold", "seed")
+WORDS = 4  # of what was chosen, in a run's name
 
 
-def plain(settings: Settings) -> dict[str, object]:
-    """Return the settings as nested dicts of plain values (enums by name), fit for JSON and checkpoints."""
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return the settings as nested dicts of plain values (enums by name), fit for YAML, JSON and checkpoints."""
     return json.loads(json.dumps(asdict(settings), default=lambda value: value.name))  # type: ignore[no-any-return]
 
 
-def decisive(settings: Settings) -> dict[str, object]:
-    """Return the plain settings that a run's result depends on."""
-    return decisive_part(plain(settings))
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of nested mappings."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
-def decisive_part(settings: Mapping[str, Any]) -> dict[str, object]:
-    """Return plain settings without those that a run's result does not depend on."""
-    kept: dict[str, object] = {}
-    for key, value in settings.items():
-        left_out = MACHINE_ONLY.get(key, set())
-        if left_out is not None:
-            nested = isinstance(value, dict)
-            kept[key] = {name: inner for name, inner in value.items() if name not in left_out} if nested else value
-    data = kept.get("data")
-    if isinstance(data, dict) and data.get("store") != StoreKind.jpeg.name:  # the others give the same pixels
-        data.pop("store", None)
-    return kept
+def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain settings with what the groups that Hydra builds lack in comparison with the presets of conf/."""
+    filled = dict(settings)
+    for group in BUILT:
+        for key, node in nodes(group, settings.get(group) or {}):
+            whole = merge(node_defaults(group, node), node)
+            if group in SEVERAL:
+                filled[group] = {**filled[group], key.partition(".")[2]: whole}
+            else:
+                filled[group] = whole
+    return filled
+
+
+def counts(key: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether a run's result depends on the setting with a dotted key."""
+    if key in MACHINE_ONLY or key.partition(".")[0] in MACHINE_ONLY:
+        return False
+    if key == "data.store":
+        return bool(settings["data"]["store"] == "jpeg")  # the others give the same pixels
+    if key.partition(".")[0] == "callbacks":
+        if key == "callbacks":
+            return False  # none at all
+        node = settings["callbacks"].get(key.split(".")[1])
+        return isinstance(node, Mapping) and not str(node.get(TARGET)).startswith(WATCHING)
+    return True
+
+
+def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of plain settings those that a run's result depends on, defaults among them: dotted key -> value."""
+    own = complete(settings)
+    return {key: value for key, value in flatten(own) if counts(key, own)}
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """Return what a run's result depends on and is not as by default: dotted key -> plain value."""
+    own = complete(plain(settings))
+    usual = dict(flatten(usual_settings(own)))
+    return {
+        key: value for key, value in flatten(own) if counts(key, own) and not (key in usual and usual[key] == value)
+    }
+
+
+def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults to compare settings with: a target's arguments with those of the preset of that target.
+
+    Which target is usual, is for conf/train.yaml to say.
+    """
+    usual = dict(default_settings())
+    for group in BUILT:
+        targets = {key: node.get(TARGET) for key, node in nodes(group, usual[group])}
+        found = {
+            key: {**node_defaults(group, node), TARGET: targets.get(key)} for key, node in nodes(group, own[group])
+        }
+        if group in SEVERAL:
+            usual[group] = {key.partition(".")[2]: node for key, node in found.items()}
+        else:
+            usual[group] = found.get(group, {})
+    return usual
+
+
+@cache
+def default_settings() -> dict[str, Any]:
+    """Return what `python train.py` alone would do, as plain values."""
+    from kenyan13.config.compose import composed
+
+    return complete(plain(composed()))
+
+
+def differences(here: Settings, there: Settings) -> dict[str, tuple[Any, Any]]:
+    """Return the settings on which results depend and that are not the same: dotted key -> (here, there)."""
+    own, other = complete(plain(here)), complete(plain(there))
+    flat, others = dict(flatten(own)), dict(flatten(other))
+    return {
+        key: (flat.get(key), others.get(key))
+        for key in flat | others
+        if flat.get(key) != others.get(key) and (counts(key, own) or counts(key, other))
+    }
+
+
+def config_hash(settings: Settings) -> str:
+    """Return eight hex digits that stand for all settings that a run's result depends on."""
+    text = json.dumps(identity(settings), sort_keys=True, default=str)
+    text = re.sub(r"(?<=[\s\[])(-?\d+)\.0(?=[,}\]])", r"\1", text)  # 1 and 1.0 are one setting
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def run_name(settings: Settings) -> str:
-    """Name the run: `name`, or backbone, freezing level and eight hex digits that stand for all other settings.
+    """Name the run: `name`, or backbone, freezing level, what else was chosen, and the config hash.
 
     So the same command finds its own run again, and any other setting makes another run.
     """
     if settings.name:
         return settings.name
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")
-    return f"{backbone}_pt{settings.freeze.level}-{digits(settings)}"
+    level = f"pt{settings.freeze['level']}" if "level" in settings.freeze else "custom"
+    return "_".join([backbone, level, *chosen_words(settings)]) + f"-{config_hash(settings)}"
 
 
-def digits(settings: Settings) -> str:
-    """Return eight hex digits that stand for all settings that a run's result depends on."""
-    return hashlib.blake2b(json.dumps(decisive(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
+def chosen_words(settings: Settings) -> list[str]:
+    """Return some short words for what was chosen beside backbone and level: adamw, lr1e-3, fold0."""
+    own, words = plain(settings), []
+    chosen = [(NAMED.index(name), key, value) for key, value in identity(settings).items() if (name := named(key))]
+    for _, key, value in sorted(chosen, key=lambda one: one[0]):
+        group, last = key.partition(".")[0], key.rpartition(".")[2]
+        if group in ("balance", "augment"):
+            word = preset_name(group, own[group])
+        elif last == TARGET:
+            word = (presets_of(group, value) or [(str(value).rpartition(".")[2].lower(), {})])[0][0]
+            word = f"stop{word}" if group == "stop" else word
+        elif isinstance(value, str | int | float):
+            word = f"{last}{short(value)}"
+        else:
+            continue
+        words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])
+    return list(dict.fromkeys(words))[:WORDS]
 
 
-def run_directory(settings: Settings) -> Path:
-    """Return the folder that the run writes into."""
-    return Path(settings.runs) / run_name(settings)
+def named(key: str) -> str | None:
+    """Return the entry of NAMED that a setting belongs to, if any."""
+    return next((name for name in NAMED if key == name or key.startswith(f"{name}.")), None)
+
+
+def preset_name(group: str, own: Mapping[str, Any]) -> str:
+    """Return the name of the preset that a group's settings are those of, as noaugment for none; else the group's."""
+    unset = plain(Settings())[group]
+    for name, preset in presets(group).items():
+        if dict(flatten(merge(unset, preset))) == dict(flatten(own)):
+            return f"no{group}" if name == "none" else name
+    return group
+
+
+def short(value: str | float) -> str:
+    """Return a value as people write it, 1e-3 rather than 0.001."""
+    if isinstance(value, str | bool):
+        return str(value).lower()
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return min(f"{float(mantissa):g}e{int(exponent)}", f"{value:g}", key=len)

@@ -1,10 +1,11 @@
 """The range of every numeric setting, and the settings that must go together."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from math import inf
 from typing import Any
 
-from kenyan13.config.settings import FrozenBatchNorm, FrozenFeatures, Settings
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 
 # setting -> lowest and highest value allowed
@@ -39,7 +40,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "optim.momentum": (0, 0.9999),
     "optim.betas": (0, 0.999999),
     "schedule.factor": (0, 1),
-    "schedule.every": (1, inf),
+    "schedule.gamma": (0, 1),
+    "schedule.step_size": (1, inf),
     "schedule.milestones": (1, inf),
     "schedule.patience": (0, inf),
     "schedule.threshold": (0, inf),
@@ -47,8 +49,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "stop.patience": (1, inf),
     "stop.threshold": (-1, 1),
     "stop.smoothing": (0.001, 1),
+    "loss.label_smoothing": (0, 1),
+    "loss.gamma": (0, inf),
     "trainer.max_epochs": (1, inf),
-    "trainer.devices": (-1, inf),
     "seed": (0, 2**32 - 1),
 }
 # lists that are a lowest and a highest value to draw between
@@ -59,10 +62,11 @@ def check(settings: Settings) -> None:
     """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
     for key, value in leaves(settings):
         low, high = LIMITS.get(key, (-inf, inf))
+        if key in LIMITS and isinstance(value, str | bool) and "${" not in str(value):
+            raise UserError(f"{key}={value} is not a number.", f"allowed: {allowed(low, high)}")
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, int | float) and not low <= number <= high:
-                allowed = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
-                raise UserError(f"{key}={value} is out of range.", f"allowed: {allowed}")
+                raise UserError(f"{key}={value} is out of range.", f"allowed: {allowed(low, high)}")
     augment = dict(leaves(settings.augment))
     for name in PAIRS:
         pair = augment[name]
@@ -73,41 +77,37 @@ def check(settings: Settings) -> None:
     check_together(settings)
 
 
+def allowed(low: float, high: float) -> str:
+    """Return a range in words."""
+    return f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+
+
 def check_together(settings: Settings) -> None:
     """Raise UserError for settings that are each allowed but cannot go together."""
-    data, freeze, trainer = settings.data, settings.freeze, settings.trainer
+    data, trainer = settings.data, settings.trainer
     if data.fold is not None and data.fold >= data.folds:
         raise UserError(f"data.fold={data.fold} does not exist.", f"folds are counted 0 to {data.folds - 1}")
-    epochs, levels = [pair[0] for pair in freeze.unfreeze], [freeze.level, *(pair[-1] for pair in freeze.unfreeze)]
-    pairs = all(len(pair) == 2 for pair in freeze.unfreeze) and min(epochs, default=1) >= 1 and max(levels) <= 5
-    if not pairs or sorted(set(epochs)) != epochs or sorted(set(levels)) != levels:
-        raise UserError(
-            f"freeze.unfreeze={freeze.unfreeze} is no rising list of [epoch, level] above level {freeze.level}.",
-            "epochs from 1, levels up to 5, as in freeze.level=0 freeze.unfreeze=[[3,2],[6,5]]",
-        )
-    if freeze.features is FrozenFeatures.cached:
+    if settings.freeze.get("features") == "cached":
         check_cached(settings)
-    if len(settings.optim.betas) != 2:
-        raise UserError("optim.betas needs two numbers.", "the default: optim.betas=[0.9,0.999]")
     if settings.name in (".", "..") or "/" in (settings.name or ""):
         raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
-    if data.test and not trainer.checkpoints:
-        raise UserError("data.test=true needs trainer.checkpoints=true.", "the best epoch's weights predict")
-    if trainer.devices == 0:
+    if data.test and not trainer.get("enable_checkpointing", True):
+        raise UserError("data.test=true needs trainer.enable_checkpointing=true.", "the best epoch's weights predict")
+    if trainer.get("devices") == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
 
 
 def check_cached(settings: Settings) -> None:
     """Raise UserError for what cannot go with a frozen backbone's features computed once."""
     freeze = settings.freeze
-    if freeze.level > 0 or freeze.unfreeze:
+    if freeze.get("level") != 0 or freeze.get("unfreeze"):
         raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
-    if freeze.frozen_bn is FrozenBatchNorm.train:
+    if freeze.get("frozen_bn") == "train":
         raise UserError(
             "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be.",
             "freeze.frozen_bn=eval",
         )
-    if settings.trainer.devices != 1:
+    if settings.trainer.get("devices", 1) != 1:
         raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")
 
 
@@ -118,6 +118,8 @@ def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
         child = item.type if isinstance(node, type) else getattr(node, item.name)
         if is_dataclass(child):
             found += leaves(child, f"{prefix}{item.name}.")
+        elif isinstance(child, Mapping) and item.name != "groups":
+            found += [(f"{prefix}{item.name}.{key}", value) for key, value in child.items()]
         else:
             found.append((prefix + item.name, child))
     return found

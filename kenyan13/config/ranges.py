@@ -7,8 +7,8 @@ import math
 import re
 from typing import get_args
 
-from kenyan13.config.limits import leaves
-from kenyan13.config.settings import Settings
+from kenyan13.config.limits import LIMITS, leaves
+from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import UserError
 
 # More values than this are a slip of the finger (lo..hi/800).
@@ -17,11 +17,18 @@ MOST = 1000
 
 def is_range(key: str, value: object) -> bool:
     """Whether a value given for the setting `key` is meant as a range: the setting is a number, the value has `..`."""
-    return isinstance(value, str) and ".." in value and number_type(key) is not None
+    return isinstance(value, str) and ".." in value and number_type(key, value) is not None
 
 
-def number_type(key: str) -> type | None:
-    """Return int or float for the setting's dotted name; None where it is no single number, or does not exist."""
+def number_type(key: str, value: str) -> type | None:
+    """Return int or float for the setting's dotted name; None where it is no single number, or does not exist.
+
+    Of what Hydra builds, the type is known of LIMITS' numbers, and else shows in the value: 1..100 is of whole numbers.
+    """
+    if key.partition(".")[0] in BUILT:
+        whole = re.fullmatch(r"\d+\.\.\d+(/\d+)?", value) and not key.startswith("optim.")
+        number = key in LIMITS or re.match(r"[-+]?\.?\d", value)
+        return int if whole else float if number else None
     declared = dict(leaves(Settings)).get(key)
     kinds = get_args(declared) or (declared,)
     return next((kind for kind in (int, float) if kind in kinds), None)
@@ -49,4 +56,4 @@ def expand(key: str, text: str) -> list[int] | list[float]:
     if steps >= MOST:
         raise UserError(f"{key}={text} stands for {steps + 1:,} values.", f"allowed: {MOST}; give fewer a decade")
     values = [float(f"{low * (high / low) ** (k / steps):.6g}") for k in range(steps + 1)]
-    return sorted({round(value) for value in values}) if number_type(key) is int else values
+    return sorted({round(value) for value in values}) if number_type(key, text) is int else values

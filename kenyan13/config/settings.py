@@ -1,10 +1,11 @@
-"""Every setting with its type and default: the schema that conf/ is checked against. Imports no torch.
+"""Every setting of kenyan13's own with its type and default: the schema that conf/ is checked against. No torch.
 
 The help of a setting is the comment in the conf/ file that sets it; ranges are checked by `check`.
 """
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -53,54 +54,6 @@ class Fill(Enum):
 
     zero = "zero"
     random = "random"
-
-
-class FrozenBatchNorm(Enum):
-    """Whether the batch norms of frozen layers keep their statistics (eval) or go on moving them (train)."""
-
-    eval = "eval"
-    train = "train"
-
-
-class FrozenFeatures(Enum):
-    """Whether the outputs of a frozen backbone are computed at every step, or once."""
-
-    recomputed = "recomputed"
-    cached = "cached"
-
-
-class Optimizer(Enum):
-    """The optimiser's name."""
-
-    adam = "adam"
-    adamw = "adamw"
-    sgd = "sgd"
-
-
-class Schedule(Enum):
-    """The learning-rate schedule's name."""
-
-    constant = "constant"
-    step = "step"
-    multistep = "multistep"
-    plateau = "plateau"
-    cosine = "cosine"
-
-
-class StopRule(Enum):
-    """What ends training before max_epochs."""
-
-    none = "none"
-    loss = "loss"
-    accuracy = "accuracy"
-
-
-class Precision(Enum):
-    """Arithmetic of the forward and backward pass."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
 
 
 @dataclass
@@ -157,6 +110,7 @@ class AugmentSettings:
     shear: float = 0.0
     erasing: ErasingSettings = field(default_factory=ErasingSettings)
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    extra: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -176,83 +130,36 @@ class ModelSettings:
     weights: str | None = None
     crop: int = MISSING
     batch_size: int = MISSING
-
-
-@dataclass
-class FreezeSettings:
-    """conf/freeze: which layer groups train."""
-
-    level: int = 5
-    unfreeze: list[list[int]] = field(default_factory=list)
-    frozen_bn: FrozenBatchNorm = FrozenBatchNorm.eval
-    features: FrozenFeatures = FrozenFeatures.recomputed
-    views: int = 1
-
-
-@dataclass
-class OptimSettings:
-    """conf/optim: the optimiser."""
-
-    name: Optimizer = MISSING
-    lr: float = MISSING
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-
-
-@dataclass
-class ScheduleSettings:
-    """conf/schedule: how the learning rate changes from epoch to epoch."""
-
-    name: Schedule = Schedule.constant
-    factor: float = 0.1
-    every: int = 10
-    milestones: list[int] = field(default_factory=list)
-    patience: int = 10
-    threshold: float = 1e-3
-    warmup: int = 0
-
-
-@dataclass
-class StopSettings:
-    """conf/stop: when training ends before max_epochs."""
-
-    rule: StopRule = StopRule.none
-    patience: int = 15
-    threshold: float = 0.02
-    smoothing: float = 0.3
-
-
-@dataclass
-class TrainerSettings:
-    """conf/trainer: how long, on what device, in which arithmetic."""
-
-    max_epochs: int = MISSING
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: Precision = Precision.auto
     channels_last: bool = True
-    checkpoints: bool = True
-    model_graph: bool = True
     compile: bool = False
 
 
 @dataclass
 class Settings:
-    """All settings of one run."""
+    """All settings of one run.
+
+    The groups of BUILT are plain values, nested by name; Hydra builds what their `_target_` names.
+    """
 
     data: DataSettings = field(default_factory=DataSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     balance: BalanceSettings = field(default_factory=BalanceSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
-    freeze: FreezeSettings = field(default_factory=FreezeSettings)
-    optim: OptimSettings = field(default_factory=OptimSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    stop: StopSettings = field(default_factory=StopSettings)
-    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    freeze: dict[str, Any] = field(default_factory=dict)
+    optim: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+    stop: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
     task: Task = Task.train
     seed: int = MISSING
     smoke: bool = False
     experiment: str | None = None
     name: str | None = None
     runs: str = MISSING
+
+
+BUILT = ("freeze", "optim", "schedule", "loss", "stop", "callbacks", "logger", "trainer")
+SEVERAL = ("callbacks", "logger")  # of these there may be several, each under a name of its own

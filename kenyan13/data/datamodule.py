@@ -179,7 +179,7 @@ class ImageDataModule(LightningDataModule):
         images = normalise(batch.images, self.mean.to(device), self.std.to(device))
         if batch.erased is not None or batch.noise is not None:
             erase_and_add_noise(images, batch.erased, batch.noise, batch.seed, augment)
-        if not self.settings.trainer.channels_last:
+        if not self.settings.model.channels_last:
             images = images.contiguous()
         return Batch(images, batch.targets, batch.rows)
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from kenyan13.config.settings import OptimSettings, ScheduleSettings
 from kenyan13.data.batches import Batch
-from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule
+from kenyan13.model.optimisation import create_optimizer, create_schedule
 
 
 class Predictions(NamedTuple):
@@ -30,34 +30,41 @@ class Predictions(NamedTuple):
 
 
 class Classifier(LightningModule):
-    """Trains `network` (images -> logits [n, classes]) with cross entropy, class-weighted where weights are given.
+    """Trains `network` (images -> logits [n, classes]) with the loss, optimiser and schedule that are configured.
 
-    forward: what is computed instead of the whole network, as its head where batches hold features.
+    loss: (logits, targets) -> loss; optim, schedule: nodes of conf/optim and conf/schedule; forward: what is computed
+    instead of the whole network, as its head where batches hold features.
 
-    Logs train_loss (mean over the epoch's images), val_loss (plain cross entropy whatever the weights, so that runs
-    compare), val_accuracy (micro) and val_macro_f1. Images of no class (target -1) do not count in these. After
-    validation, `predictions` holds what was predicted for all images.
+    Logs train_loss (mean over the epoch's images of what is minimised), val_loss (plain cross entropy whatever is
+    minimised, so that runs compare), val_accuracy (micro) and val_macro_f1. Images of no class (target -1) do not count
+    in these. After validation, `predictions` holds what was predicted for all images.
     """
 
     def __init__(
         self,
         network: nn.Module,
         classes: tuple[str, ...],
-        optim: OptimSettings,
-        schedule: ScheduleSettings,
-        class_weights: Tensor | None = None,
+        loss: nn.Module | None = None,
+        optim: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | None = None,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.compute_logits = (forward or network,)  # in a tuple: a module would be taken for a second part of this one
         self.classes = classes
-        self.optim, self.schedule_settings = optim, schedule
-        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.loss = loss or nn.CrossEntropyLoss()
+        self.optim, self.schedule_node = dict(optim or {}), dict(schedule or {})
+        metrics = {
+            "val_accuracy": MulticlassAccuracy(len(classes), average="micro"),
+            "val_macro_f1": MulticlassF1Score(len(classes), average="macro"),
+        }
+        self.metrics = MetricCollection(metrics)  # type: ignore[arg-type]
         self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.predictions: Predictions | None = None
         self.schedule: LRScheduler | None = None
         self.saved_schedule: dict[str, Any] | None = None
+        self.steps = 0  # of the optimiser, at the last step of the schedule
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float [n, classes]."""
@@ -65,7 +72,7 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""
-        loss = F.cross_entropy(self(batch.images), batch.targets, self.class_weights)  # type: ignore[arg-type]
+        loss: Tensor = self.loss(self(batch.images), batch.targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
         return loss
 
@@ -85,43 +92,79 @@ class Classifier(LightningModule):
         targets, logits = targets[first], logits[first]
         known = targets >= 0
         counted = logits[known], targets[known]
-        figures = {
-            "val_loss": F.cross_entropy(*counted),
-            "val_accuracy": multiclass_accuracy(*counted, len(self.classes), average="micro"),
-            "val_macro_f1": multiclass_f1_score(*counted, len(self.classes), average="macro"),
-        }
-        self.log_dict(figures)
+        self.log("val_loss", F.cross_entropy(*counted))
+        self.log_dict(self.metrics(*counted))
+        self.metrics.reset()
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
 
     def configure_optimizers(self) -> Optimizer:
-        """Return the optimiser; the schedule is stepped in on_train_epoch_end.
+        """Return the optimiser; the schedule is stepped here, not by Lightning.
 
         Lightning would step a plateau schedule after the last checkpoint of an epoch is written, which a resumed run
         would then lack.
         """
-        optimizer = create_optimizer(self.optim, self.network.parameters())
-        self.schedule = create_schedule(self.schedule_settings, optimizer, self.trainer.max_epochs or 1)
+        optimizer = create_optimizer(self.optim, self.network)
+        epochs = self.trainer.max_epochs or 1
+        steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs) if self.by_step else 1
+        context = {"run": {"steps_per_epoch": steps}, "trainer": {"max_epochs": epochs}}
+        self.schedule = create_schedule(self.schedule_node, optimizer, context) if self.schedule_node else None
         return optimizer
+
+    @property
+    def by_step(self) -> bool:
+        """Whether the schedule goes from step to step of the optimiser, rather than from epoch to epoch."""
+        return bool(self.schedule_node.get("interval", "epoch") == "step")
 
     def on_train_start(self) -> None:
         """Put a resumed schedule where it was."""
         if self.saved_schedule is not None and self.schedule is not None:
-            self.schedule.load_state_dict(self.saved_schedule)
+            own = self.schedule.state_dict()
+            self.schedule.load_state_dict({**own, **{k: v for k, v in self.saved_schedule.items() if k in own}})
+        self.steps = self.trainer.global_step
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Step a schedule by steps, once the optimiser has taken one: not between accumulated batches."""
+        if self.schedule is not None and self.by_step and self.trainer.global_step > self.steps:
+            self.schedule.step()
+            self.steps = self.trainer.global_step
 
     def on_train_epoch_end(self) -> None:
-        """Step the schedule."""
-        if self.schedule is not None:
-            step_schedule(self.schedule, float(self.trainer.callback_metrics["train_loss"]))
+        """Step a schedule by epochs."""
+        if self.schedule is None or self.by_step:
+            return
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            monitor = self.schedule_node.get("monitor", "train_loss")
+            self.schedule.step(float(self.trainer.callback_metrics[monitor]))
+        else:
+            self.schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the classes and the schedule's state: plain values only."""
+        """Add the classes and the schedule's state, plain values only; the loss is made anew by each run."""
         checkpoint["classes"] = list(self.classes)
+        checkpoint["state_dict"] = {
+            name: value
+            for name, value in checkpoint["state_dict"].items()
+            if not name.startswith(("loss.", "metrics."))
+        }
         if self.schedule is not None:
-            checkpoint["schedule"] = self.schedule.state_dict()
+            checkpoint["schedule"] = {
+                name: value for name, value in self.schedule.state_dict().items() if is_plain(value)
+            }
 
-    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the schedule's state until there is an optimiser."""
         self.saved_schedule = checkpoint.get("schedule")
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith("network.")}
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is of numbers, texts and lists, which checkpoints may hold."""
+    if isinstance(value, dict):
+        return all(is_plain(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(is_plain(one) for one in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:

@@ -4,7 +4,7 @@ Level 0 is the head, level 5 the stem; freezing at level k trains all parameters
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -12,7 +12,7 @@ from timm.models import group_parameters
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kenyan13.config.settings import FreezeSettings, FrozenBatchNorm
+from kenyan13.errors import UserError, did_you_mean
 from kenyan13.model.backbones import head_prefixes
 
 LEVELS = 6
@@ -105,25 +105,48 @@ def parameter_counts(network: nn.Module) -> list[int]:
 
 
 class Freeze(Callback):
-    """Trains the levels that the settings name; with `unfreeze`, deeper ones from given epochs on.
+    """Trains the levels up to `level`, 0 to 5; with `unfreeze`, pairs [epoch, level], deeper ones from epochs on.
+
+    frozen_bn: "eval" keeps the statistics of frozen batch norms, "train" goes on moving them. features: "cached" has
+    the frozen backbone's output computed once, from `views` augmented views of each image (training/features.py).
 
     What is frozen is a function of the epoch alone, so that a resumed run needs no state of this callback. Optimisers
-    pass over parameters without gradient, so that all parameters can be given to them from the start.
+    pass over parameters without gradient, so that all parameters can be given to them from the start. Raises UserError
+    for levels and epochs that cannot be.
     """
 
-    def __init__(self, settings: FreezeSettings) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        level: int = 5,
+        unfreeze: Sequence[Sequence[int]] = (),
+        frozen_bn: str = "eval",
+        features: str = "recomputed",
+        views: int = 1,
+    ) -> None:
+        choices = {"frozen_bn": (frozen_bn, ("eval", "train")), "features": (features, ("recomputed", "cached"))}
+        for name, (value, known) in choices.items():
+            if value not in known:
+                raise UserError(f"freeze.{name}={value} is no choice.{did_you_mean(value, known)}", " or ".join(known))
+        self.level, self.unfreeze, self.frozen_bn = level, [tuple(pair) for pair in unfreeze], frozen_bn
+        self.features, self.views = features, views
+        epochs, levels = [pair[0] for pair in self.unfreeze], [level, *(pair[-1] for pair in self.unfreeze)]
+        pairs = all(len(pair) == 2 for pair in self.unfreeze) and min(epochs, default=1) >= 1 and max(levels) <= 5
+        if not pairs or sorted(set(epochs)) != epochs or sorted(set(levels)) != levels:
+            raise UserError(
+                f"freeze.unfreeze={list(unfreeze)} is no rising list of [epoch, level] above level {level}.",
+                "epochs from 1, levels up to 5, as in freeze.level=0 freeze.unfreeze=[[3,2],[6,5]]",
+            )
 
     def level_at(self, epoch: int) -> int:
         """Return the level of an epoch, counted from 0."""
-        return max([self.settings.level, *(level for start, level in self.settings.unfreeze if epoch >= start)])
+        return max([self.level, *(level for start, level in self.unfreeze if epoch >= start)])
 
     def apply(self, network: nn.Module, level: int) -> None:
         """Set requires_grad, and the mode of frozen batch norms, for a level."""
         levels = parameter_levels(network)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(levels[name] <= level)
-        if self.settings.frozen_bn is FrozenBatchNorm.eval:
+        if self.frozen_bn == "eval":
             for layer in network.modules():
                 if isinstance(layer, _BatchNorm):
                     own = list(layer.parameters(recurse=False))

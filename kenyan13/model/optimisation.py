@@ -1,63 +1,54 @@
-"""Optimisers and learning-rate schedules, from torch, by the names of conf/optim and conf/schedule."""
+"""Optimisers and learning-rate schedules as conf/optim and conf/schedule name them, made for one network."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Mapping
 from math import cos, pi
+from typing import Any
 
-from torch.nn import Parameter
-from torch.optim import SGD, Adam, AdamW
-from torch.optim import Optimizer as TorchOptimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, ReduceLROnPlateau, StepLR
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from kenyan13.config.settings import Optimizer, OptimSettings, Schedule, ScheduleSettings
+from kenyan13.config.presets import TARGET
+from kenyan13.config.targets import build, find_target
+
+NETWORK = ("model_or_params", "model", "network")  # first parameters of targets that take a network, as timm's do
 
 
-def create_optimizer(settings: OptimSettings, parameters: Iterable[Parameter]) -> TorchOptimizer:
-    """Return the optimiser over all parameters; those without gradient are passed over at each step.
+def create_optimizer(optim: Mapping[str, Any], network: nn.Module) -> Optimizer:
+    """Return the optimiser that conf/optim describes, over all parameters of the network.
 
-    Fused: all arithmetic of a step in one pass, on GPUs and CPUs alike. SGD's cannot take layers that join it later.
+    A target whose first parameter is called model, network or model_or_params gets the network, others its parameters.
+    timm's parameter groups carry `lr_scale`, a factor of the rate that torch's optimisers and schedules ignore without
+    a word: it becomes part of each group's rate. Raises UserError for arguments that the target refuses.
     """
-    lr, decay = settings.lr, settings.weight_decay
-    betas = (settings.betas[0], settings.betas[1])
-    match settings.name:
-        case Optimizer.adam:
-            return Adam(parameters, lr, betas, weight_decay=decay, fused=True)
-        case Optimizer.adamw:
-            return AdamW(parameters, lr, betas, weight_decay=decay, fused=True)
-        case Optimizer.sgd:
-            return SGD(parameters, lr, settings.momentum, weight_decay=decay)
+    first = next(iter(inspect.signature(find_target("optim", optim[TARGET])).parameters), "")
+    optimizer: Optimizer = build("optim", optim, network if first in NETWORK else list(network.parameters()))
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1.0)
+    return optimizer
 
 
-def create_schedule(settings: ScheduleSettings, optimizer: TorchOptimizer, epochs: int) -> LRScheduler:
-    """Return the schedule, to be stepped once after each epoch (plateau: with the training loss)."""
-    match settings.name:
-        case Schedule.constant:
-            return LambdaLR(optimizer, lambda epoch: 1.0)
-        case Schedule.step:
-            return StepLR(optimizer, settings.every, settings.factor)
-        case Schedule.multistep:
-            return MultiStepLR(optimizer, settings.milestones, settings.factor)
-        case Schedule.plateau:
-            return ReduceLROnPlateau(
-                optimizer, factor=settings.factor, patience=settings.patience, threshold=settings.threshold
-            )
-        case Schedule.cosine:
-            return LambdaLR(optimizer, lambda epoch: warm_cosine(epoch, settings.warmup, epochs))
+def create_schedule(schedule: Mapping[str, Any], optimizer: Optimizer, context: Mapping[str, Any]) -> LRScheduler:
+    """Return the schedule that conf/schedule describes. context: what its interpolations may name, as `run`."""
+    created: LRScheduler = build("schedule", schedule, optimizer, context=context)
+    return created
 
 
-def warm_cosine(epoch: int, warmup: int, epochs: int) -> float:
-    """Return the share of the full rate in an epoch, counted from 0.
+def warmup_cosine(optimizer: Optimizer, epochs: float, warmup: float = 1, steps_per_epoch: int = 1) -> LRScheduler:
+    """Return a schedule that rises in a line over `warmup` epochs, then falls as half a cosine that ends at `epochs`.
 
-    Rises as (epoch + 1) / (warmup + 1), then falls as half a cosine that would reach zero at `epochs`
+    steps_per_epoch: how often it is stepped in an epoch.
+    """
+    return LambdaLR(optimizer, lambda step: cosine_share(step, warmup * steps_per_epoch, epochs * steps_per_epoch))
+
+
+def cosine_share(step: int, warmup: float, total: float) -> float:
+    """Return the share of the full rate, 0..1, at a step counted from 0.
+
+    Rises as (step + 1) / (warmup + 1), then falls as half a cosine that would reach zero at `total`
     (SGDR without restarts, arXiv 1608.03983, eq. 5).
     """
-    if epoch < warmup:
-        return (epoch + 1) / (warmup + 1)
-    return 0.5 * (1 + cos(pi * min(1.0, (epoch - warmup) / max(1, epochs - warmup))))
-
-
-def step_schedule(schedule: LRScheduler, train_loss: float) -> None:
-    """Go on to the next epoch's rate."""
-    if isinstance(schedule, ReduceLROnPlateau):
-        schedule.step(train_loss)
-    else:
-        schedule.step()
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1, total - warmup))))

@@ -6,14 +6,13 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 
-from kenyan13.config.identity import decisive_part
+from kenyan13.config.identity import relevant
 from kenyan13.errors import shorten
 from kenyan13.plots.accuracy import interval_figure
 from kenyan13.report.conclusions import among
 from kenyan13.report.group_figures import draw_rates, draw_sizes
 from kenyan13.report.parts import Section, write_figure
 from kenyan13.report.runs import Run, notes, study_id
-from kenyan13.runs.directory import flatten
 from kenyan13.study.tables import Column, Table, Value, noise_notes
 
 RATES = 3  # that make a sweep
@@ -47,8 +46,7 @@ def validation_set(run: Run) -> Hashable:
 
 def all_but_rate(run: Run) -> Hashable:
     """Return what runs of a learning-rate sweep share: images and all settings that matter but the rate."""
-    settings = json.loads(json.dumps(decisive_part(run.settings)))
-    settings.get("optim", {}).pop("lr", None)
+    settings = {key: value for key, value in relevant(run.settings).items() if key != "optim.lr"}
     return json.dumps([settings, run.data], sort_keys=True)
 
 
@@ -83,7 +81,7 @@ def run_table(title: str, runs: Sequence[Run]) -> Table:
 
 def differing(runs: Sequence[Run]) -> list[str]:
     """Return the settings that matter and are not the same in all runs, but for the rate, which has its own column."""
-    settings = [dict(flatten(dict(decisive_part(run.settings)))) for run in runs]
+    settings = [relevant(run.settings) for run in runs]
     keys = dict.fromkeys(key for one in settings for key in one if key not in ("optim.lr", "data.root"))
     return [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
 

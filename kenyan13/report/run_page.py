@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from kenyan13.analysis.grouping import reorder
+from kenyan13.config.identity import flatten
 from kenyan13.metrics.classification import (
     confusion_counts,
     expected_calibration_error,
@@ -20,7 +21,6 @@ from kenyan13.plots.losses import loss_figure
 from kenyan13.report.parts import PlotFile, Section, write_figure
 from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import Run, notes, predictions, reason, study_id
-from kenyan13.runs.directory import flatten
 from kenyan13.runs.predictions import Saved
 from kenyan13.study.tables import Column, Table
 from kenyan13.terminal import duration

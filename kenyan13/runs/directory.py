@@ -25,13 +25,15 @@ from typing import Any, cast, get_type_hints
 import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from kenyan13.config.compose import composed, explain, to_settings
-from kenyan13.config.identity import decisive, plain
-from kenyan13.config.settings import Settings
+from kenyan13.config.explain import explain, unknown_setting
+from kenyan13.config.identity import complete, default_settings, differences, flatten, plain
+from kenyan13.config.limits import check
+from kenyan13.config.presets import merge
+from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import BusyError, UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.runs.upgrade import upgrade_config, upgrade_result
@@ -143,18 +145,32 @@ def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
     """
     saved = known_settings(file, read_config(file)["settings"])
     try:
-        given = OmegaConf.from_dotlist(list(overrides))
-        merged = OmegaConf.merge(OmegaConf.structured(defaults()), saved, given)
-        return to_settings(cast(DictConfig, merged))
+        given = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+        whole = complete(merge(default_settings(), saved, replaced=BUILT))
+        strange = [key for key, _ in flatten(cast(dict[str, Any], given)) if not is_known(key, whole)]
+        if strange:
+            raise unknown_setting(strange[0])
+        merged = merge(whole, cast(dict[str, Any], given))
+        typed = {key: value for key, value in merged.items() if key not in BUILT}
+        settings = cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), typed)))
+        for group in BUILT:
+            setattr(settings, group, merged[group])
+        check(settings)
+        return settings
     except OmegaConfBaseException as error:
         raise (explain(error) or error) from error
     except YAMLError:
         raise UserError(f"{shorten(overrides)} cannot be read.", "write key=value, as in data.root=DIR") from None
 
 
-def defaults() -> Settings:
-    """Return what `python train.py` alone would do."""
-    return composed()
+def is_known(key: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether a dotted key is one of the settings, or a part of one that is a mapping of free names."""
+    node: Any = settings
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return key.startswith("data.groups.")
+        node = node[part]
+    return True
 
 
 def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,10 +215,11 @@ def read_config(file: Path) -> dict[str, Any]:
 
 def differing_settings(folder: Path, settings: Settings) -> list[str]:
     """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
-    saved = load_settings(folder / CONFIG)
-    here, there = dict(flatten(decisive(settings))), dict(flatten(decisive(saved)))
-    keys = [key for key in here | there if key != "data.root"]  # the same images may lie elsewhere: see check_same
-    return [f"{key}={there.get(key)} there, {here.get(key)} now" for key in keys if there.get(key) != here.get(key)]
+    return [
+        f"{key}={there} there, {here} now"
+        for key, (here, there) in differences(settings, load_settings(folder / CONFIG)).items()
+        if key != "data.root"  # the same images may lie elsewhere: see check_same
+    ]
 
 
 def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -233,15 +250,6 @@ def check_same(folder: Path, settings: Settings, data: dict[str, Any]) -> None:
         raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
     if saved["data"] != data:
         raise UserError(f"{folder} was trained on other images: the data in {settings.data.root} has changed.", *ways)
-
-
-def flatten(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of nested dicts."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:

@@ -1,25 +1,82 @@
-"""What earlier versions wrote, in today's words: names that have changed since. Pure functions of plain values."""
+"""What earlier versions wrote, in today's words. Pure functions of plain values."""
 
 from collections.abc import Mapping
 from typing import Any
 
 RESULT_NAMES = {"train_pictures": "train_images", "validation_pictures": "validation_images"}
 
+# Until 2026-11-25 a group's choice was a `name` beside the settings of all choices: what Hydra builds in its place, and
+# the names of the settings that it takes.
+OPTIM = {
+    "adam": ("torch.optim.Adam", {"lr": "lr", "weight_decay": "weight_decay", "betas": "betas"}),
+    "adamw": ("torch.optim.AdamW", {"lr": "lr", "weight_decay": "weight_decay", "betas": "betas"}),
+    "sgd": ("torch.optim.SGD", {"lr": "lr", "weight_decay": "weight_decay", "momentum": "momentum"}),
+}
+SCHEDULE = {
+    "constant": ("torch.optim.lr_scheduler.ConstantLR", {}),
+    "step": ("torch.optim.lr_scheduler.StepLR", {"every": "step_size", "factor": "gamma"}),
+    "multistep": ("torch.optim.lr_scheduler.MultiStepLR", {"milestones": "milestones", "factor": "gamma"}),
+    "plateau": (
+        "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        {"factor": "factor", "patience": "patience", "threshold": "threshold"},
+    ),
+    "cosine": ("kenyan13.model.optimisation.warmup_cosine", {"warmup": "warmup"}),
+}
+STOP = {
+    "loss": ("kenyan13.training.stopping.StopOnLoss", {"patience": "patience"}),
+    "accuracy": (
+        "kenyan13.training.stopping.StopOnAccuracy",
+        {"patience": "patience", "threshold": "threshold", "smoothing": "smoothing"},
+    ),
+}
+FREEZE = {"unfreeze": [], "features": "recomputed", "views": 1}  # what today's presets do not list
+PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values of a config.yaml of any version as today's version would have written them."""
     data = {key: upgrade_part(value) for key, value in config["data"].items()}
-    return {**config, "data": data}
+    return {**config, "data": data, "settings": upgrade_settings(config["settings"])}
 
 
 def upgrade_part(part: Any) -> Any:
     """Return what config.yaml says of a part of the data, `pictures` being `images` now."""
-    return {"images" if key == "pictures" else key: value for key, value in part.items()} if is_mapping(part) else part
+    if not isinstance(part, Mapping):
+        return part
+    return {"images" if key == "pictures" else key: value for key, value in part.items()}
 
 
-def is_mapping(value: Any) -> bool:
-    """Return whether a value has keys."""
-    return isinstance(value, Mapping)
+def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of any version under today's names."""
+    if not isinstance(settings.get("optim"), Mapping) or "name" not in settings["optim"]:
+        return dict(settings)
+    trainer, freeze, old_stop = (dict(settings.get(group, {})) for group in ("trainer", "freeze", "stop"))
+    model = {**settings.get("model", {}), **{k: trainer.pop(k) for k in ("channels_last", "compile") if k in trainer}}
+    trainer.pop("model_graph", None)  # a watching callback's business now
+    if "checkpoints" in trainer:
+        trainer["enable_checkpointing"] = trainer.pop("checkpoints")
+    if "precision" in trainer:
+        trainer["precision"] = PRECISION.get(trainer["precision"], trainer["precision"])
+    return {
+        **settings,
+        "model": model,
+        "freeze": {
+            "_target_": "kenyan13.model.freezing.Freeze",
+            **{key: value for key, value in freeze.items() if FREEZE.get(key) != value},
+        },
+        "optim": renamed(settings["optim"], OPTIM, "name"),
+        "schedule": renamed(settings.get("schedule", {}), SCHEDULE, "name"),
+        "stop": renamed(old_stop, STOP, "rule"),
+        "trainer": {"_target_": "pytorch_lightning.Trainer", **trainer},
+    }
+
+
+def renamed(old: Mapping[str, Any], table: Mapping[str, tuple[str, Mapping[str, str]]], choice: str) -> dict[str, Any]:
+    """Return a group as a node with the target that its choice meant, and that target's arguments."""
+    if old.get(choice) not in table:
+        return {}
+    target, names = table[old[choice]]
+    return {"_target_": target, **{new: old[name] for name, new in names.items() if name in old}}
 
 
 def upgrade_result(result: Mapping[str, Any]) -> dict[str, Any]:

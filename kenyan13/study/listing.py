@@ -35,7 +35,7 @@ def in_words(one: Experiment) -> str:
     if has.get("optim.weight_decay"):
         words[-1] += f" decay {has['optim.weight_decay']:g}"
     if "trainer.max_epochs" in has:
-        every = has.get("schedule.every", "")
+        every = has.get("schedule.step_size", "")
         at = "/".join(str(epoch) for epoch in has.get("schedule.milestones", ()))
         shape = {"step": f"step {every}", "multistep": f"steps at {at}"}.get(has["schedule"], has["schedule"])
         words += [shape, f"{has['trainer.max_epochs']} epochs"]

@@ -27,13 +27,22 @@ def toy(settings: Settings, name: str) -> Settings:
         settings.model,
         backbone=backbone or "small_cnn", pretrained=False, weights=None, crop=CROP, batch_size=BATCH,
     )  # fmt: skip
-    trainer = replace(
-        settings.trainer,
-        max_epochs=min(EPOCHS, settings.trainer.max_epochs),
-        accelerator="cpu", devices=1, model_graph=False,
-    )  # fmt: skip
+    trainer = {
+        **settings.trainer,
+        "max_epochs": min(EPOCHS, settings.trainer["max_epochs"]), "accelerator": "cpu", "devices": 1,
+    }  # fmt: skip
+    callbacks = {**settings.callbacks, "tensorboard": {**settings.callbacks.get("tensorboard", {}), "graph": False}}
     runs = str(Path(settings.runs) / "smoke")
-    return replace(settings, data=data, model=model, trainer=trainer, experiment=None, name=name + MARK, runs=runs)
+    return replace(
+        settings,
+        data=data,
+        model=model,
+        trainer=trainer,
+        callbacks=callbacks,
+        experiment=None,
+        name=name + MARK,
+        runs=runs,
+    )
 
 
 def drawings(data: DataSettings) -> DataSettings:

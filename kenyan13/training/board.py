@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from kenyan13.config.identity import decisive
+from kenyan13.config.identity import plain, relevant
 from kenyan13.config.limits import leaves
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
 from kenyan13.plots.confusion import confusion_figure
 from kenyan13.plots.rendering import png
-from kenyan13.runs.directory import Result, flatten
+from kenyan13.runs.directory import Result
 from kenyan13.runs.predictions import Saved, read_predictions
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
@@ -33,33 +33,51 @@ LONGEST = 112  # pixels of an image in a sheet
 METRICS = ("min_val_loss", "accuracy", "macro_f1", "auc_loss", "overfitting")
 
 
-def write_start(trainer: Trainer, folder: Path, data: ImageDataModule, network: nn.Module) -> None:
-    """Write contact sheets and, unless trainer.model_graph is false, the graph, as a run starts from the beginning.
+class TensorBoardImages(Callback):
+    """Adds to TensorBoard: contact sheets and the graph as a run starts, its plots, settings and metrics at its end.
 
-    What an earlier try has written is removed first: nothing is left of it to go on from. No random state is used or
-    changed.
+    graph: whether the network is drawn. Does nothing where TensorBoard is none of the loggers.
     """
-    assert isinstance(trainer.logger, TensorBoardLogger)
-    remove_events(folder)
-    writer = trainer.logger.experiment
-    draws = first_draws(data, SIDE * SIDE)
-    for kind, augment in (("original", None), ("augmented", data.settings.augment)):
-        add_photograph(writer, f"sheets/{kind}", arrange(draw_views(data, draws, augment, LONGEST)))
-    if data.settings.trainer.model_graph:
-        draw_graph(writer, network, data.crop)
+
+    def __init__(self, graph: bool = True) -> None:
+        self.graph = graph
+
+    def on_run_start(self, trainer: Trainer, data: ImageDataModule, network: nn.Module) -> None:
+        """Write contact sheets and the graph, as a run starts from the beginning.
+
+        What an earlier try has written is removed first: nothing is left of it to go on from. No random state is used
+        or changed.
+        """
+        logger = tensorboard_logger(trainer)
+        if logger is None:
+            return
+        remove_events(Path(logger.log_dir))
+        writer = logger.experiment
+        draws = first_draws(data, SIDE * SIDE)
+        for kind, augment in (("original", None), ("augmented", data.settings.augment)):
+            add_photograph(writer, f"sheets/{kind}", arrange(draw_views(data, draws, augment, LONGEST)))
+        if self.graph:
+            draw_graph(writer, network, data.crop)
+
+    def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
+        """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
+
+        Only what is written here bears the ending .end, and takes the place of an earlier one: a run may have been
+        killed between its last epoch and its result.
+        """
+        logger = tensorboard_logger(trainer)
+        if logger is None:
+            return
+        folder = Path(trainer.default_root_dir)
+        remove_events(Path(logger.log_dir), END)
+        with SummaryWriter(logger.log_dir, filename_suffix=END) as writer:
+            add_predictions(writer, read_predictions(folder), folder.name, result.best_epoch)
+            add_settings(writer, settings, result)
 
 
-def write_end(folder: Path, settings: Settings, result: Result) -> None:
-    """Write the confusion matrix and precision-recall curves of the best epoch, and settings with the final figures.
-
-    Only what is written here bears the ending .end, and takes the place of an earlier one: a run may have been killed
-    between its last epoch and its result.
-    """
-    remove_events(folder, END)
-    saved = read_predictions(folder)
-    with SummaryWriter(folder, filename_suffix=END) as writer:
-        add_predictions(writer, saved, folder.name, result.best_epoch)
-        add_settings(writer, settings, result)
+def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
+    """Return the trainer's first logger for TensorBoard, if any."""
+    return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
 def remove_events(folder: Path, ending: str = "") -> None:
@@ -104,8 +122,12 @@ def hyperparameters(settings: Settings) -> dict[str, float | str]:
     """
     types = dict(leaves(Settings))
     return {
-        key: value if types.get(key) in (int, float) else "null" if value is None else str(value)
-        for key, value in flatten(decisive(settings))
+        key: value
+        if isinstance(value, int | float) and types.get(key, float) in (int, float)
+        else "null"
+        if value is None
+        else str(value)
+        for key, value in relevant(plain(settings)).items()
     }
 
 

@@ -1,24 +1,33 @@
-"""What happens around the epochs of a run: random state, history, stopping, and the files of the run directory."""
+"""What happens around the epochs of a run: random state, history, and the files of the run directory."""
 
 from math import inf, isnan
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from kenyan13.config.settings import StopRule, StopSettings
-from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.sampling import generator
-from kenyan13.metrics.losses import exponential_moving_average
-from kenyan13.model.classifier import Classifier, Predictions
+from kenyan13.errors import UserError
+from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import write_predictions
-from kenyan13.training.display import print_epoch
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
+
+
+METRICS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
+C = TypeVar("C", bound=Callback)
+
+
+def find_callback(trainer: Trainer, kind: type[C]) -> C:
+    """Return the trainer's callback of a kind. Raises UserError where the run was configured without it."""
+    found = [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
+    if not found:
+        raise UserError(f"This run has no callback {kind.__name__}.", "callbacks=[default,...] keeps what a run needs")
+    return found[0]
 
 
 class EpochSeed(Callback):
@@ -35,7 +44,7 @@ class EpochSeed(Callback):
 
 
 class History(Callback):
-    """Keeps one row of figures an epoch, through interruptions, and prints it."""
+    """Keeps one row of metrics an epoch, through interruptions."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -49,15 +58,13 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row; validation has been made."""
-        figures = {name: float(trainer.callback_metrics[name]) for name in FIGURES}
+        metrics = {name: float(trainer.callback_metrics[name]) for name in METRICS}
         epoch, seconds = trainer.current_epoch + 1, perf_counter() - self.start
-        self.rows.append({"epoch": epoch, **figures, "lr": self.lr, "seconds": round(seconds, 3)})
+        self.rows.append({"epoch": epoch, **metrics, "lr": self.lr, "seconds": round(seconds, 3)})
         pl_module.log("lr", self.lr)
-        if trainer.is_global_zero:
-            print_epoch(self.rows, trainer.max_epochs or 0, self.is_best())
 
     def column(self, name: str) -> list[float]:
-        """Return one figure of all epochs so far."""
+        """Return one metric of all epochs so far."""
         return [row[name] for row in self.rows]
 
     def best(self) -> dict[str, float]:
@@ -77,51 +84,6 @@ class History(Callback):
         self.rows = state_dict["rows"]
 
 
-FIGURES = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
-
-
-def lacks_new_lowest(losses: list[float], patience: int) -> bool:
-    """Return whether the last `patience` epochs brought no new lowest loss (study, stop on loss)."""
-    numbers = [inf if isnan(loss) else loss for loss in losses]
-    return len(numbers) > patience and min(numbers[:-patience]) <= min(numbers[-patience:])
-
-
-def has_levelled_off(accuracies: list[float], patience: int, threshold: float, smoothing: float) -> bool:
-    """Return whether the smoothed accuracy rose by no more than `threshold` over the last `patience` epochs.
-
-    Smoothed: exponential moving average that weighs the newest epoch with `smoothing` (study, stop on accuracy).
-    """
-    smoothed = exponential_moving_average(accuracies, smoothing)
-    return len(smoothed) > patience and smoothed[-1] - smoothed[-1 - patience] <= threshold
-
-
-class Stop(Callback):
-    """Ends training by the rule of conf/stop; looks at the history only, so that a resumed run ends where it should."""
-
-    def __init__(self, settings: StopSettings, history: History) -> None:
-        self.settings, self.history = settings, history
-
-    def reason(self) -> str | None:
-        """Return why training should end now, or None."""
-        patience, threshold = self.settings.patience, self.settings.threshold
-        match self.settings.rule:
-            case StopRule.loss if lacks_new_lowest(self.history.column("val_loss"), patience):
-                return f"{patience} epochs without a new lowest validation loss"
-            case StopRule.accuracy if has_levelled_off(
-                self.history.column("val_accuracy"), patience, threshold, self.settings.smoothing
-            ):
-                return f"smoothed accuracy rose by no more than {threshold:.1%} in {patience} epochs"
-        return None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that was interrupted after its last epoch has nothing left to do."""
-        trainer.should_stop = self.reason() is not None
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop after this epoch if the rule says so."""
-        trainer.should_stop = trainer.should_stop or self.reason() is not None
-
-
 class RunFiles(Checkpoint):
     """Writes metrics, predictions and checkpoints after each epoch, last.ckpt at the very end: it vouches for the rest.
 
@@ -129,30 +91,30 @@ class RunFiles(Checkpoint):
     remembers absolute paths, which breaks a run that is moved.
     """
 
-    def __init__(self, folder: Path, history: History, validation: Catalogue, checkpoints: bool) -> None:
-        self.folder, self.history, self.validation, self.checkpoints = folder, history, validation, checkpoints
+    def __init__(self, checkpoints: bool = True) -> None:
+        self.checkpoints = checkpoints
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's files."""
-        assert isinstance(pl_module, Classifier)
+        history, folder = find_callback(trainer, History), Path(trainer.default_root_dir)
         if trainer.is_global_zero:
-            directory.write_metrics(self.folder, self.history.rows)
-        if self.history.is_best():
-            if trainer.is_global_zero and pl_module.predictions is not None:
-                self.write_predictions(pl_module.predictions)
-            self.save(trainer, directory.BEST, weights_only=True)
-        self.save(trainer, directory.LAST, weights_only=False)
+            directory.write_metrics(folder, history.rows)
+        if history.is_best():
+            if trainer.is_global_zero:
+                self.write_predictions(trainer, pl_module, folder)
+            self.save(trainer, folder / directory.BEST, weights_only=True)
+        self.save(trainer, folder / directory.LAST, weights_only=False)
 
-    def write_predictions(self, made: Predictions) -> None:
+    def write_predictions(self, trainer: Trainer, pl_module: LightningModule, folder: Path) -> None:
         """Write the validation predictions of this epoch."""
-        catalogue = self.validation.take(made.rows)
-        write_predictions(self.folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
+        made: Predictions = pl_module.predictions  # type: ignore[assignment]
+        catalogue = trainer.datamodule.validation.catalogue.take(made.rows)  # type: ignore[attr-defined]
+        write_predictions(folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
 
-    def save(self, trainer: Trainer, name: Path, weights_only: bool) -> None:
+    def save(self, trainer: Trainer, file: Path, weights_only: bool) -> None:
         """Write a checkpoint under a temporary name and rename it."""
         if not self.checkpoints:
             return
-        file = self.folder / name
         temporary = file.with_suffix(".partial")
         trainer.save_checkpoint(temporary, weights_only)
         if trainer.is_global_zero:

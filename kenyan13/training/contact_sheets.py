@@ -9,7 +9,6 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from kenyan13.config.compose import composed
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import SHEETS, Draw, generator
@@ -18,6 +17,7 @@ from kenyan13.model.backbones import normalisation
 from kenyan13.plots.grids import preset_figure
 from kenyan13.plots.rendering import png
 from kenyan13.runs import directory
+from kenyan13.runs.locate import run_directory
 from kenyan13.terminal import progress
 from kenyan13.training.board import add_encoded, remove_events
 from kenyan13.training.display import console

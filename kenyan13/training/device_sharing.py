@@ -9,16 +9,16 @@ import os
 import re
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.conf import HydraConf
 from hydra.types import RunMode
 
-from kenyan13.config.settings import TrainerSettings
 from kenyan13.machine import available_cores, share_cores
 
 ON_ONE_MACHINE = ("joblib", "submitit_local")
@@ -43,7 +43,7 @@ def runs_at_once() -> int:
 
 
 @contextmanager
-def launched(hydra: HydraConf, trainer: TrainerSettings) -> Iterator[None]:
+def launched(hydra: HydraConf, trainer: Mapping[str, Any]) -> Iterator[None]:
     """Make a process that a sweep's launcher has started ready for a run; elsewhere, nothing is done."""
     launcher = hydra.runtime.choices["hydra/launcher"]
     if hydra.mode is not RunMode.MULTIRUN or launcher == "basic":
@@ -60,7 +60,7 @@ def launched(hydra: HydraConf, trainer: TrainerSettings) -> Iterator[None]:
         raise
 
 
-def share_machine(runs: int, trainer: TrainerSettings) -> None:
+def share_machine(runs: int, trainer: Mapping[str, Any]) -> None:
     """Take one of `runs` parts of the cores and, if the run trains on one, a GPU; once in the life of a process."""
     gpus = os.environ.pop(PARENTS_GPUS, None)
     if gpus == "all":
@@ -70,7 +70,7 @@ def share_machine(runs: int, trainer: TrainerSettings) -> None:
     share_cores(runs)
     # before torch is imported, which reads it; joblib has set it already
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
-    if trainer.devices == 1 and trainer.accelerator in ("auto", "gpu", "cuda") and not _held:
+    if trainer.get("devices") == 1 and trainer.get("accelerator") in ("auto", "gpu", "cuda") and not _held:
         names = visible_gpus()
         if len(names) > 1:
             os.environ["CUDA_VISIBLE_DEVICES"], lock = take_gpu(names, lock_folder())

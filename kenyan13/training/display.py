@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import Callback
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from kenyan13.config.settings import FrozenFeatures, Settings
+from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.model.freezing import parameter_counts
+from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs.directory import Result
 from kenyan13.terminal import duration
 
@@ -22,7 +23,13 @@ LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group
 
 
 def print_start(
-    settings: Settings, folder: Path, data: ImageDataModule, network: nn.Module, resumed: bool, brief: bool = False
+    settings: Settings,
+    folder: Path,
+    data: ImageDataModule,
+    network: nn.Module,
+    freeze: Callback | None,
+    resumed: bool,
+    brief: bool = False,
 ) -> None:
     """Say what is going to be trained on what, and how many parameters of each layer group train.
 
@@ -33,11 +40,18 @@ def print_start(
         return
     if settings.smoke:
         console.print("\nSmoke run: toy size, on synthetic drawings. Its figures say nothing.", style="yellow")
-    model, freeze = settings.model, settings.freeze
+    model = settings.model
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
     train, validation = len(data.train.catalogue), data.validation_images
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
+    if isinstance(freeze, Freeze):
+        print_levels(network, freeze)
+    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
+
+
+def print_levels(network: nn.Module, freeze: Freeze) -> None:
+    """Say how many parameters each level has, and which levels train."""
     table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
     table.add_column("parameters", justify="right")
     table.add_column("train", justify="left")
@@ -49,10 +63,9 @@ def print_start(
     console.print(table)
     total, trainable = count_parameters(network, freeze.level)
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
-    if freeze.features is FrozenFeatures.cached:
+    if freeze.features == "cached":
         views = "one view" if freeze.views == 1 else f"{freeze.views} views"
         console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each image")
-    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
 
 
 def count_parameters(network: nn.Module, level: int) -> tuple[int, int]:
@@ -61,15 +74,16 @@ def count_parameters(network: nn.Module, level: int) -> tuple[int, int]:
     return sum(counts), sum(counts[: level + 1])
 
 
-def print_epoch(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> None:
-    """Print the newest epoch's figures as one aligned line, with the time that is left."""
+def epoch_line(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> str:
+    """Return the newest epoch's metrics as one aligned line of at most 80 columns, with the time that is left.
+
+    A star marks the lowest validation loss so far.
+    """
     row = rows[-1]
     left = (epochs - len(rows)) * sum(r["seconds"] for r in rows) / len(rows)
-    console.print(
-        f"epoch {row['epoch']:>3}/{epochs}  train loss {row['train_loss']:.4f}  val loss {row['val_loss']:.4f}"
-        f"{' *' if best else '  '} accuracy {row['val_accuracy']:>6.2%}  macro F1 {row['val_macro_f1']:.3f}"
-        f"  lr {row['lr']:.2e}  {duration(row['seconds'])}" + (f", {duration(left)} left" if left else "")
-    )
+    metrics = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{'*' if best else ' '}"
+    shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
+    return f"epoch {row['epoch']:>3}/{epochs}  {metrics}  {shares}" + (f"  {duration(left)} left" if left else "")
 
 
 def print_end(folder: Path, result: Result, before: bool = False, brief: bool = False) -> None:
@@ -105,6 +119,9 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
 def quiet_libraries() -> None:
     """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.profilers").setLevel(
+        logging.INFO
+    )  # what trainer.profiler=simple has asked for
     hints = (
         "does not have many workers",
         "This DataLoader will create",

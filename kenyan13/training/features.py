@@ -56,7 +56,7 @@ def cached_features(
     file = folder / f"{digest(settings, network, described)}.npz"
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            train = compute(settings, data, network, data.train, settings.augment, settings.freeze.views)
+            train = compute(settings, data, network, data.train, settings.augment, views_of(settings))
             validation = compute(settings, data, network, data.validation, None, 1)
             with replacing(file) as temporary, temporary.open("wb") as writing:
                 np.savez(writing, train=train.numpy(), validation=validation.numpy())
@@ -64,12 +64,17 @@ def cached_features(
         return Features(torch.from_numpy(saved["train"]), torch.from_numpy(saved["validation"]))
 
 
+def views_of(settings: Settings) -> int:
+    """Return how many augmented views of each image are computed."""
+    return int(settings.freeze.get("views", 1))
+
+
 def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
     """Return hex digits that stand for everything that the features depend on."""
     hashed = hashlib.blake2b(digest_size=16)
     model, lossy = settings.model, settings.data.store is StoreKind.jpeg
     made_with = [
-        asdict(settings.augment), settings.freeze.views, settings.seed, model.backbone, model.crop, lossy,
+        asdict(settings.augment), views_of(settings), settings.seed, model.backbone, model.crop, lossy,
         precision(settings), described,
     ]  # fmt: skip
     hashed.update(json.dumps(made_with, default=str).encode())

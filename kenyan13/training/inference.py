@@ -50,7 +50,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
         raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
-        raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.checkpoints=true")
+        raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.enable_checkpointing=true")
     classes = checkpoint_classes(checkpoint)
     check_name(settings.model.backbone)
     network = build(settings.model, len(classes), pretrained=False)
@@ -68,11 +68,11 @@ def evaluate(run: Run) -> dict[str, float]:
     data = ImageDataModule(run.settings, colours.mean, colours.std)
     check_classes(run, data.classes)
     network = run.network
-    if run.settings.trainer.channels_last:
+    if run.settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    classifier = Classifier(network, run.classes, run.settings.optim, run.settings.schedule)
+    classifier = Classifier(network, run.classes)
     trainer = Trainer(
-        accelerator="cpu" if run.settings.trainer.accelerator == "cpu" else "auto",
+        accelerator="cpu" if run.settings.trainer.get("accelerator") == "cpu" else "auto",
         devices=1,
         precision=precision(run.settings),
         logger=False,

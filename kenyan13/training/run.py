@@ -1,10 +1,9 @@
-"""One run from settings to result: reads the data, makes the network, fits, and fills the run directory."""
+"""One run from settings to result: data, network, module, callbacks, loggers, trainer, fit; Hydra builds the parts."""
 
 import hashlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from kenyan13.config.identity import run_directory
-from kenyan13.config.settings import FrozenFeatures, Settings
+from kenyan13.config.identity import plain
+from kenyan13.config.presets import nodes
+from kenyan13.config.settings import Settings
+from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.synthetic import draw_if_missing
@@ -29,23 +31,21 @@ from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
 from kenyan13.runs import directory
 from kenyan13.runs.directory import Result
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import TEST, write_test_predictions
-from kenyan13.training import board
-from kenyan13.training.callbacks import EpochSeed, History, RunFiles, Stop
-from kenyan13.training.device import check_device, precision
+from kenyan13.training.callbacks import History, find_callback
+from kenyan13.training.device import check_device, trainer_arguments
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
-from kenyan13.training.estimate import Estimate
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_run, predict_stored
-from kenyan13.training.progress import EpochBar
+from kenyan13.training.stopping import StopRule
 
 
-def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result:
+def train(settings: Settings, brief: bool = False) -> Result:
     """Train one run, or go on with it where it was interrupted; a finished one is only reported.
 
-    after: in a sweep, the runs after this one, whose time is estimated; less is printed there. Nothing is written
-    before data and network are known to be good. Raises UserError for settings and data that cannot be used, BusyError
-    while another process trains this run.
+    brief: print less, for one run of many. Nothing is written before data and network are known to be good. Raises
+    UserError for settings and data that cannot be used, BusyError while another process trains this run.
     """
     folder = run_directory(settings)
     check_model(settings.model)
@@ -65,8 +65,8 @@ def train(settings: Settings, after: Sequence[Settings] | None = None) -> Result
     with directory.only_process(folder) if first and not idle else nullcontext():
         before = before or finished_before(folder, settings, described)  # by the process that was waited for
         if before is not None:
-            print_end(folder, before, before=True, brief=after is not None)
-        result = before or fit(settings, folder, data, described, network, after)
+            print_end(folder, before, before=True, brief=brief)
+        result = before or fit(settings, folder, data, described, network, brief)
         if first and lacks_test(folder, data):
             predict_test(folder, data)
     return result
@@ -98,33 +98,82 @@ def fit(
     data: ImageDataModule,
     described: dict[str, Any],
     network: nn.Module,
-    after: Sequence[Settings] | None = None,
+    brief: bool = False,
 ) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
-    (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
-    if settings.trainer.channels_last:
+    if settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
+    context = {**plain(settings), "run": {"folder": str(folder), "name": folder.name}}
+    freeze: Callback | None = build_group("freeze", settings, context).get("freeze")
     head = None
-    if settings.freeze.features is FrozenFeatures.cached:
+    if isinstance(freeze, Freeze) and freeze.features == "cached":
         data.features = cached_features(settings, data, network, described)
         head = split_network(network)[1]
-    weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
-    if settings.trainer.compile:
+    if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
-    classifier = Classifier(network, data.classes, settings.optim, settings.schedule, weights, head)
-    history = History()
-    stop = Stop(settings.stop, history)
-    trainer = make_trainer(settings, folder, data, history, stop)
-    if after is not None:
-        trainer.callbacks.append(Estimate(settings, after))  # type: ignore[attr-defined]
+    weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
+    loss = build("loss", settings.loss, **({} if weights is None else {"weight": weights}), context=context)
+    module = Classifier(network, data.classes, loss, settings.optim, settings.schedule, head)
+    trainer = build_trainer(settings, folder, context, freeze)
+    history = find_callback(trainer, History)
     last = folder / directory.LAST
+    (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
         directory.write_config(folder, settings, described)
-        print_start(settings, folder, data, network, resumed=last.exists(), brief=after is not None)
+        print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
-            board.write_start(trainer, folder, data, network)
+            tell(trainer, "on_run_start", trainer, data, network)
+    fit_or_leave(trainer, module, data, last if last.exists() else None)
+    if isnan(history.best()["val_loss"]):
+        raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
+    result = summarise(data, history, network, freeze, trainer)
+    if trainer.is_global_zero:
+        try:
+            tell(trainer, "on_run_end", trainer, settings, result)
+        except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
+            console.print(f"The logger lacks the end of this run: {error}", style="yellow")
+        directory.write_result(folder, result)
+        print_end(folder, result, brief=brief)
+    return result
+
+
+def build_group(group: str, settings: Settings, context: dict[str, Any]) -> dict[str, Any]:
+    """Return what Hydra builds of a group, by the parts' names; a group of one part has the group's name."""
+    return {
+        key.rpartition(".")[2]: build(key, node, context=context)
+        for key, node in nodes(group, getattr(settings, group))
+    }
+
+
+def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], freeze: Callback | None) -> Trainer:
+    """Return Lightning's trainer with the run's callbacks and loggers. Its files go below the run directory."""
+    callbacks: list[Callback] = [*filter(None, [freeze]), *build_group("callbacks", settings, context).values()]
+    callbacks += build_group("stop", settings, context).values()
+    loggers: list[Logger] = list(build_group("logger", settings, context).values())
+    watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
+    if not watched or settings.trainer.get("enable_progress_bar") is False:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    given: dict[str, Any] = {
+        "callbacks": callbacks,
+        "logger": loggers or False,
+        "default_root_dir": folder,
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+    }
+    trainer: Trainer = build("trainer", trainer_arguments(settings), **given)
+    return trainer
+
+
+def tell(trainer: Trainer, hook: str, *arguments: Any) -> None:
+    """Call a hook of kenyan13's own, on_run_start or on_run_end, of the callbacks that have it."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, hook):
+            getattr(callback, hook)(*arguments)
+
+
+def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, checkpoint: Path | None) -> None:
+    """Fit; a signal that ends the process ends it with the exit code that says so."""
     try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from None
@@ -132,45 +181,6 @@ def fit(
             print("Terminated. The same command goes on where it stopped.", file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from None
         raise  # of submitit, when Slurm wants the node back: the run is queued again
-    if isnan(history.best()["val_loss"]):
-        raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
-    ended = stop.reason() or f"trainer.max_epochs={settings.trainer.max_epochs}"
-    # Lightning has moved the network back to the CPU.
-    result = summarise(settings, data, history, network, ended, trainer.strategy.root_device)
-    if trainer.is_global_zero:
-        try:
-            board.write_end(folder, settings, result)
-        except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
-            console.print(f"TensorBoard lacks the end of this run: {error}", style="yellow")
-        directory.write_result(folder, result)
-        print_end(folder, result, brief=after is not None)
-    return result
-
-
-def make_trainer(settings: Settings, folder: Path, data: ImageDataModule, history: History, stop: Stop) -> Trainer:
-    """Return the Lightning trainer with the run's callbacks and logger."""
-    chosen = settings.trainer
-    # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
-    ddp = "ddp_find_unused_parameters_true" if settings.freeze.unfreeze else "ddp"
-    files = RunFiles(folder, history, data.validation.catalogue, chosen.checkpoints)
-    callbacks: list[Callback] = [EpochSeed(settings.seed), Freeze(settings.freeze), history, stop, files]
-    if console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0":
-        callbacks.append(EpochBar())
-    return Trainer(
-        max_epochs=chosen.max_epochs,
-        accelerator=chosen.accelerator,
-        devices=chosen.devices,
-        strategy=ddp if chosen.devices != 1 else "auto",
-        precision=precision(settings),
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder, name="", version=""),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        deterministic="warn",
-        log_every_n_steps=10,
-    )
 
 
 def describe(data: ImageDataModule) -> dict[str, Any]:
@@ -193,12 +203,18 @@ def number_or_none(value: float | None) -> float | None:
 
 
 def summarise(
-    settings: Settings, data: ImageDataModule, history: History, network: nn.Module, stopped: str, device: torch.device
+    data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
 ) -> Result:
     """Return the result of the epochs trained."""
     best = history.best()
-    deepest = max([settings.freeze.level, *(level for _, level in settings.freeze.unfreeze)])
-    total, trainable = count_parameters(network, deepest)
+    if isinstance(freeze, Freeze):
+        total, trainable = count_parameters(network, freeze.level_at(trainer.max_epochs or 0))
+    else:
+        total = sum(value.numel() for value in network.parameters())
+        trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
+    rules = [rule.reason(history) for rule in trainer.callbacks if isinstance(rule, StopRule)]  # type: ignore[attr-defined]
+    complete = len(history.rows) == trainer.max_epochs
+    ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
     return Result(
         status="finished",
         min_val_loss=best["val_loss"],
@@ -213,6 +229,6 @@ def summarise(
         validation_images=data.validation_images,
         parameters=total,
         trainable_parameters=trainable,
-        device=str(device),
-        stopped=stopped,
+        device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
+        stopped=next(filter(None, rules), ended),
     )

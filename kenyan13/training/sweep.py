@@ -8,13 +8,14 @@ from textwrap import indent
 
 from rich.console import Console
 
-from kenyan13.config.identity import decisive, run_directory
+from kenyan13.config.identity import differences
 from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
 from kenyan13.runs.directory import State, differing_settings, read_result, read_state
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import TEST
-from kenyan13.terminal import align
+from kenyan13.terminal import align, duration
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 SKIPPED = "skipped: more workers than cores"
@@ -27,10 +28,6 @@ NEXT = {
     State.finished: "finished before",
     State.running: ELSEWHERE,
 }
-
-
-# The runs that this process is to make one after the other, set when it starts with them.
-in_this_process: list["Planned"] = []
 
 
 @dataclass
@@ -57,7 +54,7 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings]], named: Collection[
     planned: dict[Path, Planned] = {}
     for job, settings in jobs:
         folder = run_directory(settings)
-        if folder in planned and decisive(planned[folder].settings) != decisive(settings):
+        if folder in planned and differences(planned[folder].settings, settings):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
         planned.setdefault(folder, Planned(job, settings, folder, intent(job, settings, folder, named)))
     return list(planned.values())
@@ -79,13 +76,6 @@ def intent(job: Sequence[str], settings: Settings, folder: Path, named: Collecti
     return NEXT[state]
 
 
-def runs_after(folder: Path) -> list[Settings]:
-    """Return the settings of the runs that this process trains after the one in `folder`."""
-    places = [place for place, one in enumerate(in_this_process) if one.folder == folder]
-    later = [one.settings for one in in_this_process[places[0] + 1 :]] if places else []
-    return [settings for settings in later if settings.task is Task.train]
-
-
 def print_plan(planned: Sequence[Planned]) -> None:
     """Say how many runs there are, and what will be done about each."""
     counts = Counter(one.intent for one in planned)
@@ -104,7 +94,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
 def differing(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
     """Return the overrides of a job that not all jobs have; of a single job, all."""
     common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
-    return [word for word in job if word not in common]
+    return [word.lstrip("+") for word in job if word not in common]
 
 
 def varied(one: Planned, planned: Sequence[Planned]) -> str:
@@ -148,3 +138,13 @@ def figures(folder: Path) -> tuple[str, ...]:
         str(result.epochs),
         f"{minutes}:{seconds:02d}",
     )
+
+
+def print_progress(done: int, total: int, seconds: float) -> None:
+    """Say how many runs of a sweep are made, and by their mean time how long the rest will take.
+
+    seconds: that the runs made have taken together.
+    """
+    if 0 < done < total:
+        left = duration(seconds / done * (total - done))
+        console.print(f"{done} of {total} runs made, about {left} left by their mean time")

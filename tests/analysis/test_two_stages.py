@@ -33,8 +33,8 @@ def stages(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
     runs = tmp_path_factory.mktemp("runs")
     common = [
         f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "data.workers=0", "model=small_cnn",
-        "model.crop=32", "model.batch_size=16", "trainer=cpu", "trainer.model_graph=false", "trainer.max_epochs=4",
-        "optim.lr=1e-3", "data.test=true", GROUPS,
+        "model.crop=32", "model.batch_size=16", "trainer=cpu", "callbacks.tensorboard.graph=false",
+        "trainer.max_epochs=4", "optim.lr=1e-3", "data.test=true", GROUPS,
     ]  # fmt: skip
     for stage in ("first", "meats", "greens"):
         train(compose_settings([*common, f"data.stage={stage}", f"name={stage}"]))

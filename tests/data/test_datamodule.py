@@ -116,7 +116,7 @@ def test_training_batches_without_augmentation(compose: Compose) -> None:
 
 @pytest.mark.parametrize(("value", "layout"), [("true", torch.channels_last), ("false", torch.contiguous_format)])
 def test_memory_layout_is_a_setting(compose: Compose, value: str, layout: torch.memory_format) -> None:
-    images = data(compose(f"trainer.channels_last={value}"))
+    images = data(compose(f"model.channels_last={value}"))
     for loader in (images.train_dataloader(), images.val_dataloader()):
         assert batches(images, loader)[0].images.is_contiguous(memory_format=layout)
 

@@ -16,7 +16,8 @@ from huggingface_hub import constants as hub
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kenyan13.config.compose import CONF, compose_settings
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.presets import CONF
 from kenyan13.config.settings import ModelSettings
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import WAYS_TO_WEIGHTS, build, create, normalisation

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Optimizer, OptimSettings, ScheduleSettings
 from kenyan13.data.batches import Batch
 from kenyan13.model.backbones import read_weights
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
@@ -25,8 +24,13 @@ CLASSES = tuple("abcde")
 STUDY_COUNTS = np.array([632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628])
 
 
-def classifier(network: nn.Module, weights: Tensor | None = None, lr: float = 0.0, **schedule: Any) -> Classifier:
-    return Classifier(network, CLASSES, OptimSettings(Optimizer.sgd, lr), ScheduleSettings(**schedule), weights)
+def sgd(lr: float) -> dict[str, Any]:
+    return {"_target_": "torch.optim.SGD", "lr": lr}
+
+
+def classifier(network: nn.Module, weights: Tensor | None = None, lr: float = 0.0) -> Classifier:
+    schedule = compose_settings(["schedule=cosine"]).schedule
+    return Classifier(network, CLASSES, nn.CrossEntropyLoss(weights), sgd(lr), schedule)
 
 
 def trainer(epochs: int = 1, *callbacks: Callback) -> Trainer:
@@ -171,22 +175,24 @@ class Rates(Checkpoint):
     ("name", "expected"),
     [
         ("constant", [1.0] * 6),
-        ("step", [1, 1, 0.1, 0.1, 0.01, 0.01]),
-        ("multistep", [1, 0.1, 0.1, 0.1, 0.01, 0.01]),
-        ("plateau", [1, 1, 1, 0.1, 0.1, 0.01]),  # one epoch sets the best loss, two do not better it, then two more
+        ("step schedule.step_size=2 schedule.gamma=0.1", [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("multistep schedule.milestones=[1,4] schedule.gamma=0.1", [1, 0.1, 0.1, 0.1, 0.01, 0.01]),
+        # one epoch sets the best loss, two do not better it, then two more
+        ("plateau schedule.patience=1 schedule.factor=0.1", [1, 1, 1, 0.1, 0.1, 0.01]),
         ("cosine", [0.5, 1, 0.904508, 0.654508, 0.345492, 0.095492]),
+        # three steps an epoch: 18 in all, the first three rise; rates at steps 0, 3, 6, 9, 12, 15
+        ("cosine_steps", [0.25, 1, 0.904508, 0.654508, 0.345492, 0.095492]),
     ],
 )
-def test_schedules_are_stepped_once_an_epoch_and_resumed(
+def test_schedules_are_stepped_and_resumed(
     name: str, expected: Sequence[float], logits: Tensor, targets: Tensor, tmp_path: Path
 ) -> None:
-    common = ["every=2", "milestones=[1,4]", "patience=1", "warmup=1", "factor=0.1"]
-    chosen = compose_settings([f"schedule={name}", *(f"schedule.{setting}" for setting in common)]).schedule
+    chosen = compose_settings(f"schedule={name}".split()).schedule
     batches = loader(logits, targets, range(53), 20)
 
     def run(start: Path | None) -> list[float]:
         rates = Rates(tmp_path / "run.ckpt")
-        tuned = Classifier(StandingStill(), CLASSES, OptimSettings(Optimizer.sgd, 1.0), chosen)
+        tuned = Classifier(StandingStill(), CLASSES, optim=sgd(1.0), schedule=chosen)
         trainer(6, rates).fit(tuned, batches, batches, ckpt_path=start, weights_only=True)
         return rates.seen
 
@@ -196,7 +202,7 @@ def test_schedules_are_stepped_once_an_epoch_and_resumed(
 
 
 def test_checkpoint_holds_plain_values(logits: Tensor, targets: Tensor, tmp_path: Path) -> None:
-    done, tuned = trainer(), classifier(Scale(), torch.ones(5), 0.1, factor=0.5)
+    done, tuned = trainer(), classifier(Scale(), torch.ones(5), 0.1)
     batches = loader(logits, targets, range(53), 20)
     done.fit(tuned, batches, batches)
     done.save_checkpoint(tmp_path / "run.ckpt")

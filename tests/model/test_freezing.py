@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import timm
@@ -12,15 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
+from kenyan13.config import targets
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import (
-    FreezeSettings,
-    FrozenBatchNorm,
-    ModelSettings,
-    Optimizer,
-    OptimSettings,
-    ScheduleSettings,
-)
+from kenyan13.config.settings import ModelSettings
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import build, head_prefixes
@@ -94,14 +89,14 @@ def test_levels_are_the_study_s(backbone: str) -> None:
     assert (len(STUDY), len(added), all(added)) == (25, 6, True)
     assert (sum(map(len, added)), set().union(*added)) == (len(names), names)  # disjoint, complete
     for level in range(6):
-        Freeze(FreezeSettings()).apply(network, level)
+        Freeze().apply(network, level)
         assert trainable(network) == set().union(*added[: level + 1])
     assert sum(parameter_counts(network)) == sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_level_2_of_b4_is_its_last_12_blocks() -> None:
     network = on_meta("tf_efficientnet_b4")
-    Freeze(FreezeSettings()).apply(network, 2)
+    Freeze().apply(network, 2)
     blocks = {".".join(name.split(".")[1:3]) for name in trainable(network) if name.startswith("blocks.")}
     assert blocks == {"4.4", "4.5", *(f"5.{block}" for block in range(8)), "6.0", "6.1"}
 
@@ -163,9 +158,9 @@ def test_networks_without_a_head_are_refused() -> None:
 
 
 def test_levels_of_epochs() -> None:
-    freeze = Freeze(compose_settings(["freeze=gradual"]).freeze)
+    freeze: Freeze = targets.build("freeze", compose_settings(["freeze=gradual"]).freeze)
     assert [freeze.level_at(epoch) for epoch in range(7)] == [0, 0, 2, 2, 5, 5, 5]
-    assert [Freeze(FreezeSettings(level=3)).level_at(epoch) for epoch in (0, 9)] == [3, 3]
+    assert [Freeze(3).level_at(epoch) for epoch in (0, 9)] == [3, 3]
 
 
 class Recorder(Callback):
@@ -194,7 +189,7 @@ class Recorder(Callback):
         return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def train(backbone: str, freeze: FreezeSettings, optim: OptimSettings, epochs: int) -> tuple[Recorder, nn.Module]:
+def train(backbone: str, freeze: Freeze, optim: dict[str, Any], epochs: int) -> tuple[Recorder, nn.Module]:
     """Train on noise, two batches an epoch, with validation after each."""
     torch.manual_seed(3)
     network = build(ModelSettings(backbone, crop=32, batch_size=8), 4, pretrained=False)
@@ -203,26 +198,26 @@ def train(backbone: str, freeze: FreezeSettings, optim: OptimSettings, epochs: i
     recorder = Recorder()
     trainer = Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, callbacks=[Freeze(freeze), recorder],
+        enable_model_summary=False, num_sanity_val_steps=0, callbacks=[freeze, recorder],
     )  # fmt: skip
-    trainer.fit(Classifier(network, tuple("abcd"), optim, ScheduleSettings()), loader, loader)
+    trainer.fit(Classifier(network, tuple("abcd"), optim=optim), loader, loader)
     return recorder, network
 
 
-def adam() -> OptimSettings:
-    return OptimSettings(Optimizer.adam, lr=0.01, weight_decay=0.1)
+def adam() -> dict[str, Any]:
+    return compose_settings(["optim=adam", "optim.lr=0.01", "optim.weight_decay=0.1"]).optim
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet", "small_cnn"])
 @pytest.mark.parametrize("level", [0, 2, 4])
-@pytest.mark.parametrize("frozen_bn", list(FrozenBatchNorm))
-def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: FrozenBatchNorm) -> None:
-    recorder, network = train(backbone, FreezeSettings(level, frozen_bn=frozen_bn), adam(), epochs=2)
+@pytest.mark.parametrize("frozen_bn", ["eval", "train"])
+def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: str) -> None:
+    recorder, network = train(backbone, Freeze(level, frozen_bn=frozen_bn), adam(), epochs=2)
     levels = parameter_levels(network)
     trained = {name for name in levels if levels[name] <= level}
     norms = {name: levels[f"{name}.weight"] <= level for name in recorder.norms[0]}
     assert set(norms.values()) == ({True, False} if level else {False})
-    moving = {name for name in norms if norms[name] or frozen_bn is FrozenBatchNorm.train}
+    moving = {name for name in norms if norms[name] or frozen_bn == "train"}
     statistics = {f"{n}.{b}" for n in moving for b in ("running_mean", "running_var", "num_batches_tracked")}
     for epoch in range(2):
         assert recorder.moved(epoch) == trained | statistics
@@ -234,13 +229,13 @@ def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: Froze
     "optim",
     [
         adam(),
-        OptimSettings(Optimizer.adamw, lr=0.01, weight_decay=0.1),
-        OptimSettings(Optimizer.sgd, lr=0.01, weight_decay=0.1, momentum=0.9),
+        {**adam(), "_target_": "torch.optim.AdamW"},
+        {"_target_": "torch.optim.SGD", "lr": 0.01, "weight_decay": 0.1, "momentum": 0.9},
     ],
     ids=["adam", "adamw", "sgd"],
 )
-def test_levels_are_unfrozen_at_their_epochs(optim: OptimSettings) -> None:
-    recorder, network = train("test_resnet", FreezeSettings(0, [[1, 2], [3, 5]]), optim, epochs=4)
+def test_levels_are_unfrozen_at_their_epochs(optim: dict[str, Any]) -> None:
+    recorder, network = train("test_resnet", Freeze(0, [[1, 2], [3, 5]]), optim, epochs=4)
     levels = parameter_levels(network)
     for epoch, level in enumerate([0, 2, 2, 5]):
         assert recorder.moved(epoch) & levels.keys() == {name for name in levels if levels[name] <= level}
@@ -250,8 +245,8 @@ def test_levels_are_unfrozen_at_their_epochs(optim: OptimSettings) -> None:
 
 def test_what_will_train_requires_gradients_from_the_start() -> None:
     network = timm.create_model("test_resnet", num_classes=4)
-    classifier = Classifier(network, tuple("abcd"), adam(), ScheduleSettings())
-    Freeze(FreezeSettings(0, [[1, 2], [3, 4]])).setup(Trainer(max_epochs=4, logger=False), classifier, "fit")
+    classifier = Classifier(network, tuple("abcd"), optim=adam())
+    Freeze(0, [[1, 2], [3, 4]]).setup(Trainer(max_epochs=4, logger=False), classifier, "fit")
     levels = parameter_levels(network)
     assert trainable(network) == {name for name in levels if levels[name] <= 4}
 
@@ -259,7 +254,7 @@ def test_what_will_train_requires_gradients_from_the_start() -> None:
 def test_the_frozen_part_runs_without_autograd() -> None:
     """No layer before the first that trains records what a backward pass would need."""
     network = timm.create_model("test_resnet", num_classes=2)
-    Freeze(FreezeSettings(level=1)).apply(network, 1)
+    Freeze(1).apply(network, 1)
     recorded: dict[str, bool] = {}
     for name in ("conv1", "layer1", "layer2", "layer3", "layer4", "fc"):
         network.get_submodule(name).register_forward_hook(
@@ -267,3 +262,9 @@ def test_the_frozen_part_runs_without_autograd() -> None:
         )
     network(torch.randn(2, 3, 32, 32))
     assert recorded == {"conv1": False, "layer1": False, "layer2": False, "layer3": False, "layer4": True, "fc": True}
+
+
+@pytest.mark.parametrize("unfreeze", [[[3, 5]], [[3, 2], [2, 4]], [[0, 2]], [[1]], [[1, 6]]])
+def test_impossible_plans_are_refused(unfreeze: list[list[int]]) -> None:
+    with pytest.raises(UserError, match=r"no rising list of \[epoch, level\]"):
+        Freeze(5 if unfreeze == [[3, 5]] else 0, unfreeze)

@@ -3,14 +3,25 @@
 from collections.abc import Sequence
 
 import pytest
+import timm
 import torch
+from timm.optim._param_groups import param_groups_layer_decay
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.model.optimisation import create_optimizer, create_schedule, step_schedule, warm_cosine
+from kenyan13.model.optimisation import cosine_share, create_optimizer, create_schedule
 
 SQRT = 0.31622776601683794  # sqrt(0.1), the study's factor
+
+
+def network_of(*parameters: Parameter) -> nn.Module:
+    network = nn.Module()
+    for k, parameter in enumerate(parameters):
+        network.register_parameter(str(k), parameter)
+    return network
 
 
 @pytest.mark.parametrize(
@@ -33,7 +44,7 @@ SQRT = 0.31622776601683794  # sqrt(0.1), the study's factor
 def test_first_steps(name: str, kind: type, decay: float, expected: Sequence[float]) -> None:
     settings = compose_settings([f"optim={name}", "optim.lr=0.1", f"optim.weight_decay={decay}"]).optim
     weight, frozen = Parameter(torch.tensor(2.0, dtype=torch.float64)), Parameter(torch.tensor(3.0))
-    optimizer = create_optimizer(settings, [weight, frozen])
+    optimizer = create_optimizer(settings, network_of(weight, frozen))
     assert type(optimizer) is kind
     reached = []
     for gradient, _ in zip((0.5, -0.2, 0.3), expected, strict=False):
@@ -46,7 +57,8 @@ def test_first_steps(name: str, kind: type, decay: float, expected: Sequence[flo
 
 @pytest.mark.parametrize(("name", "decay"), [("adam", 0), ("adamw", 0.01), ("sgd", 0)])
 def test_presets(name: str, decay: float) -> None:
-    [group] = create_optimizer(compose_settings([f"optim={name}"]).optim, [Parameter(torch.ones(1))]).param_groups
+    optimizer = create_optimizer(compose_settings([f"optim={name}"]).optim, network_of(Parameter(torch.ones(1))))
+    [group] = optimizer.param_groups
     assert group["weight_decay"] == decay
     assert group.get("betas", (0.9, 0.999)) == (0.9, 0.999)
     assert group.get("momentum", 0.9) == 0.9
@@ -55,12 +67,16 @@ def test_presets(name: str, decay: float) -> None:
 def rates(overrides: Sequence[str], epochs: int, losses: Sequence[float] = ()) -> list[float]:
     """The rate of each epoch, where the full rate is 1; losses: the training loss at the end of each epoch."""
     optimizer = SGD([Parameter(torch.ones(1))], 1.0)
-    schedule = create_schedule(compose_settings(overrides).schedule, optimizer, epochs)
+    context = {"trainer": {"max_epochs": epochs}}
+    schedule = create_schedule(compose_settings(overrides).schedule, optimizer, context)
     seen = []
     for loss in losses or [1.0] * epochs:
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        step_schedule(schedule, loss)
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(loss)
+        else:
+            schedule.step()
     return seen
 
 
@@ -69,7 +85,7 @@ def rates(overrides: Sequence[str], epochs: int, losses: Sequence[float] = ()) -
     [
         (["schedule=constant"], [1.0] * 20),
         (["schedule=step"], [1.0] * 10 + [SQRT] * 10 + [0.1] * 10 + [0.1 * SQRT] * 5),
-        (["schedule=step", "schedule.every=2", "schedule.factor=0.5"], [1, 1, 0.5, 0.5, 0.25]),
+        (["schedule=step", "schedule.step_size=2", "schedule.gamma=0.5"], [1, 1, 0.5, 0.5, 0.25]),
         (["schedule=multistep"], [1.0] * 10 + [SQRT] * 10 + [0.1] * 10 + [0.1 * SQRT] * 5),
         (
             ["schedule=multistep", "schedule.milestones=[20,30,40,50]"],
@@ -109,5 +125,43 @@ def test_plateau_follows_the_training_loss() -> None:
         (0, 5, 3, 1 / 6), (2, 5, 3, 0.5), (5, 5, 5, 1), (0, 0, 1, 1), (0, 1, 1, 0.5),
     ],
 )  # fmt: skip
-def test_warm_cosine(epoch: int, warmup: int, epochs: int, expected: float) -> None:
-    assert warm_cosine(epoch, warmup, epochs) == pytest.approx(expected, abs=1e-12)
+def test_cosine_share(epoch: int, warmup: int, epochs: int, expected: float) -> None:
+    assert cosine_share(epoch, warmup, epochs) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind"),
+    [
+        (["optim._target_=torch.optim.NAdam"], "NAdam"),
+        (["optim._target_=timm.optim.Lion", "optim.caution=true"], "Lion"),
+        (["optim=timm", "optim.opt=lamb"], "Lamb"),
+        (["optim=adamw", "optim.amsgrad=true"], "AdamW"),
+    ],
+)
+def test_any_optimiser_of_torch_or_timm(overrides: Sequence[str], kind: str) -> None:
+    optimizer = create_optimizer(compose_settings([*overrides, "optim.lr=0.02"]).optim, nn.Linear(3, 2))
+    assert type(optimizer).__name__ == kind
+    assert {group["lr"] for group in optimizer.param_groups} == {0.02}
+    assert optimizer.param_groups[0].get("amsgrad", True) is True
+
+
+def test_layer_decay_is_in_every_rate_of_every_epoch() -> None:
+    network = timm.create_model("test_vit", num_classes=3)
+    optim = compose_settings(["optim=timm", "optim.lr=0.1", "optim.layer_decay=0.5"]).optim
+    scales = {
+        name: group["lr_scale"]
+        for group in param_groups_layer_decay(network, layer_decay=0.5)
+        for name in [id(parameter) for parameter in group["params"]]
+    }
+    assert len(set(scales.values())) > 3
+    optimizer = create_optimizer(optim, network)
+    schedule = create_schedule(
+        compose_settings(["schedule=cosine"]).schedule, optimizer, {"trainer": {"max_epochs": 4}}
+    )
+    for epoch in range(4):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                assert group["lr"] == pytest.approx(0.1 * scales[id(parameter)] * cosine_share(epoch, 1, 4), rel=1e-6)
+            assert "lr_scale" not in group
+        optimizer.step()
+        schedule.step()

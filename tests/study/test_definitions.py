@@ -11,11 +11,13 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from kenyan13.config.compose import CONF, compose_settings, to_settings
-from kenyan13.config.identity import run_directory, run_name
-from kenyan13.config.settings import Fill, FrozenBatchNorm, Sampling, Settings, Task
+from kenyan13.config.compose import compose_settings, to_settings
+from kenyan13.config.identity import run_name
+from kenyan13.config.presets import CONF
+from kenyan13.config.settings import Fill, Sampling, Settings, Task
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import load_settings
+from kenyan13.runs.locate import run_directory
 from kenyan13.study import definitions as ids
 from kenyan13.study import references
 
@@ -108,20 +110,23 @@ def composed() -> dict[str, Settings]:
 def schedule_of(settings: Settings) -> tuple[object, ...]:
     """The parts of the schedule that its kind uses."""
     chosen = settings.schedule
-    parts = {
-        "constant": (),
-        "step": (chosen.factor, chosen.every),
-        "multistep": (chosen.factor, chosen.milestones),
-        "plateau": (chosen.factor, chosen.patience, chosen.threshold),
+    keys = {
+        "ConstantLR": ("constant",),
+        "StepLR": ("step", "gamma", "step_size"),
+        "MultiStepLR": ("multistep", "gamma", "milestones"),
+        "ReduceLROnPlateau": ("plateau", "factor", "patience", "threshold"),
     }
-    return chosen.name.name, *parts[chosen.name.name]
+    name, *parts = keys[chosen["_target_"].rpartition(".")[2]]
+    return name, *(chosen[key] for key in parts)
 
 
 def stop_of(settings: Settings) -> tuple[object, ...]:
     """The parts of the stop rule that its kind uses."""
     chosen = settings.stop
-    parts = {"none": (), "loss": (chosen.patience,), "accuracy": (chosen.patience, chosen.threshold, chosen.smoothing)}
-    return chosen.rule.name, *parts[chosen.rule.name]
+    if not chosen:
+        return ("none",)
+    name = chosen["_target_"].rpartition("StopOn")[2].lower()
+    return name, *(chosen[key] for key in ("patience", "threshold", "smoothing") if key in chosen)
 
 
 def test_every_id_of_the_study_and_no_other() -> None:
@@ -138,14 +143,14 @@ def test_settings_are_the_specs(id_: str, composed: dict[str, Settings]) -> None
     assert (found.backbone, found.crop, found.batch_size) == MODELS[model]
     assert found.pretrained == (id_ not in ("FAA", "FBA"))
     assert found.weights is None
-    assert (settings.freeze.level, settings.freeze.unfreeze) == (level, [])
-    assert settings.freeze.frozen_bn is FrozenBatchNorm.train
-    assert (settings.optim.name.name, settings.optim.weight_decay) == (optimiser, decay)
-    assert settings.optim.lr == pytest.approx(rate, rel=3e-6)  # rates of group B have six digits
-    assert (settings.optim.momentum, settings.optim.betas) == (0.9, [0.9, 0.999])
+    assert (settings.freeze["level"], settings.freeze.get("unfreeze", [])) == (level, [])
+    assert settings.freeze["frozen_bn"] == "train"
+    assert settings.optim["_target_"] == {"adam": "torch.optim.Adam", "sgd": "torch.optim.SGD"}[optimiser]
+    assert settings.optim["weight_decay"] == decay
+    assert settings.optim["lr"] == pytest.approx(rate, rel=3e-6)  # rates of group B have six digits
+    assert (settings.optim.get("momentum", 0.9), settings.optim.get("betas", [0.9, 0.999])) == (0.9, [0.9, 0.999])
     assert schedule_of(settings) == schedule
-    assert settings.schedule.warmup == 0
-    assert settings.trainer.max_epochs == epochs
+    assert settings.trainer["max_epochs"] == epochs
     assert stop_of(settings) == stop
     look = settings.augment
     erasing = (look.erasing.probability, look.erasing.fill)
@@ -154,7 +159,7 @@ def test_settings_are_the_specs(id_: str, composed: dict[str, Settings]) -> None
     assert (settings.seed, settings.data.split_seed) == (seed, seed)
     assert settings.data.subset == (256 if id_ in ("ABA", "ABB") else None)
     assert (settings.data.validation_fraction, settings.data.fold) == (0.2, None)
-    assert settings.trainer.checkpoints == (not id_.startswith("AC"))
+    assert settings.trainer["enable_checkpointing"] == (not id_.startswith("AC"))
     assert settings.data.workers == ("ABCDEFGHIJKLMNOP".index(id_[2]) + 1 if id_.startswith("AC") else None)
     assert settings.experiment == id_
 

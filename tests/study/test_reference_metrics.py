@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from kenyan13.analysis.cascade import composed_correct
 from kenyan13.analysis.grouping import name_groups, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.identity import run_directory
 from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1, per_class, row_shares
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.runs.directory import METRICS, Result, write_config, write_result
+from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables
 from kenyan13.study.references import reference, reference_tables

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Layout
+from kenyan13.runs.locate import run_directory
 
 
 def test_a_toy_run_is_kept_apart_and_labelled() -> None:
@@ -16,8 +16,8 @@ def test_a_toy_run_is_kept_apart_and_labelled() -> None:
     assert (settings.data.layout, settings.data.root) == (Layout.demo, "data/demo")
     found = settings.model
     assert (found.backbone, found.pretrained, found.crop, found.batch_size) == ("test_efficientnet", False, 32, 32)
-    assert (settings.trainer.max_epochs, settings.trainer.accelerator) == (2, "cpu")
-    assert (settings.freeze.level, settings.optim.lr) == (5, 1e-4)  # what is tried out stays
+    assert (settings.trainer["max_epochs"], settings.trainer["accelerator"]) == (2, "cpu")
+    assert (settings.freeze["level"], settings.optim["lr"]) == (5, 1e-4)  # what is tried out stays
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_the_demos_place_is_kept_and_other_data_left() -> None:
 
 
 def test_a_toy_run_has_one_device() -> None:
-    assert compose_settings(["trainer=ddp", "smoke=true"]).trainer.devices == 1
+    assert compose_settings(["trainer=ddp", "smoke=true"]).trainer["devices"] == 1
 
 
 def test_shorter_runs_stay_shorter() -> None:
-    assert compose_settings(["trainer.max_epochs=1", "smoke=true"]).trainer.max_epochs == 1
+    assert compose_settings(["trainer.max_epochs=1", "smoke=true"]).trainer["max_epochs"] == 1

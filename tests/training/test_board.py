@@ -17,16 +17,16 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import normalisation
 from kenyan13.plots.confusion import confusion_figure
 from kenyan13.plots.rendering import png
 from kenyan13.runs.directory import Result, State, read_state
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions
 from kenyan13.training import board
-from kenyan13.training.board import hyperparameters, write_end, write_start
+from kenyan13.training.board import TensorBoardImages, hyperparameters
 from kenyan13.training.run import train
 from kenyan13.training.sheets import arrange, draw_views, first_draws
 
@@ -34,6 +34,12 @@ RESULT = Result(
     "finished", 0.75, 0.625, 0.5, 2, 3, 2.5, None, 1.0, 10, 4, 100, 50, "cpu", "trainer.max_epochs=3"
 )  # fmt: skip
 Compose = Callable[..., Settings]
+
+
+def trainer_of(folder: Path) -> Trainer:
+    """A trainer whose run directory is the folder."""
+    logger = TensorBoardLogger(folder, name="", version="")
+    return Trainer(logger=logger, accelerator="cpu", default_root_dir=folder)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def ended(compose: Compose, tmp_path: Path) -> EventAccumulator:
     write_predictions(tmp_path, "wxyz", ("a/b", "$c$"), targets, np.stack([a, 1 - a], axis=1))
     settings = compose("optim.lr=0.03", "data.groups={all:[ugali,pilau]}", "data.stage=first", "data.subset=60")
     for _ in range(2):  # as if it had been killed before its result was written
-        write_end(tmp_path, settings, RESULT)
+        TensorBoardImages().on_run_end(trainer_of(tmp_path), settings, RESULT)
     return EventAccumulator(str(tmp_path)).Reload()
 
 
@@ -76,7 +82,7 @@ def test_confusion_at_the_best_epoch(compose: Compose, tmp_path: Path, monkeypat
     monkeypatch.setattr(board, "confusion_figure", keep)
     a = np.array([0.9, 0.2, 0.4, 0.99], dtype=np.float32)
     write_predictions(tmp_path, "wxyz", ("a", "b"), np.array([0, 1, 0, -1]), np.stack([a, 1 - a], axis=1))
-    write_end(tmp_path, compose(), RESULT)
+    TensorBoardImages().on_run_end(trainer_of(tmp_path), compose(), RESULT)
     assert drawn[0].tolist() == [[1, 1], [0, 1]]
     (event,) = EventAccumulator(str(tmp_path)).Reload().Images("confusion_matrix")
     assert event.encoded_image_string == png(confusion_figure(drawn[0], ("a", "b"), f"{tmp_path.name}, epoch 2"))
@@ -115,9 +121,9 @@ def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, cro
     data = ImageDataModule(settings, colours.mean, colours.std)
     left_over = tmp_path / "events.out.tfevents.1.host.2.0"
     left_over.touch()
-    trainer = Trainer(logger=TensorBoardLogger(tmp_path, name="", version=""), accelerator="cpu")
+    trainer = trainer_of(tmp_path)
     random, numpy_random = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
-    write_start(trainer, tmp_path, data, nn.Identity())
+    TensorBoardImages().on_run_start(trainer, data, nn.Identity())
     assert torch.equal(random, torch.get_rng_state())
     assert numpy_random == str(np.random.get_state())  # noqa: NPY002
     assert not left_over.exists()
@@ -141,8 +147,8 @@ def test_a_figure_that_cannot_be_drawn_does_not_cost_the_training(
     def fail(*_: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(board, "write_end", fail)
+    monkeypatch.setattr(board, "add_predictions", fail)
     settings = compose("trainer.max_epochs=1", "data.subset=60")
     train(settings)
     assert read_state(run_directory(settings)) is State.finished
-    assert "TensorBoard lacks the end of this run: no ink" in capsys.readouterr().out
+    assert "The logger lacks the end of this run: no ink" in capsys.readouterr().out

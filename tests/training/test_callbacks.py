@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from kenyan13.config.settings import StopRule, StopSettings
-from kenyan13.training.callbacks import History, Stop, has_levelled_off, lacks_new_lowest
+from kenyan13.training.callbacks import History
+from kenyan13.training.stopping import StopOnAccuracy, StopOnLoss, StopRule, has_levelled_off, lacks_new_lowest
 
 
-def stopping_epoch(settings: StopSettings, name: str, values: list[float]) -> int | None:
-    """Return the epoch (from 1) after which training stops when the figure takes these values."""
+def stopping_epoch(stop: StopRule, name: str, values: list[float]) -> int | None:
+    """Return the epoch (from 1) after which training stops when the metric takes these values."""
     history = History()
-    stop = Stop(settings, history)
-    trainer: Any = SimpleNamespace(should_stop=False)
+    trainer: Any = SimpleNamespace(should_stop=False, callbacks=[history, stop])
     for epoch, value in enumerate(values, start=1):
         history.rows.append({"epoch": epoch, "val_loss": 1.0, "val_accuracy": 0.5, name: value})
         stop.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
@@ -35,23 +34,22 @@ LOSSES = [
 
 @pytest.mark.parametrize(("losses", "patience", "expected"), LOSSES)
 def test_stop_on_loss(losses: list[float], patience: int, expected: int | None) -> None:
-    settings = StopSettings(rule=StopRule.loss, patience=patience)
-    assert stopping_epoch(settings, "val_loss", losses) == expected
+    assert stopping_epoch(StopOnLoss(patience), "val_loss", losses) == expected
 
 
 def test_stop_on_accuracy_by_hand() -> None:
     # smoothed with alpha 0.3:  0.20  0.32  0.404  0.4628  0.48396  0.491772
     accuracies = [0.2, 0.6, 0.6, 0.6, 0.5333333333333333, 0.51]
-    settings = StopSettings(rule=StopRule.accuracy, patience=2, threshold=0.1, smoothing=0.3)
+    rule = StopOnAccuracy(patience=2, threshold=0.1, smoothing=0.3)
     # rise over two epochs:      -     -   0.204  0.1428  0.07996  -> stops after epoch 5
-    assert stopping_epoch(settings, "val_accuracy", accuracies) == 5
-    settings.threshold = 0.0799
+    assert stopping_epoch(rule, "val_accuracy", accuracies) == 5
+    rule.threshold = 0.0799
     # epoch 5 rises by more than that; epoch 6 by 0.491772 - 0.4628 = 0.028972
-    assert stopping_epoch(settings, "val_accuracy", accuracies) == 6
-    settings.patience = 5
-    settings.threshold = 0.3
+    assert stopping_epoch(rule, "val_accuracy", accuracies) == 6
+    rule.patience = 5
+    rule.threshold = 0.3
     # first possible after epoch 6: 0.491772 - 0.2 = 0.291772
-    assert stopping_epoch(settings, "val_accuracy", accuracies) == 6
+    assert stopping_epoch(rule, "val_accuracy", accuracies) == 6
 
 
 def test_stop_on_accuracy_with_the_studys_numbers() -> None:
@@ -61,8 +59,7 @@ def test_stop_on_accuracy_with_the_studys_numbers() -> None:
     assert not has_levelled_off([0.3 + 0.01 * epoch for epoch in range(11)], 10, 0.02, 0.3)
 
 
-def test_no_rule_never_stops() -> None:
-    assert stopping_epoch(StopSettings(), "val_loss", [1.0] * 50) is None
+def test_nothing_is_lacked_before_the_first_epoch() -> None:
     assert not lacks_new_lowest([], 1)
 
 

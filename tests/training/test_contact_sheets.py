@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings, Task
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import ImageDataset, Images, collate
@@ -19,6 +18,7 @@ from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
 from kenyan13.plots.grids import preset_figure
 from kenyan13.runs.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
+from kenyan13.runs.locate import run_directory
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
 from kenyan13.training.contact_sheets import class_draws, preset_sheet, write_contact_sheets

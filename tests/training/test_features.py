@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.features import FeatureDataset
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import create, normalisation
+from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import evaluate, open_run

@@ -7,11 +7,11 @@ import torch
 import torchvision.transforms as T
 from PIL import Image, ImageOps
 
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.data.catalogue import read
 from kenyan13.data.images import resize_length
 from kenyan13.model.backbones import normalisation
+from kenyan13.runs.locate import run_directory
 from kenyan13.training.inference import open_run, predict
 from kenyan13.training.run import train
 

@@ -15,11 +15,11 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from kenyan13.config.identity import run_directory
 from kenyan13.config.settings import Settings
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
 from kenyan13.runs import directory
+from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import VALIDATION, read_predictions
 from kenyan13.training import board, callbacks
 from kenyan13.training.callbacks import RunFiles
@@ -92,7 +92,7 @@ def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path
     _, folder = finished
     result = json.loads((folder / directory.RESULT).read_text())
     metrics = pd.read_csv(folder / directory.METRICS)
-    assert list(metrics.columns) == ["epoch", *callbacks.FIGURES, "lr", "seconds"]
+    assert list(metrics.columns) == ["epoch", *callbacks.METRICS, "lr", "seconds"]
     assert metrics["epoch"].tolist() == [1, 2, 3]
     best = metrics.iloc[int(metrics["val_loss"].argmin())]
     assert result["status"] == "finished"
@@ -190,7 +190,7 @@ VARIANTS = {
     "multistep": ["schedule=multistep", "schedule.milestones=[1,3]", "optim=sgd"],
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
     "worker": ["data.workers=1"],
-    "step": ["balance=weighted_loss", "schedule=step", "schedule.every=2"],
+    "step": ["balance=weighted_loss", "schedule=step", "schedule.step_size=2"],
     "moving_statistics": [
         "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
     ],
@@ -285,7 +285,9 @@ def test_same_command_gives_the_same_bits_whatever_the_workers(compose: Compose,
 
 def test_other_settings_get_another_folder_and_machine_settings_do_not(compose: Compose) -> None:
     first = run_directory(compose())
-    assert first == run_directory(compose("data.workers=3", "data.cache=/elsewhere", "trainer.model_graph=true"))
+    assert first == run_directory(
+        compose("data.workers=3", "data.cache=/elsewhere", "callbacks.tensorboard.graph=true")
+    )
     others = [compose(override) for override in ("seed=1", "optim.lr=3e-4", "augment.rotation=10", "data.fold=0")]
     assert len({first, *(run_directory(settings) for settings in others)}) == 5
 
@@ -365,7 +367,7 @@ def test_nothing_is_written_when_the_network_cannot_be_made(compose: Compose) ->
 
 
 def test_without_checkpoints_there_are_none(compose: Compose) -> None:
-    settings = compose("trainer.checkpoints=false", "trainer.max_epochs=1")
+    settings = compose("trainer.enable_checkpointing=false", "trainer.max_epochs=1")
     train(settings)
     folder = run_directory(settings)
     assert not list(folder.rglob("*.ckpt"))
@@ -384,11 +386,11 @@ def test_torch_is_seeded_for_each_epoch(compose: Compose, monkeypatch: pytest.Mo
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler for the CPU")
 def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compose) -> None:
-    settings = compose("trainer.compile=true", "trainer.max_epochs=1")
+    settings = compose("model.compile=true", "trainer.max_epochs=1")
     result = train(settings)
     names = torch.load(run_directory(settings) / directory.BEST, weights_only=True)["state_dict"]
     assert not any("_orig_mod" in name for name in names)
     plain = train(compose("trainer.max_epochs=1"))
     assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
-    figures = evaluate(open_run(run_directory(settings), ["trainer.compile=false"]))
+    figures = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
     assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)

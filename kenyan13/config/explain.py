@@ -1,0 +1,112 @@
+"""What Hydra and OmegaConf raise for a user's mistake, said in the user's words."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import MissingMandatoryValue
+from omegaconf.errors import OmegaConfBaseException
+
+from kenyan13.config.limits import leaves
+from kenyan13.config.presets import CONF, TARGET, nodes, presets
+from kenyan13.config.settings import BUILT, Settings
+from kenyan13.errors import UserError, did_you_mean
+
+
+def explain(error: Exception) -> UserError | None:
+    """Turn what Hydra or OmegaConf raise for a user's mistake into a UserError; None for anything else."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MissingConfigException):
+        return explain_choice(str(error.missing_cfg_file or ""), error.options or [])
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"'{error.override}' is not an override that Hydra can read.",
+            "write key=value, as in optim.lr=1e-4; quote values with spaces or brackets: 'augment.scale=[0.9, 1.1]'",
+        )
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):
+        return UserError("A config group is given something that is no name.", "write it as in model=resnet18")
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    if isinstance(cause, OmegaConfBaseException):
+        return explain_value(cause)
+    if isinstance(error, HydraException):
+        return explain_hydra(str(error))
+    return None
+
+
+def explain_choice(missing: str, options: Sequence[str]) -> UserError:
+    """Say which choice of a config group does not exist, and which do."""
+    group, _, choice = missing.rpartition("/")
+    if not group:
+        return UserError(f"There is no configuration '{choice}'.", "see python train.py --help")
+    options = options or list(presets(group))
+    listed = [option for option in options if group != "experiment" or (CONF / group / f"{option}.yaml").is_file()]
+    steps = [f"choices: {', '.join(sorted(one for one in listed if not one.endswith('_plugin')))}"]
+    if group == "experiment":
+        steps.insert(0, "the study's: kenyan13 study list")
+        options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
+    if group == "model":
+        steps.append(f"any other timm architecture: model.backbone={choice}")
+    return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
+
+
+def explain_value(error: OmegaConfBaseException) -> UserError:
+    """Say which key is unknown, or which value has the wrong type."""
+    key = str(getattr(error, "full_key", None) or getattr(error, "key", None) or "")
+    first = str(error).splitlines()[0]
+    if isinstance(error, MissingMandatoryValue):
+        return UserError(f"The setting {key} has no value.", f"give it on the command line: {key}=...")
+    if re.match(r"Key '([^']+)' (?:is )?not in", first):
+        return unknown_setting(key)
+    return UserError(f"{key}: {first}", "all settings and their present values: python train.py --cfg job")
+
+
+def unknown_setting(key: str) -> UserError:
+    """Say that there is no such setting or group, and which one was probably meant."""
+    groups = [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+    settings = known_settings()
+    parent, _, last = key.rpartition(".")
+    same_name = [name for name in settings if name.rpartition(".")[2] == last]
+    siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
+    close = (
+        f" Did you mean '{same_name[0]}'?"
+        if same_name
+        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups + settings))), "")
+    )
+    return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
+
+
+def explain_hydra(text: str) -> UserError:
+    """Say what Hydra objects to in an override of a config group or an unknown key."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
+    if group:
+        return unknown_setting(group.group(1))
+    several = re.search(
+        r"(?:Sweep parameters|Ambiguous value for argument) '\+*(.+?)'(?: requires|$)", text, re.MULTILINE
+    )
+    if several:
+        return several_runs(several[1])
+    return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
+
+
+def several_runs(argument: str) -> UserError:
+    """Say that an argument has several values, where one run is made."""
+    steps = [f"add -m to train one run a value: python train.py -m {shlex.quote(argument)}"]
+    steps += ["for a list as one value: key=[a,b]"] if "," in argument else []
+    return UserError(f"{argument} stands for several runs.", *steps)
+
+
+def known_settings() -> list[str]:
+    """Return the dotted names of all settings, those of the presets among them."""
+    own = [name for name, _ in leaves(Settings) if name not in BUILT]
+    listed = {
+        f"{key}.{name}": None
+        for group in BUILT
+        for values in presets(group).values()
+        for key, node in nodes(group, values)
+        for name in node
+        if name != TARGET
+    }
+    return [*own, *listed]

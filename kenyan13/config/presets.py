@@ -1,0 +1,74 @@
+"""The presets in conf/ as plain values, by group and choice: which keys a target has there, and their defaults."""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from kenyan13.config.settings import SEVERAL
+
+CONF = Path(__file__).parents[2] / "conf"
+TARGET = "_target_"
+
+
+def load_plain(file: Path) -> dict[str, Any]:
+    """Return a YAML file's values with interpolations as they are written; numbers are read as Hydra reads them."""
+    loaded = OmegaConf.to_container(OmegaConf.load(file))
+    return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+
+
+@cache
+def presets(group: str) -> dict[str, dict[str, Any]]:
+    """Return choice -> plain values of a config group, the one that conf/train.yaml chooses first, others by name."""
+    files = {file.stem: load_plain(file) for file in sorted((CONF / group).glob("*.yaml"))}
+    chosen = {key: value for entry in load_plain(CONF / "train.yaml")["defaults"] if isinstance(entry, dict)
+              for key, value in entry.items()}.get(group)  # fmt: skip
+    first = [name for name in (chosen if isinstance(chosen, list) else [chosen]) if name in files]
+    return {name: inherit(files, name) for name in [*first, *(name for name in files if name not in first)]}
+
+
+def inherit(files: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Return a preset's values over those of the presets in its own defaults list."""
+    values: dict[str, Any] = {}
+    for other in files[name].get("defaults", []):
+        if other in files:
+            values = merge(values, inherit(files, other))
+    return merge(values, {key: value for key, value in files[name].items() if key != "defaults"})
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any], replaced: Collection[str] = ()) -> dict[str, Any]:
+    """Return nested mappings merged; a value of `over` wins, and those of the keys in `replaced` as a whole."""
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in replaced
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def nodes(group: str, values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (dotted key, node) of what Hydra builds of a group: the group itself, or each of several; null is none."""
+    if group not in SEVERAL:
+        if values:
+            yield group, dict(values)
+        return
+    for name, node in values.items():
+        if node is not None:
+            yield f"{group}.{name}", dict(node) if isinstance(node, Mapping) else {}
+
+
+def presets_of(group: str, target: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return (choice, node) of every preset of a group that builds the target."""
+    return [
+        (choice, node)
+        for choice, values in presets(group).items()
+        for _, node in nodes(group, values)
+        if node.get(TARGET) == target
+    ]
+
+
+def node_defaults(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a node has where nothing else is chosen: the first preset with its target; {} where there is none."""
+    found = presets_of(group, str(node.get(TARGET)))
+    return found[0][1] if found else {}

@@ -1,0 +1,131 @@
+"""What Hydra is to build: arguments are checked against the target's signature, then it is built.
+
+The target itself, and torch with it, is imported only where conf/ does not tell which arguments it takes.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+
+from kenyan13.config.presets import TARGET, nodes, presets, presets_of
+from kenyan13.config.settings import BUILT, SEVERAL, Settings
+from kenyan13.errors import UserError, did_you_mean, shorten
+
+HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
+OWN_KEYS = {"schedule": ("interval", "monitor")}  # read by the Classifier, in Lightning's words; not the target's
+GIVEN = {"schedule": ("optimizer",), "loss": ("weight",)}  # what the run itself hands to the target
+
+
+def check_built(settings: Settings) -> None:
+    """Raise UserError for a group without a target, one that is not there, and arguments that it does not take.
+
+    What an optimiser's preset gives and another `_target_` on the command line does not take is left out.
+    """
+    for group in BUILT:
+        chosen: dict[str, Any] = getattr(settings, group)
+        for key, node in nodes(group, chosen):
+            kept = check_node(group, key, node)
+            if group in SEVERAL:
+                chosen[key.partition(".")[2]] = kept
+            else:
+                setattr(settings, group, kept)
+
+
+def check_node(group: str, key: str, node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node with the arguments that its target takes."""
+    if not isinstance(node.get(TARGET), str):
+        raise unknown_key(group, key, node)
+    known = {name for _, preset in presets_of(group, node[TARGET]) for name in preset}
+    unlisted = [name for name in node if name not in (*known, *HYDRA_KEYS, *OWN_KEYS.get(group, ()))]
+    if not unlisted:
+        return node
+    taken = arguments(find_target(key, node[TARGET]))
+    strange = [] if taken is None else [name for name in unlisted if name not in taken]
+    # A target that is no preset's was put into one on the command line, whose other arguments may not fit it.
+    inherited = [
+        name
+        for name in strange
+        if not presets_of(group, node[TARGET])
+        and any(values.get(name) == node[name] for values in presets(group).values())
+    ]
+    own = [name for name in strange if name not in inherited]
+    if own and taken is not None:
+        listed = [name for name in taken if name not in GIVEN.get(group, ())]
+        raise UserError(
+            f"There is no setting '{key}.{own[0]}'.{did_you_mean(f'{key}.{own[0]}', [f'{key}.{n}' for n in listed])}",
+            f"{node[TARGET]} takes: {shorten(listed, 20)}",
+        )
+    return {name: value for name, value in node.items() if name not in inherited}
+
+
+def unknown_key(group: str, key: str, node: Mapping[str, Any]) -> UserError:
+    """Say that a part of several, as callbacks, is none of those chosen and names no target of its own."""
+    chosen = [name for values in presets(group).values() for name in values]
+    return UserError(
+        f"There is no setting '{key}'.{did_you_mean(key.rpartition('.')[2], chosen)}",
+        f"presets: {group}={shorten(list(presets(group)))}",
+        f"one of your own: {key}._target_=my_parts.MyClass",
+    )
+
+
+def find_target(key: str, path: str) -> Callable[..., Any]:
+    """Return the class or function of a dotted path. Raises UserError where there is none."""
+    try:
+        target = get_object(path)
+    except Exception as error:  # an import may raise anything
+        module, _, name = path.rpartition(".")
+        try:
+            close = did_you_mean(name, dir(get_object(module)))
+        except Exception:
+            close = ""
+        raise UserError(
+            f"{key}._target_={path} cannot be imported: {str(error).splitlines()[0]}{close}",
+            "the path of a class or function, as in torch.optim.NAdam; a file my_parts.py beside the command: "
+            "my_parts.MyClass",
+        ) from error
+    if not callable(target):
+        raise UserError(f"{key}._target_={path} is no class or function.", "as in torch.optim.NAdam")
+    return target  # type: ignore[no-any-return]
+
+
+def arguments(target: Callable[..., Any]) -> list[str] | None:
+    """Return the names of the arguments that a target takes; None where it takes any."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+
+
+def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """Return what a node's `_target_` makes of its arguments, `args` and `given`.
+
+    context: values that interpolations of the node may name, as ${run.folder}. Raises UserError where the arguments
+    are refused.
+    """
+    root = OmegaConf.create({**(context or {}), "built": {**node, "_partial_": True, "_convert_": "all"}})
+    own = {name: None for group in OWN_KEYS for name in OWN_KEYS[group]} if key == "schedule" else {}
+    for name in own:
+        root.built.pop(name, None)
+    try:
+        return instantiate(root.built)(*args, **given)
+    except UserError:
+        raise
+    except InstantiationException as error:
+        raise refused(key, node, error.__cause__ or error) from error
+    except (TypeError, ValueError, ImportError, ModuleNotFoundError, AttributeError) as error:
+        raise refused(key, node, error) from error
+
+
+def refused(key: str, node: Mapping[str, Any], error: BaseException) -> UserError:
+    """Say what a target objects to."""
+    problem = f"{key}: {node[TARGET]} cannot be made: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return UserError(problem, f"pip install {error.name.partition('.')[0]}")
+    return UserError(problem, f"its settings: python train.py --cfg job --package {key.partition('.')[0]}")

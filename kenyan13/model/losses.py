@@ -1,0 +1,23 @@
+"""Losses of kenyan13's own, for conf/loss; any other of torch's or timm's can be named there."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FocalLoss(nn.Module):
+    """Mean of (1 - p)^gamma x cross entropy, p the probability of the target (arXiv 1708.02002, eq. 4 and 5).
+
+    gamma: 0 or more; 0 is cross entropy. weight: of each class, float [classes]; the mean is then weighted, as torch's.
+    """
+
+    def __init__(self, gamma: float = 2.0, weight: Tensor | None = None) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits, float [n, classes], for targets, int64 [n]."""
+        entropy = F.cross_entropy(logits, targets, reduction="none")
+        weight = self.weight
+        weights = weight[targets] if isinstance(weight, Tensor) else entropy.new_ones(len(targets))
+        return ((1 - (-entropy).exp()) ** self.gamma * entropy * weights).sum() / weights.sum()
