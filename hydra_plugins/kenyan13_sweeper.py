@@ -66,7 +66,7 @@ class SweeperThatGoesOn(BasicSweeper):
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         with open_dict(config):
             del config["hydra"]
-        return finish(to_settings(config))
+        return finish(to_settings(config, job))
 
 
 def refuse_idle_pattern(override: Override) -> None:

@@ -1,5 +1,7 @@
 """What all commands of `kenyan13` share."""
 
+import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,30 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo.")]
 
 
-@app.callback()
-def describe() -> None:
-    """Use runs that `python train.py` has trained. Each command tells more with --help."""
+def print_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        print(f"kenyan13 {version('kenyan13')}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example:  kenyan13 train data=demo model=small_cnn, then kenyan13 report")
+def describe(
+    wanted: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Fine-tune ImageNet models on a small, unbalanced set of images, and use the runs. Each command has a --help."""
+
+
+@app.command(
+    "train",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Train one run, or with -m several; as python train.py does. kenyan13 train --help tells all choices.",
+)
+def train_command(context: typer.Context) -> None:
+    """Hand all arguments to Hydra."""
+    from kenyan13.cli import train
+
+    sys.argv = [sys.argv[0], *context.args]
+    train.main()

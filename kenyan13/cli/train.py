@@ -39,7 +39,7 @@ def run(config: DictConfig, alone: bool) -> float | None:
     """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
     if str(Path.cwd()) not in sys.path:  # for a user's own classes: _target_: my_parts.MyCallback
         sys.path.append(str(Path.cwd()))
-    settings = finish(to_settings(config))
+    settings = finish(to_settings(config, HydraConfig.get().overrides.task))
     with launched(HydraConfig.get(), settings.trainer):
         # Torch is imported here, so that --help and --cfg need none.
         if settings.task is Task.contact_sheets:

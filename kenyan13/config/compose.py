@@ -40,8 +40,8 @@ def list_choices() -> str:
 OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
 
 
-def to_settings(config: DictConfig) -> Settings:
-    """Return composed configuration as checked Settings.
+def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
+    """Return composed configuration as checked Settings. overrides: what the user has given.
 
     Raises UserError for an unknown key or an impossible value, OmegaConf's own errors for a missing or mistyped one
     (`explain` turns those into UserErrors).
@@ -55,7 +55,7 @@ def to_settings(config: DictConfig) -> Settings:
     for group, values in later.items():
         setattr(settings, group, values)
     check(settings)
-    check_built(settings)
+    check_built(settings, [override.lstrip("+").partition("=")[0] for override in overrides])
     return settings
 
 
@@ -80,7 +80,7 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     """Compose conf/train.yaml with overrides, as `python train.py OVERRIDES` does. Raises UserError for mistakes."""
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return finish(to_settings(compose("train", overrides=translate(overrides))))
+            return finish(to_settings(compose("train", overrides=translate(overrides)), overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
 
@@ -91,4 +91,4 @@ def composed(*overrides: str) -> Settings:
     # in a job of train.py, Hydra is at work already, and on the same conf/
     working = GlobalHydra.instance().is_initialized()
     with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
-        return to_settings(compose("train", overrides=list(overrides)))
+        return to_settings(compose("train", overrides=list(overrides)), overrides)

@@ -4,7 +4,7 @@ The target itself, and torch with it, is imported only where conf/ does not tell
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -20,46 +20,49 @@ OWN_KEYS = {"schedule": ("interval", "monitor")}  # read by the Classifier, in L
 GIVEN = {"schedule": ("optimizer",), "loss": ("weight",)}  # what the run itself hands to the target
 
 
-def check_built(settings: Settings) -> None:
+def check_built(settings: Settings, given: Collection[str] = ()) -> None:
     """Raise UserError for a group without a target, one that is not there, and arguments that it does not take.
 
-    What an optimiser's preset gives and another `_target_` on the command line does not take is left out.
+    given: keys on the command line. Arguments that a preset or an experiment gives, and another target that was chosen
+    on the command line does not take, are left out.
     """
+    for k, node in enumerate(settings.augment.extra):
+        if not isinstance(node, Mapping):
+            raise UserError(
+                f"augment.extra[{k}]={node} names no transform.",
+                "'augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]'",
+            )
+        check_node("augment", f"augment.extra[{k}]", dict(node), given=["augment.extra"])
     for group in BUILT:
         chosen: dict[str, Any] = getattr(settings, group)
         for key, node in nodes(group, chosen):
-            kept = check_node(group, key, node)
+            kept = check_node(group, key, node, given)
             if group in SEVERAL:
                 chosen[key.partition(".")[2]] = kept
             else:
                 setattr(settings, group, kept)
 
 
-def check_node(group: str, key: str, node: dict[str, Any]) -> dict[str, Any]:
+def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Return a node with the arguments that its target takes."""
     if not isinstance(node.get(TARGET), str):
         raise unknown_key(group, key, node)
-    known = {name for _, preset in presets_of(group, node[TARGET]) for name in preset}
+    same_target = presets_of(group, node[TARGET])
+    known = {name for _, preset in same_target for name in preset}
     unlisted = [name for name in node if name not in (*known, *HYDRA_KEYS, *OWN_KEYS.get(group, ()))]
-    if not unlisted:
+    if same_target and not unlisted:
         return node
     taken = arguments(find_target(key, node[TARGET]))
     strange = [] if taken is None else [name for name in unlisted if name not in taken]
     # A target that is no preset's was put into one on the command line, whose other arguments may not fit it.
-    inherited = [
-        name
-        for name in strange
-        if not presets_of(group, node[TARGET])
-        and any(values.get(name) == node[name] for values in presets(group).values())
-    ]
-    own = [name for name in strange if name not in inherited]
+    own = [name for name in strange if any(f"{key}.{name}".startswith(one) for one in given if one != group)]
     if own and taken is not None:
         listed = [name for name in taken if name not in GIVEN.get(group, ())]
         raise UserError(
             f"There is no setting '{key}.{own[0]}'.{did_you_mean(f'{key}.{own[0]}', [f'{key}.{n}' for n in listed])}",
             f"{node[TARGET]} takes: {shorten(listed, 20)}",
         )
-    return {name: value for name, value in node.items() if name not in inherited}
+    return {name: value for name, value in node.items() if name not in strange}
 
 
 def unknown_key(group: str, key: str, node: Mapping[str, Any]) -> UserError:
@@ -94,6 +97,8 @@ def find_target(key: str, path: str) -> Callable[..., Any]:
 
 def arguments(target: Callable[..., Any]) -> list[str] | None:
     """Return the names of the arguments that a target takes; None where it takes any."""
+    if getattr(target.__init__, "__module__", "") == "torch.nn.modules.module":
+        return []  # a module without an __init__ of its own seems to take anything
     try:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):

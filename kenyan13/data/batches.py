@@ -1,6 +1,6 @@
 """Images of a catalogue as samples and batches: the centre crop or a random view, ready but for normalising."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,10 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kenyan13.config.settings import AugmentSettings
+from kenyan13.config.targets import build
 from kenyan13.data.augmentation import apply_view, centre_crop, draw_view
 from kenyan13.data.catalogue import Catalogue
-from kenyan13.data.sampling import AUGMENTATION, Draw, generator
+from kenyan13.data.images import Pixels
+from kenyan13.data.sampling import AUGMENTATION, EXTRA, Draw, generator
 from kenyan13.data.store import Store
+from kenyan13.errors import UserError
 
 
 class Sample(NamedTuple):
@@ -69,6 +72,8 @@ class ImageDataset(Dataset[Sample]):
         targets = images.catalogue.targets
         self.targets = np.full(len(self.store_rows), -1, dtype=np.int64) if targets is None else targets
         self.crop, self.seed, self.augment = crop, seed, augment
+        nodes = [] if augment is None else augment.extra
+        self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(nodes)]
 
     def __len__(self) -> int:
         return len(self.store_rows)
@@ -81,7 +86,30 @@ class ImageDataset(Dataset[Sample]):
         random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
         view = draw_view(self.augment, self.crop, random)
         pixels = apply_view(image, view, self.crop)
+        if self.extra:
+            pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
         return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
+
+
+def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:
+    """Return an image, uint8 [crop, crop, 3], after transforms of torchvision's, which see uint8 [3, crop, crop].
+
+    seed: decides what they draw from torch's generator, whose state is left as it was. Raises UserError for transforms
+    that return another shape or type.
+    """
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    shape = image.shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for transform in transforms:
+            image = transform(image)
+    if not isinstance(image, Tensor) or image.shape != shape or image.dtype != torch.uint8:
+        kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise UserError(
+            f"augment.extra makes {kind} of an image, uint8 {list(shape)}.",
+            "leave out what resizes or normalises: kenyan13 does that itself",
+        )
+    return image.permute(1, 2, 0).numpy()
 
 
 def collate(samples: Sequence[Sample]) -> RawBatch:

@@ -12,7 +12,7 @@ from kenyan13.config.settings import Sampling
 
 # First number of a generator's key, so that no two uses share random numbers.
 SAMPLING, AUGMENTATION, ROUNDS = 0, 1, 2
-VIEWS, SHEETS = 2**32 - 1, 2**32 - 2  # ROUNDS and the numbers above it are taken, one a class
+VIEWS, SHEETS, EXTRA = 2**32 - 1, 2**32 - 2, 2**32 - 3  # ROUNDS and the numbers above it are taken, one a class
 
 Order = Callable[[int], NDArray[np.int64]]  # epoch (from 0) -> rows in the order of their draws
 

@@ -35,12 +35,12 @@ def create_schedule(schedule: Mapping[str, Any], optimizer: Optimizer, context: 
     return created
 
 
-def warmup_cosine(optimizer: Optimizer, epochs: float, warmup: float = 1, steps_per_epoch: int = 1) -> LRScheduler:
-    """Return a schedule that rises in a line over `warmup` epochs, then falls as half a cosine that ends at `epochs`.
+def warmup_cosine(optimizer: Optimizer, max_epochs: float, warmup: float = 1, steps_per_epoch: int = 1) -> LRScheduler:
+    """Return a schedule that rises in a line over `warmup` epochs, then falls as half a cosine to `max_epochs`.
 
     steps_per_epoch: how often it is stepped in an epoch.
     """
-    return LambdaLR(optimizer, lambda step: cosine_share(step, warmup * steps_per_epoch, epochs * steps_per_epoch))
+    return LambdaLR(optimizer, lambda step: cosine_share(step, warmup * steps_per_epoch, max_epochs * steps_per_epoch))
 
 
 def cosine_share(step: int, warmup: float, total: float) -> float:

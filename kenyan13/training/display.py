@@ -1,6 +1,7 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
 import logging
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,9 +112,11 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     console.print("\n" + (again if before else "Finished"), style="bold")
     for name, value in lines:
         console.print(f"{name:<24}{value}")
-    console.print(f"\nNext:  kenyan13 evaluate {folder}")
-    console.print(f"       kenyan13 predict {folder} IMAGE...")
-    console.print(f"       tensorboard --logdir {folder.parent}    then open http://localhost:6006\n")
+    run, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
+    console.print(f"\nNext:  kenyan13 predict {run} IMAGE...")
+    console.print(f"       kenyan13 report {runs}")
+    console.print(f"       kenyan13 compare {run} OTHER...")
+    console.print(f"       tensorboard --logdir {runs}    then open http://localhost:6006\n")
 
 
 def quiet_libraries() -> None:

@@ -124,6 +124,8 @@ def fit(
         if not last.exists():
             tell(trainer, "on_run_start", trainer, data, network)
     fit_or_leave(trainer, module, data, last if last.exists() else None)
+    if settings.trainer.get("profiler") and trainer.is_global_zero:
+        console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     result = summarise(data, history, network, freeze, trainer)

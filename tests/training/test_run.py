@@ -21,7 +21,7 @@ from kenyan13.errors import UserError
 from kenyan13.runs import directory
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import VALIDATION, read_predictions
-from kenyan13.training import board, callbacks
+from kenyan13.training import board, callbacks, stopping
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
 from kenyan13.training.run import train
@@ -177,7 +177,7 @@ def kill(epoch: int, moment: str, patch: pytest.MonkeyPatch) -> None:
             raise KilledError
 
     def on_save(self: RunFiles, trainer: Any, name: Path, weights_only: bool) -> None:
-        if trainer.current_epoch == epoch and moment == "between" and name == directory.LAST:
+        if trainer.current_epoch == epoch and moment == "between" and name.name == directory.LAST.name:
             raise KilledError
         save(self, trainer, name, weights_only)
 
@@ -250,8 +250,8 @@ def test_the_board_does_not_change_the_result(
     common = ["augment=enhanced", "trainer.max_epochs=1", *more]
     straight, bare = compose(*common, "name=straight"), compose(*common, "name=bare")
     train(straight)
-    for name in ("write_start", "write_end"):
-        monkeypatch.setattr(board, name, lambda *given: None)
+    for name in ("on_run_start", "on_run_end"):
+        monkeypatch.setattr(board.TensorBoardImages, name, lambda *given: None)
     train(bare)
     assert_same_run(run_directory(straight), run_directory(bare))
     assert_one_of_each(run_directory(straight))
@@ -262,7 +262,7 @@ def test_run_killed_after_its_stop_rule_fired_does_not_train_on(
     compose: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The rule is made to see no lower loss from epoch 2 on.
-    monkeypatch.setattr(callbacks, "lacks_new_lowest", lambda losses, patience: len(losses) >= 2)
+    monkeypatch.setattr(stopping, "lacks_new_lowest", lambda losses, patience: len(losses) >= 2)
     common = ["stop=loss", "trainer.max_epochs=5"]
     straight, broken = compose(*common, "name=straight"), compose(*common, "name=broken")
     assert train(straight).epochs == 2

@@ -1,0 +1,230 @@
+"""What can be added from outside the package: optimiser, loss, callback, logger, transform, Trainer argument, parts."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from test_commands import ROOT, TINY, assert_one_screen, call
+
+from kenyan13.config.settings import Settings
+from kenyan13.data.batches import ImageDataset
+from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.data.sampling import Draw
+from kenyan13.errors import UserError
+from kenyan13.runs.locate import run_directory
+from kenyan13.training.run import train
+
+Compose = Callable[..., Settings]
+SHORT = ("trainer.max_epochs=1", "data.subset=60")
+
+PARTS = '''
+    """One's own parts, in a file beside the command."""
+    from pathlib import Path
+
+    import torch
+    from pytorch_lightning import Callback
+
+
+    class Diary(Callback):
+        """Notes each epoch in the run directory."""
+
+        def __init__(self, word: str) -> None:
+            self.word = word
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            with (Path(trainer.default_root_dir) / "diary.txt").open("a") as file:
+                file.write(f"{self.word} {trainer.current_epoch}\\n")
+
+
+    class Brier(torch.nn.Module):
+        """Mean squared error of the probabilities."""
+
+        def forward(self, logits, targets):
+            return (logits.softmax(1) - torch.nn.functional.one_hot(targets, logits.shape[1])).square().sum(1).mean()
+
+
+    class Darker:
+        """A transform."""
+
+        def __call__(self, image):
+            return (image.float() * torch.rand(1)).to(torch.uint8)
+
+
+    def plain_sgd(network, lr):
+        """An optimiser that is made from a network."""
+        return torch.optim.SGD(network.parameters(), lr)
+
+
+    class Tally(Callback):
+        """A second callback, without arguments."""
+'''
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with arguments in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current directory with a user's own my_parts.py in it."""
+    (tmp_path / "my_parts.py").write_text(dedent(PARTS))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("my_parts", None)
+    return tmp_path
+
+
+def test_ones_own_parts_from_the_command_line(parts: Path, demo_root: Path, cache: Path) -> None:
+    done = call(
+        *TINY, f"data.root={demo_root}", f"data.cache={cache}", "runs=runs", *SHORT, "name=mine",
+        "callbacks.diary._target_=my_parts.Diary", "callbacks.diary.word=epoch",
+        "callbacks.tally._target_=my_parts.Tally", "loss._target_=my_parts.Brier",
+        "optim._target_=my_parts.plain_sgd", "schedule=constant",
+        "augment.extra=[{_target_:my_parts.Darker}]", cwd=parts,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (parts / "runs" / "mine" / "diary.txt").read_text() == "epoch 0\n"
+    assert (
+        float(pd.read_csv(parts / "runs" / "mine" / "metrics.csv")["train_loss"].iloc[0]) < 2
+    )  # Brier's highest value
+
+
+def test_wrong_parts_are_said_on_one_screen(parts: Path, compose: Compose) -> None:
+    for override, said in (
+        ("callbacks.diary._target_=my_parts.Dairy", "Did you mean 'Diary'?"),
+        ("callbacks.diary._target_=my_part.Diary", "cannot be imported: "),
+        ("optim._target_=my_parts.plain_sgd optim.momentum=0.9", "There is no setting 'optim.momentum'"),
+    ):
+        with pytest.raises(UserError) as caught:
+            compose(*override.split())
+        assert said in str(caught.value)
+    with pytest.raises(UserError, match=r"callbacks\.diary: my_parts\.Diary cannot be made: .*word"):
+        train(compose("callbacks.diary._target_=my_parts.Diary", *SHORT))
+
+
+def test_any_trainer_argument(compose: Compose, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["trainer.limit_train_batches=3", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0"]
+    settings = compose(*SHORT, *arguments, "trainer.profiler=simple", "schedule=cosine_steps", "logger=none")
+    train(settings)
+    assert "Profiler Report" in "".join(capfd.readouterr())
+    checkpoint = torch.load(run_directory(settings) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2, "three batches, the optimiser's step after two and at the end"
+    assert checkpoint["schedule"]["last_epoch"] == 2
+
+
+def test_run_files_do_not_depend_on_the_logger(compose: Compose) -> None:
+    made: dict[str, Path] = {}
+    for logger in ("tensorboard", "none", "[csv,tensorboard]"):
+        settings = compose(*SHORT, f"logger={logger}", f"name={len(made)}")
+        train(settings)
+        made[logger] = run_directory(settings)
+    names = {"config.yaml", "metrics.csv", "predictions.csv", "result.json", "checkpoints/best.ckpt"}
+    tables = []
+    for folder in made.values():
+        assert all((folder / name).is_file() for name in names)
+        tables.append(pd.read_csv(folder / "metrics.csv").drop(columns="seconds"))
+    assert all(table.equals(tables[0]) for table in tables)
+    assert not list(made["none"].glob("events*"))
+    both = made["[csv,tensorboard]"]
+    assert list(both.glob("events*"))
+    logged = pd.read_csv(both / "log" / "metrics.csv")
+    assert logged["val_loss"].dropna().tolist() == pytest.approx(tables[0]["val_loss"].tolist(), rel=1e-5)
+
+
+def test_mlflow_has_the_metrics_of_the_run(compose: Compose, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is an extra: pip install 'kenyan13[mlflow]'")
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    settings = compose(*SHORT, "logger=mlflow", f"logger.mlflow.tracking_uri={store}", "name=logged")
+    train(settings)
+    (run,) = mlflow.MlflowClient(store).search_runs(["1"])
+    loss = pd.read_csv(run_directory(settings) / "metrics.csv")["val_loss"].iloc[0]
+    assert run.info.run_name == "logged"
+    assert run.data.metrics["val_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="wandb is an extra: pip install 'kenyan13[wandb]'")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    settings = compose(*SHORT, "logger=wandb", "name=offline")
+    train(settings)
+    assert list((run_directory(settings) / "wandb").glob("offline-run-*"))
+
+
+def test_extra_transforms_are_decided_by_seed_epoch_and_position(compose: Compose) -> None:
+    node = "augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]"
+    settings = compose("augment=none", node)
+    data = ImageDataModule(settings, (0.5,) * 3, (0.5,) * 3)
+    views = ImageDataset(data.train, 32, 1, settings.augment)
+    plain = ImageDataset(data.train, 32, 1, compose("augment=none").augment)
+    before = torch.get_rng_state()
+    drawn = [views[Draw(row, 0, position)].image for row, position in ((0, 0), (0, 1), (0, 0), (5, 7))]
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], plain[Draw(0, 0, 0)].image)
+    assert drawn[0].shape == (32, 32, 3)
+    assert drawn[0].dtype == np.uint8
+    resizing = compose("augment.extra=[{_target_:torchvision.transforms.v2.Resize,size:[9,9]}]").augment
+    with pytest.raises(UserError, match=r"augment\.extra makes torch\.uint8 \[3, 9, 9\]"):
+        ImageDataset(data.train, 32, 1, resizing)[Draw(0, 0, 0)]
+    with pytest.raises(UserError, match=r"There is no setting 'augment\.extra\[0\]\.sise'"):
+        compose("augment.extra=[{_target_:torchvision.transforms.v2.Resize,sise:9}]")
+
+
+def test_nothing_is_built_from_a_run_directory(compose: Compose, tmp_path: Path) -> None:
+    settings = compose(*SHORT, "name=hostile")
+    train(settings)
+    file = run_directory(settings) / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    mark = tmp_path / "mark"
+    bomb = {"_target_": "pathlib.Path.touch", "_args_": [str(mark)], "self": str(mark)}
+    for group in ("optim", "schedule", "loss", "freeze", "stop", "trainer"):
+        config["settings"][group] = {**config["settings"][group], **bomb}
+    config["settings"]["callbacks"]["bomb"] = config["settings"]["logger"]["bomb"] = bomb
+    config["settings"]["augment"]["extra"] = [bomb]
+    config["settings"]["data"]["root"] = "${oc.env:HOME}"
+    file.write_text(yaml.safe_dump(config))
+    folder = str(file.parent)
+    for arguments in (
+        ["evaluate", folder, f"data.root={settings.data.root}"], ["compare", folder, folder],
+        ["report", folder, "-o", str(tmp_path / "report")],
+        ["predict", folder, str(next(Path(settings.data.root).glob("images/images/*")))],
+    ):  # fmt: skip
+        done = python("from kenyan13.cli import main; main()", *arguments)
+        assert done.returncode in (0, 1, 2), done.stderr
+        assert "Traceback" not in done.stderr
+    assert not mark.exists()
+
+
+def test_mistakes_in_groups_end_on_one_screen() -> None:
+    assert_one_screen(call("trainer.max_epoch=3"), "Did you mean 'trainer.max_epochs'?")
+    assert_one_screen(call("optim=adam", "optim.momentum=0.9"), "torch.optim.Adam takes:")
+
+
+def test_label_smoothing_and_focal_loss_leave_validation_loss_alone(compose: Compose) -> None:
+    losses = {}
+    for chosen in ("loss.label_smoothing=0", "loss.label_smoothing=0.1", "loss=focal"):
+        settings = compose(*SHORT, chosen, "optim.lr=0", "schedule=constant")
+        train(settings)
+        losses[chosen] = pd.read_csv(run_directory(settings) / "metrics.csv").iloc[0]
+    validation = {round(float(row["val_loss"]), 6) for row in losses.values()}
+    assert len(validation) == 1, "plain cross entropy, whatever is minimised"
+    assert len({round(float(row["train_loss"]), 6) for row in losses.values()}) == 3
+
+
+def test_composing_with_presets_imports_no_torch() -> None:
+    code = (
+        "import sys; from kenyan13.config.compose import compose_settings;"
+        "compose_settings(['callbacks=[default,device_stats]', 'logger=[csv,mlflow]', 'optim=timm', 'loss=focal',"
+        "'schedule=cosine_steps', 'stop=loss', 'trainer=ddp', 'freeze=gradual']);"
+        "print({'torch', 'timm', 'pytorch_lightning'} & set(sys.modules))"
+    )
+    assert python(code).stdout == "set()\n"
