@@ -1,20 +1,17 @@
 """scripts/benchmark.py: all libraries make the same input, and ratios are quotients of the times."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import benchmark
 import pytest
 import torch
+from bench import epochs, peers
 from PIL import Image
 
 from kenyan13.config.settings import Settings
 from kenyan13.training.bench import CPU, Rate
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
-import benchmark
-from bench import epochs, peers
 
 NAMES = [peers.STUDY, peers.TORCHVISION, peers.TIMM, peers.OURS, peers.STUDY_DECODE, peers.BUILD]
 

@@ -2,42 +2,16 @@
 
 import os
 import shutil
-import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
-import pytest
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 import download
-
-LAYOUT = {
-    "train.csv": b"id,class\n1,chapati\n2,ugali\n",
-    "test.csv": b"id\n3\n",
-    **{f"images/images/{number}.jpg": b"image %d" % number for number in (1, 2, 3)},
-}
-BIRDS = {"set/robin/1.jpg": b"1", "set/robin/2.jpg": b"2", "set/wren/3.png": b"3", "readme.txt": b"x"}
-TRAIN = "Next: python train.py model=efficientnet_b4 freeze=pt5"
-
-
-def pack(members: dict[str, bytes], links: tuple[str, ...] = ()) -> bytes:
-    file = BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name)
-            info.external_attr = (0o120777 if name in links else 0o100644) << 16
-            archive.writestr(info, content)
-    return file.getvalue()
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+import pytest
+from archives import LAYOUT, TRAIN, pack, tree
 
 
 @dataclass
@@ -92,21 +66,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.server_close()
 
 
-@pytest.fixture
-def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a verb that ends with exit code 2, and return its message on one screen."""
-
-    def run(verb: Callable[..., None], *arguments: object) -> str:
-        with pytest.raises(SystemExit, match=r"^2$"):
-            verb(*arguments)
-        message = capsys.readouterr().err
-        assert "Traceback" not in message
-        assert "  -> " in message
-        return message
-
-    return run
-
-
 def test_a_download_is_unpacked_and_not_repeated(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     download.url(site.address)
     expected = f"data/kenyan13: train.csv, 2 images of 2 classes, 1 test images\n{TRAIN}\n"
@@ -148,22 +107,19 @@ def test_a_download_that_could_not_be_unpacked_is_there_for_the_next_call(
 
 
 @pytest.mark.parametrize(
-    ("address", "message"),
+    ("address", "to", "message"),
     [
-        ("SITE", "404: Not Found"),
-        ("http://127.0.0.1:1/a.zip", "Connection refused"),
-        ("http://[x/a.zip", "IPv6"),
-        ("a.zip", "unknown url type"),
+        ("SITE", "food", "404: Not Found"),
+        ("http://127.0.0.1:1/a.zip", "food", "Connection refused"),
+        ("http://[x/a.zip", "food", "IPv6"),
+        ("a.zip", "food", "unknown url type"),
+        ("SITE", "file/food", "Not a directory"),
     ],
 )
-def test_what_cannot_be_downloaded(site: Site, fails: Callable[..., str], address: str, message: str) -> None:
-    site.status, site.ranges = 404, False
-    assert message in fails(download.url, address.replace("SITE", site.address))
-
-
-def test_a_folder_that_cannot_be_made(site: Site, fails: Callable[..., str]) -> None:
+def test_what_cannot_be_downloaded(site: Site, fails: Callable[..., str], address: str, to: str, message: str) -> None:
     Path("file").touch()
-    assert "Not a directory" in fails(download.url, site.address, Path("file/data"))
+    site.status, site.ranges = 404, False
+    assert message in fails(download.url, address.replace("SITE", site.address), Path(to))
 
 
 def token(monkeypatch: pytest.MonkeyPatch, site: Site, value: str) -> None:
@@ -171,10 +127,10 @@ def token(monkeypatch: pytest.MonkeyPatch, site: Site, value: str) -> None:
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{site.port}")
     monkeypatch.setenv("HOME", str(Path.cwd()))
-    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLEHUB_CACHE", "DISABLE_KAGGLE_CACHE", "DISABLE_COLAB_CACHE"):
-        monkeypatch.setenv(name, "")  # so that it is restored
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(Path.cwd()))
     monkeypatch.setenv("KAGGLE_API_TOKEN", value)
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLEHUB_CACHE", "DISABLE_KAGGLE_CACHE", "DISABLE_COLAB_CACHE"):
+        monkeypatch.setenv(name, "")  # so that it is restored
 
 
 def test_kagglehub_goes_on_after_a_break(
@@ -206,87 +162,3 @@ def test_what_kaggle_needs_is_said(
     assert "-> make a token at https://www.kaggle.com/settings/api" in screen
     assert "https://www.kaggle.com/competitions/some-food/rules" in screen
     assert len(screen.splitlines()) < 24
-
-
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "a/../in", "/evil", "C:\\x", "..\\evil", "link"])
-def test_an_unsafe_member_is_refused_with_nothing_unpacked(
-    tmp_path: Path, fails: Callable[..., str], name: str
-) -> None:
-    archive = tmp_path / "a.zip"
-    archive.write_bytes(pack(LAYOUT | {name: b"/etc/passwd"}, links=("link",)))
-    message = fails(download.url, archive, tmp_path / "data")
-    assert f"Unsafe archive: its member '{name}'" in message
-    assert list(tree(tmp_path)) == ["a.zip"]
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
-def test_a_damaged_archive_leaves_nothing(tmp_path: Path, fails: Callable[..., str], damage: str) -> None:
-    content = pack({"train.csv": os.urandom(1000)})
-    flipped = bytes([*content[:500], 255 - content[500], *content[501:]])
-    broken = {"cut": content[:700], "flipped": flipped, "text": b"hello", "empty": b""}
-    (tmp_path / "a.zip").write_bytes(broken[damage])
-    message = fails(download.url, tmp_path / "a.zip", tmp_path / "data")
-    assert "zip file" in message or "Bad CRC-32" in message
-    assert f"rm -r {tmp_path}/data.download" in message
-    assert not (tmp_path / "data").exists()
-
-
-@pytest.mark.parametrize("wrapper", ["", "Kenyan Food/", "images/"])
-def test_one_wrapping_folder_is_stripped(tmp_path: Path, wrapper: str) -> None:
-    members = {f"{wrapper}{name}": content for name, content in LAYOUT.items()}
-    (tmp_path / "a.zip").write_bytes(pack(members | {"__MACOSX/._train.csv": b"junk"}))
-    download.url(str(tmp_path / "a.zip"), tmp_path / "deep/data")
-    assert tree(tmp_path / "deep") == {f"data/{name}": content for name, content in LAYOUT.items()}
-
-
-def test_unpacking_adds_missing_files_and_never_changes_one(tmp_path: Path, fails: Callable[..., str]) -> None:
-    archive, root = tmp_path / "a.zip", tmp_path / "data"
-    archive.write_bytes(pack(LAYOUT))
-    (tmp_path / "data.download/unpacked/images").mkdir(parents=True)  # left by a call that was killed
-    root.mkdir()
-    (root / "mine.txt").write_text("mine")
-    (root / "train.csv").write_bytes(LAYOUT["train.csv"])
-    download.url(str(archive), root)
-    assert tree(root) == LAYOUT | {"mine.txt": b"mine"}
-    (root / "train.csv").write_text("id,class\n1,edited")
-    assert "other content than the download in train.csv; nothing was changed" in fails(download.url, archive, root)
-    assert tree(root) == LAYOUT | {"mine.txt": b"mine"} | {"train.csv": b"id,class\n1,edited"}
-
-
-@pytest.mark.parametrize(
-    ("members", "to", "found"),
-    [
-        (LAYOUT, "my food", f"my food: train.csv, 2 images of 2 classes, 1 test images\n{TRAIN} 'data.root=my food'\n"),
-        (
-            {f"a/b/{name}": content for name, content in LAYOUT.items() if name != "test.csv"},
-            "food",
-            f"food/b: train.csv, 2 images of 2 classes\n{TRAIN} data.root=food/b\n",
-        ),
-        (
-            BIRDS,
-            "birds",
-            f"birds/set: one folder a class, 3 images of 2 classes\n{TRAIN} data=folder data.root=birds/set\n",
-        ),
-    ],
-)
-def test_the_end_names_the_layout_and_the_command_that_fits(
-    site: Site, capsys: pytest.CaptureFixture[str], members: dict[str, bytes], to: str, found: str
-) -> None:
-    site.data = pack(members)
-    download.url(site.address, Path(to))
-    assert capsys.readouterr().out == found
-
-
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        (LAYOUT | {"test.csv": b"id\n3\n44\n"}, "1 of 2 ids in food/test.csv have no image"),
-        ({"images/images/1.jpg": b"1"}, "0 class folder(s), and 1 images outside them"),
-    ],
-)
-def test_data_that_training_cannot_use_are_kept_and_the_reason_is_said(
-    site: Site, fails: Callable[..., str], members: dict[str, bytes], message: str
-) -> None:
-    site.data = pack(members)
-    assert message in fails(download.url, site.address, Path("food"))
-    assert tree(Path("food")) == members
