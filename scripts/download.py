@@ -99,10 +99,10 @@ def fetch(address: str, folder: Path) -> Path:
             return file
         raise
     with response, file.open("ab" if response.status == 206 else "wb") as target:  # else, all of it is sent again
-        size = target.tell() + int(response.headers["Content-Length"] or 0)
+        end = target.tell() + (size := int(response.headers["Content-Length"] or 0))
         with wrap_file(response, size, description="Downloading", console=Console(stderr=True)) as source:
             shutil.copyfileobj(source, target)
-        if target.tell() < size:
+        if target.tell() < end:
             raise ConnectionError("the connection was closed before the end")
     return file
 
@@ -127,9 +127,9 @@ def unpack(archive: Path, folder: Path) -> Path:
             raise UserError(problem, "make room, or give a folder on another disk with --to")
         for member in progress(members, "Unpacking"):
             opened.extract(member, folder)
-    first, *others = [*folder.iterdir(), folder]
-    wraps = len(others) == 1 and (first.name != "images" or (first / "train.csv").is_file())
-    return first if wraps and first.is_dir() else folder
+    entries = list(folder.iterdir())
+    top = entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+    return folder if top.name == "images" and not (top / "train.csv").is_file() else top
 
 
 def move(source: Path, root: Path) -> None:
