@@ -56,7 +56,7 @@ lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/mypy
 
 bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your images)
-	$(BIN)/kenyan13 bench --peers --output runs/bench.json $(BENCH)
+	$(BIN)/python scripts/benchmark.py input --output runs/bench.json $(BENCH)
 
 browser:  ## install Chromium, with which tests open the report
 	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then echo "Chromium is there."; \

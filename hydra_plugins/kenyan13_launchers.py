@@ -1,12 +1,12 @@
 """Hydra's launchers for `python train.py -m hydra/launcher=...`, made to report a killed run like any other failure.
 
-The plugins' own launchers raise for it, and what the other runs came to is lost; submitit's local one also starts all
-runs of a sweep at once. The presets in conf/hydra/launcher have the names of the plugins' own and choose these instead.
+The plugins' own launchers raise for it, and the results of the other runs are lost; submitit's local one also starts
+all runs of a sweep at once. The presets in conf/hydra/launcher have the names of the plugins' own and choose these.
 """
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from shutil import which
 from time import sleep
 from typing import Any, cast
@@ -16,26 +16,22 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
-from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
+from hydra_plugins.hydra_joblib_launcher import joblib_launcher
+from hydra_plugins.hydra_submitit_launcher import submitit_launcher
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, LocalQueueConf
 
 from kenyan13.errors import UserError
-from kenyan13.training.device_sharing import PARENTS_GPUS
-
-GENERIC = (
-    "name", "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "stderr_to_stdout",
-)  # fmt: skip
+from kenyan13.training.device_sharing import PARENT_GPUS
 
 
 @dataclass
-class LocalRunsConf(LocalQueueConf):  # type: ignore[misc]
-    """What can be set of LocalRuns."""
+class LocalConf(LocalQueueConf):  # type: ignore[misc]
+    """The parameters of LocalLauncher: n_jobs, how many runs at the same time, beside the plugin's own."""
 
     n_jobs: int = 1
 
 
-class RoomForPresets(SearchPathPlugin):
+class LauncherPresets(SearchPathPlugin):
     """Renames the plugins' own presets: joblib to joblib_plugin, from which ours inherits, and so on.
 
     Hydra would check ours against those of the same name, and warn of doing so. This hook is the first moment at which
@@ -49,10 +45,10 @@ class RoomForPresets(SearchPathPlugin):
             if f"{name}.yaml" in presets:
                 inherited = f"{name}_plugin.yaml"
                 presets[inherited] = replace(presets.pop(f"{name}.yaml"), name=inherited)
-        ConfigStore.instance().store("submitit_local_plugin", LocalRunsConf, group="hydra/launcher")
+        ConfigStore.instance().store("submitit_local_plugin", LocalConf, group="hydra/launcher")
 
 
-class JoblibRuns(JoblibLauncher):  # type: ignore[misc]
+class JoblibLauncher(joblib_launcher.JoblibLauncher):  # type: ignore[misc]
     """`n_jobs` runs at the same time, in processes that take one run after the other."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -69,27 +65,25 @@ class JoblibRuns(JoblibLauncher):  # type: ignore[misc]
             ) from error
 
 
-class LocalRuns(LocalLauncher):  # type: ignore[misc]
+class LocalLauncher(submitit_launcher.LocalLauncher):  # type: ignore[misc]
     """A process a run on this machine, `n_jobs` at the same time."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs; one that is killed is a failed one."""
-        import submitit
-
-        at_once = max(1, self.params["n_jobs"])
-        os.environ[PARENTS_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")  # which submitit is about to clear
-        executor = submitit.AutoExecutor(folder=self.params["submitit_folder"], cluster="local")
-        executor.update_parameters(**{key: self.params[key] for key in GENERIC if key in self.params})
+        os.environ[PARENT_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")  # which submitit is about to clear
+        parameters = dict(self.params)
+        at_once = max(1, parameters.pop("n_jobs"))
+        executor = create_executor("local", parameters)
         jobs: list[Any] = []
-        for arguments in call_arguments(job_overrides, initial_job_idx):
+        for arguments in job_arguments(job_overrides, initial_job_idx):
             while sum(not job.done() for job in jobs) >= at_once:
                 sleep(0.2)
             jobs.append(executor.submit(self, *arguments))
             announce(jobs[-1], len(jobs), job_overrides)
-        return [outcome(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
+        return [job_return(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
 
 
-class SlurmRuns(SlurmLauncher):  # type: ignore[misc]
+class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
     """A Slurm job a run: one array, `array_parallelism` of it at the same time."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -100,24 +94,26 @@ class SlurmRuns(SlurmLauncher):  # type: ignore[misc]
                 "run this on a login node of the cluster",
                 "on one machine: hydra/launcher=joblib",
             )
-        arguments = call_arguments(job_overrides, initial_job_idx)
-        jobs = self.executor().map_array(self, *zip(*arguments, strict=True))
+        arguments = job_arguments(job_overrides, initial_job_idx)
+        jobs = create_executor("slurm", self.params).map_array(self, *zip(*arguments, strict=True))
         for number, job in enumerate(jobs, 1):
             announce(job, number, job_overrides)
-        return [outcome(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
-
-    def executor(self) -> Any:
-        """Return submitit's executor with the preset's parameters."""
-        import submitit
-
-        given = dict(self.params)
-        folder, times = given.pop("submitit_folder"), given.pop("max_num_timeout")
-        executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=times)
-        executor.update_parameters(**{key if key in GENERIC else f"slurm_{key}": given[key] for key in given})
-        return executor
+        return [job_return(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
 
 
-def call_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[tuple[Any, ...]]:
+def create_executor(cluster: str, parameters: dict[str, Any]) -> Any:
+    """Return submitit's executor for "local" or "slurm" with a preset's parameters."""
+    import submitit
+
+    general = {field.name for field in fields(BaseQueueConf)}
+    given = {key if key in general else f"{cluster}_{key}": value for key, value in parameters.items()}
+    start = {key: given.pop(key) for key in ("slurm_max_num_timeout",) if key in given}
+    executor = submitit.AutoExecutor(folder=given.pop("submitit_folder"), cluster=cluster, **start)
+    executor.update_parameters(**given)
+    return executor
+
+
+def job_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[tuple[Any, ...]]:
     """Return what submitit's processes call the launcher with, for each job."""
     state = Singleton.get_state()
     return [
@@ -127,13 +123,13 @@ def call_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[t
 
 
 def announce(job: Any, number: int, job_overrides: Sequence[Sequence[str]]) -> None:
-    """Say which run a job is, and where its log will be: nothing of it is seen here otherwise."""
+    """Print which run a job is, and where its log will be: nothing of it is seen here otherwise."""
     common = set(job_overrides[0]).intersection(*job_overrides) if len(job_overrides) > 1 else set()
     words = " ".join(word.lstrip("+") for word in job_overrides[number - 1] if word not in common)
-    print(f"run {number} of {len(job_overrides)}: {words}  log: {job.paths.stdout}", flush=True)
+    print(f"run {number} of {len(job_overrides)}: {words}\n  log: {job.paths.stdout}", flush=True)
 
 
-def outcome(job: Any, overrides: Sequence[str]) -> JobReturn:
+def job_return(job: Any, overrides: Sequence[str]) -> JobReturn:
     """Wait for a job of submitit's and return what came of it; a killed one has failed."""
     from submitit.core.utils import UncompletedJobError
 

@@ -5,29 +5,23 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 from test_commands import ROOT, TINY, assert_one_screen, call
 
-from hydra_plugins.kenyan13_launchers import JoblibRuns, SlurmRuns, outcome
-from kenyan13 import machine
+from hydra_plugins.kenyan13_launchers import JoblibLauncher, SlurmLauncher, create_executor, job_return
 from kenyan13.config.presets import CONF
 from kenyan13.errors import UserError
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import VALIDATION
-from kenyan13.training import device_sharing as devices
-from kenyan13.training.device_sharing import PARENTS_GPUS, launched, share_machine, take_gpu
 
 RATES = ("1e-3", "1e9", "1e-4")  # with the second, the loss is no number
 CLUSTER = {
@@ -61,16 +55,6 @@ def basic(common: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "runs"
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave this process as it was: no part of the cores, no GPU, no environment."""
-    monkeypatch.setattr(machine, "_sharers", 1)
-    monkeypatch.setattr(devices, "_held", [])
-    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TTY_COMPATIBLE", PARENTS_GPUS):
-        monkeypatch.setenv(name, "")  # so that it is restored
-        monkeypatch.delenv(name)
-
-
 def sweep(launcher: str, number: int, common: list[str], basic: Path, place: Path, **environment: str) -> str:
     """Train the first rates through a launcher; the second has failed, and the others equal the basic launcher's."""
     rates = f"optim.lr={','.join(RATES[:number])}"
@@ -97,7 +81,7 @@ def test_joblibs_runs_are_those_of_the_basic_launcher(common: list[str], basic: 
 
 def test_submitits_runs_are_those_of_the_basic_launcher(common: list[str], basic: Path, tmp_path: Path) -> None:
     printed = sweep("submitit_local", 2, [*common, "hydra.launcher.n_jobs=2"], basic, tmp_path)
-    assert "run 2 of 2: optim.lr=1000000000.0  log: " in printed
+    assert "run 2 of 2: optim.lr=1000000000.0\n  log: " in printed
     logs = [Path(log) for log in re.findall(r"log: (.*)", printed)]
     assert [log.parents[2] for log in logs] == [tmp_path / "runs"] * 2
     assert ["finished:" in log.read_text() for log in logs] == [True, False]
@@ -150,7 +134,7 @@ def test_the_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     settings = preset("hydra/launcher=submitit_slurm", f"runs={tmp_path}", "hydra.launcher.account=food")
     del settings["_target_"]
-    executor = SlurmRuns(**settings).executor()._executor
+    executor = create_executor("slurm", settings)._executor
     assert executor.max_num_timeout == 10
     executor.parameters["map_count"] = 40
     lines = executor._make_submission_file_text("python work", "id").splitlines()
@@ -166,102 +150,19 @@ def test_the_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert any(line.startswith("srun ") and line.endswith(" python work") for line in lines)
 
 
+def test_launchers_on_one_machine_train_a_run_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    for launcher in ("joblib", "submitit_local"):
+        assert preset(f"hydra/launcher={launcher}")["n_jobs"] == 3
+
+
 def test_slurm_is_missed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = preset("hydra/launcher=submitit_slurm", f"runs={tmp_path}/runs")
     with pytest.raises(UserError, match="There is no Slurm here"):
-        SlurmRuns(**settings).launch([["seed=1"]], 0)
+        SlurmLauncher(**settings).launch([["seed=1"]], 0)
     assert not (tmp_path / "runs").exists()
-
-
-def test_one_run_a_gpu_or_four_cores(monkeypatch: pytest.MonkeyPatch, alone: None) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    for launcher in ("joblib", "submitit_local"):
-        assert preset(f"hydra/launcher={launcher}")["n_jobs"] == 3
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-6f,1")
-    assert devices.visible_gpus() == ["4", "GPU-6f", "1"]
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert devices.visible_gpus() == []
-    for cores, runs in ((1, 1), (4, 1), (19, 4)):
-        monkeypatch.setattr(devices, "available_cores", lambda cores=cores: cores)
-        assert devices.runs_at_once() == runs
-
-
-def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from kenyan13.training.device_sharing import take_gpu\n"
-        "taken = take_gpu(['2', 'MIG-a/b'], Path(sys.argv[1])); print(taken[0], flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    others = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    first = {other.stdout.readline().strip(): other for other in others if other.stdout}
-    assert set(first) == {"2", "MIG-a/b"}
-    threading.Timer(0.5, first["MIG-a/b"].send_signal, [signal.SIGKILL]).start()
-    start = time.perf_counter()
-    name, lock = take_gpu(["2", "MIG-a/b"], tmp_path, seconds=0.05)
-    assert name == "MIG-a/b"
-    assert time.perf_counter() - start > 0.3
-    lock.release()
-    first["2"].kill()
-    for other in others:
-        other.communicate()
-
-
-def test_waiting_for_a_gpu_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    taken = FileLock(tmp_path / "gpu-0", thread_local=False)
-    taken.acquire()
-    threading.Timer(0.3, taken.release).start()
-    name, _ = take_gpu(["0"], tmp_path, seconds=0.05)
-    assert name == "0"
-    assert capsys.readouterr().out.count("All 1 GPUs are taken") == 1
-
-
-@pytest.mark.parametrize(
-    ("trainer", "before", "parents", "after"),
-    [
-        ({"devices": 1, "accelerator": "auto"}, None, None, "0"),
-        ({"devices": 1, "accelerator": "gpu"}, "5,3", None, "5"),
-        ({"devices": 1, "accelerator": "auto"}, "", "5,3", "5"),
-        ({"devices": 1, "accelerator": "auto"}, "", "all", "0"),
-        ({"devices": 1, "accelerator": "auto"}, "7", None, "7"),  # dealt already
-        ({"devices": 1, "accelerator": "cpu"}, None, None, None),
-        ({"devices": 2, "accelerator": "auto"}, "5,3", None, "5,3"),
-        ({"devices": -1, "accelerator": "auto"}, "", "all", None),
-    ],
-)
-def test_gpus_are_dealt_to_runs_on_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alone: None,
-    trainer: dict[str, Any], before: str | None, parents: str | None, after: str | None,
-) -> None:  # fmt: skip
-    for name, value in (("CUDA_VISIBLE_DEVICES", before), (PARENTS_GPUS, parents)):
-        if value is not None:
-            monkeypatch.setenv(name, value)
-    monkeypatch.setattr(
-        "torch.cuda.device_count", lambda: len(os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(","))
-    )
-    monkeypatch.setattr(devices, "lock_folder", lambda: tmp_path)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(9), raising=False)
-    for _ in range(2):  # a process of joblib's trains one run after the other, on the same GPU
-        share_machine(2, trainer)
-        assert os.environ.get("CUDA_VISIBLE_DEVICES") == after
-    assert machine.available_cores() == 4
-    assert os.environ["OMP_NUM_THREADS"] == "4"
-
-
-@pytest.mark.parametrize(
-    ("launcher", "mode"), [("joblib", RunMode.MULTIRUN), ("basic", RunMode.MULTIRUN), ("joblib", RunMode.RUN)]
-)
-def test_only_runs_of_parallel_sweeps_are_made_ready(launcher: str, mode: RunMode, alone: None) -> None:
-    parallel = launcher == "joblib" and mode is RunMode.MULTIRUN
-    hydra = OmegaConf.create(
-        {"mode": mode, "runtime": {"choices": {"hydra/launcher": launcher}}, "launcher": {"n_jobs": 2}}
-    )
-    with pytest.raises(ZeroDivisionError) as caught, launched(hydra, {"devices": 1, "accelerator": "cpu"}):  # type: ignore[arg-type]
-        _ = 1 / 0
-    notes = getattr(caught.value, "__notes__", [])
-    assert [("Traceback" in note, "1 / 0" in note) for note in notes] == [(True, True)] * parallel
-    assert os.environ.get("TTY_COMPATIBLE") == ("0" if parallel else None)
-    assert machine._sharers == (2 if parallel else 1)
 
 
 def test_a_killed_job_of_submitit_has_failed(tmp_path: Path) -> None:
@@ -273,21 +174,20 @@ def test_a_killed_job_of_submitit_has_failed(tmp_path: Path) -> None:
     (tmp_path / job.job_id / f"{job.job_id}_0_result.pkl").unlink()
     job._results_timeout_s = 0
     job.task(0)._results_timeout_s = 0
-    result = outcome(job, ["seed=1"])
+    result = job_return(job, ["seed=1"])
     assert result.status is JobStatus.FAILED
     assert result.overrides == ["seed=1"]
     with pytest.raises(UserError, match=f"The run was killed; its log: {tmp_path}/{job.job_id}/{job.job_id}_0_log.out"):
         _ = result.return_value
 
 
-def test_a_killed_process_of_joblib_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_of_joblib_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    def killed(*arguments: object) -> None:
+    def killed(*arguments: object, **named: object) -> None:
         raise TerminatedWorkerError("killed")
 
     monkeypatch.setattr("hydra_plugins.hydra_joblib_launcher._core.launch", killed)
-    monkeypatch.setattr("hydra_plugins.kenyan13_launchers.JoblibLauncher.launch", killed)
     with pytest.raises(UserError, match="A process of the sweep was killed") as caught:
-        JoblibRuns(n_jobs=2).launch([["seed=1"]], 0)
+        JoblibLauncher(n_jobs=2).launch([["seed=1"]], 0)
     assert "the same command goes on" in str(caught.value)

@@ -1,7 +1,7 @@
 """Sharing one machine among runs that start at the same time: each takes a GPU, and its part of the cores.
 
-Slurm and Ray deal out GPUs themselves. `python train.py -m hydra/launcher=joblib` and `submitit_local` do not, so their
-runs take one here: a lock on a file stands for a GPU, and lasts as long as the process.
+Slurm allocates GPUs itself. `python train.py -m hydra/launcher=joblib` and `submitit_local` do not, so their runs take
+one here: a lock on a file stands for a GPU, and lasts as long as the process.
 """
 
 import getpass
@@ -10,7 +10,7 @@ import re
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 from hydra.conf import HydraConf
 from hydra.types import RunMode
 
-from kenyan13.machine import available_cores, share_cores
+from kenyan13.machine import available_cores
 
 ON_ONE_MACHINE = ("joblib", "submitit_local")
 CORES_A_RUN = 4
-PARENTS_GPUS = "KENYAN13_GPUS"  # CUDA_VISIBLE_DEVICES of the process that started the sweep; "all" where it had none
+PARENT_GPUS = "KENYAN13_GPUS"  # CUDA_VISIBLE_DEVICES of the process that started the sweep; "all" where it had none
 
 _held: list[FileLock] = []  # lost with the process, however it ends
 
@@ -62,12 +62,12 @@ def launched(hydra: HydraConf, trainer: Mapping[str, Any]) -> Iterator[None]:
 
 def share_machine(runs: int, trainer: Mapping[str, Any]) -> None:
     """Take one of `runs` parts of the cores and, if the run trains on one, a GPU; once in the life of a process."""
-    gpus = os.environ.pop(PARENTS_GPUS, None)
+    gpus = os.environ.pop(PARENT_GPUS, None)
     if gpus == "all":
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     elif gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-    share_cores(runs)
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, available_cores() // (runs or 1))))
     # before torch is imported, which reads it; joblib has set it already
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     if trainer.get("devices") == 1 and trainer.get("accelerator") in ("auto", "gpu", "cuda") and not _held:
@@ -79,19 +79,16 @@ def share_machine(runs: int, trainer: Mapping[str, Any]) -> None:
 
 def take_gpu(names: Sequence[str], folder: Path, seconds: float = 5) -> tuple[str, FileLock]:
     """Return the first GPU that no other process has, and the lock that keeps it; while all are taken, wait."""
-    files = {name: folder / re.sub(r"[^\w-]", "_", f"gpu-{name}") for name in names}
-    locks = {name: FileLock(file, thread_local=False) for name, file in files.items()}
-    told = False
+    locks = {name: FileLock(folder / re.sub(r"[^\w-]", "_", f"gpu-{name}"), thread_local=False) for name in names}
+    waiting = False
     while True:
         for name, lock in locks.items():
-            try:
+            with suppress(Timeout):
                 lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            return name, lock
-        if not told:
+                return name, lock
+        if not waiting:
             print(f"All {len(names)} GPUs are taken by other sweeps' runs: waiting for one ({folder}).", flush=True)
-            told = True
+        waiting = True
         sleep(seconds)
 
 
