@@ -117,8 +117,8 @@ def test_hydra_full_error_brings_the_traceback(tmp_path: Path) -> None:
     [(["--cfg", "job"], "backbone: resnet18.tv_in1k"), (["--help"], "python train.py -m freeze=pt0,pt2,pt5")],
 )
 def test_cfg_and_help_need_no_torch(tmp_path: Path, arguments: list[str], expected: str) -> None:
-    code = f"import sys; sys.argv[1:] = {arguments}; from kenyan13.cli.train import main; main();"
-    code += "print('torch' in sys.modules, file=sys.stderr)"
+    code = f"import atexit, sys; sys.argv[1:] = {arguments}; from kenyan13.cli.train import main\n"
+    code += "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); main()"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=env)
     assert done.returncode == 0
