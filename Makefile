@@ -9,7 +9,9 @@ BENCH ?= data=demo
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, RUNS=DIR, REPORT=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
+	@echo "Variables for reproduce:"
+	@echo "  SMOKE=1 (small, on drawings)  DATA=DIR  RUNS=DIR  REPORT=DIR"
+	@echo "  LAUNCHER=joblib  ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -21,14 +23,14 @@ help:  ## list the targets
 
 setup: .venv/.complete  ## make .venv with everything that is needed
 
-demo: .venv/.complete  ## draw a synthetic data set, train a small network on the CPU, write a report
+demo: .venv/.complete  ## draw images, train a small network, write a report
 	$(BIN)/python train.py experiment=demo
 	$(BIN)/kenyan13 report runs/demo --output report-demo
 	@echo "Images (synthetic drawings): data/demo    results: runs/demo    decoded images: .cache"
 	@echo "Try:   $(BIN)/kenyan13 predict runs/demo data/demo/images/images --top 2 | head"
 	@echo "Look:  open report-demo/index.html in a browser; or $(BIN)/tensorboard --logdir runs  at http://localhost:6006"
 
-data: .venv/.complete  ## download KenyanFood13 from Kaggle (needs a token; other ways: scripts/download.py --help)
+data: .venv/.complete  ## download KenyanFood13 from Kaggle: docs/data.md
 	$(BIN)/python scripts/download.py kaggle --to $(DATA)
 
 # The study, group by group. Tables and report are made even where runs have failed; make then fails.
@@ -37,7 +39,7 @@ SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
 REPORT ?= $(if $(SMOKE),report-smoke,report)
 WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$(REPORT)'
 
-reproduce-group-C: ## train and compare group C of the study (so A to H); the same command goes on where it stopped
+reproduce-group-C: ## train and compare group C of the study (A to H)
 
 $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
 	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
@@ -55,10 +57,10 @@ lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.complete  ## compare the training input with other libraries' on one core (BENCH=data.root=DIR: your images)
+bench: .venv/.complete  ## time the input and others' (BENCH=data.root=DIR)
 	$(BIN)/python scripts/benchmark.py input --output runs/bench.json $(BENCH)
 
-browser:  ## install Chromium, with which tests open the report
+browser:  ## install Chromium, for tests that open the report
 	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then echo "Chromium is there."; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing Chromium ..."; \
