@@ -1,21 +1,23 @@
 """Run directories as training leaves them, with given numbers: for tests of what reads runs."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings
 from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1
 from kenyan13.metrics.losses import auc_loss, lowest, overfitting
-from kenyan13.runs.directory import Result, write_config, write_metrics, write_result
+from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.result import Result, write_metrics, write_result
 
 SECONDS = 2.5  # of each epoch
 PARAMETERS = (1000, 100)  # all, and those that train
@@ -125,3 +127,21 @@ def summarise(
         device="cpu",
         stopped=f"trainer.max_epochs={settings.trainer['max_epochs']}",
     )
+
+
+def composed_correct(stage1: pd.DataFrame, stage2: Mapping[str, pd.DataFrame]) -> int:
+    """Return how many images hard gating gets right, from the stages' confusion matrices alone.
+
+    That is the diagonal of stage 1 for classes in no group, and those of the stage-2 matrices without their last rows.
+    Raises ValueError when a stage-2 matrix has other numbers of images than stage 1 sent to its group: in all, or
+    of the group's own.
+    """
+    sent = dict(zip(stage1.columns, stage1.to_numpy().sum(axis=0).tolist(), strict=True))
+    diagonal = dict(zip(stage1.index, np.diag(stage1.to_numpy()).tolist(), strict=True))
+    correct = sum(count for name, count in diagonal.items() if name not in stage2)
+    for group, matrix in stage2.items():
+        counts = matrix.to_numpy()
+        if (sent[group], diagonal[group]) != (counts.sum(), counts[:-1].sum()):
+            raise ValueError(f"Stage 1 sent {sent[group]} images to {group}, {diagonal[group]} of them its own.")
+        correct += np.trace(counts[:-1, :-1])
+    return int(correct)

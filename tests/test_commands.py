@@ -20,7 +20,10 @@ from PIL import Image
 from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs import directory
-from kenyan13.runs.predictions import TEST, VALIDATION, write_predictions, write_test_predictions
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.directory import TEST, VALIDATION
+from kenyan13.runs.predictions import write_predictions, write_test_predictions
+from kenyan13.runs.result import Result, write_result
 from kenyan13.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -332,12 +335,12 @@ def hand_made(folder: Path, accuracy: float, validation: list[list[float]], test
     targets, probabilities = np.array([0, 1, 0]), np.array(validation, dtype=np.float32)
     write_predictions(folder, ["x", "y", "z"], ["a", "b"], targets, probabilities)
     write_test_predictions(folder, ["7", "6"], ["a", "b"], np.array(test, dtype=np.float32))
-    result = directory.Result(
+    result = Result(
         status="finished", min_val_loss=0.5, accuracy=accuracy, macro_f1=0.5, best_epoch=1, epochs=1, auc_loss=0.5,
         overfitting=None, seconds=1, train_images=9, validation_images=3, parameters=1, trainable_parameters=1,
         device="cpu", stopped="",
     )  # fmt: skip
-    directory.write_result(folder, result)
+    write_result(folder, result)
     return folder
 
 
@@ -366,7 +369,7 @@ def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None
     assert answer["images"] == 3
     assert answer["standard_error"] == pytest.approx((2 / 27) ** 0.5)
     lines = kenyan13("ensemble", *three, "--top", "2").stdout.splitlines()
-    assert lines[1].split() == [three[2], "66.67", "0.5000"]
+    assert lines[1].split() == ["66.67", "0.5000", three[2]]
     assert [line.split() for line in lines[5:8]] == [
         ["models", "AP", "MP", "V1", "V2"], ["1", *["66.67"] * 4], ["2", *["66.67"] * 4],
     ]  # fmt: skip
@@ -409,7 +412,7 @@ def folds_of(root: Path, certainty: float, *settings: str) -> list[str]:
     folders = []
     for fold in range(2):
         folder = hand_made(root / f"{certainty}-{fold}", 1.0, right, test)
-        directory.write_config(folder, compose_settings(["data.folds=2", f"data.fold={fold}", *settings]), {})
+        write_config(folder, compose_settings(["data.folds=2", f"data.fold={fold}", *settings]), {})
         predictions = (folder / VALIDATION).read_text()
         (folder / VALIDATION).write_text(re.sub(r"^(\w),", rf"{fold}\1,", predictions, flags=re.MULTILINE))
         folders.append(str(folder))

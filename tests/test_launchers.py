@@ -21,7 +21,7 @@ from hydra_plugins.kenyan13_launchers import JoblibLauncher, SlurmLauncher, crea
 from kenyan13.config.presets import CONF
 from kenyan13.errors import UserError
 from kenyan13.runs import directory
-from kenyan13.runs.predictions import VALIDATION
+from kenyan13.runs.directory import VALIDATION
 
 RATES = ("1e-3", "1e9", "1e-4")  # with the second, the loss is no number
 CLUSTER = {

@@ -10,7 +10,8 @@ import yaml
 
 from kenyan13.cli import main as command
 from kenyan13.config.compose import compose_settings
-from kenyan13.runs.directory import Result, State, read_result, read_state
+from kenyan13.runs.directory import State, read_state
+from kenyan13.runs.result import Result, read_result
 from kenyan13.training.run import train
 
 OLD = Path(__file__).parent / "old_runs"

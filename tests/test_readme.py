@@ -19,6 +19,7 @@ from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
+from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import experiments
 from kenyan13.training.run import train

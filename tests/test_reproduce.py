@@ -20,7 +20,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import create, normalisation
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import parameter_levels
-from kenyan13.runs.predictions import VALIDATION
+from kenyan13.runs.directory import VALIDATION
 from kenyan13.study.definitions import experiments
 
 ROOT = Path(__file__).parent.parent

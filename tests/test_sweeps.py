@@ -17,8 +17,8 @@ from kenyan13.config.compose import compose_settings
 from kenyan13.config.ranges import expand
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import differing_settings, write_config
-from kenyan13.runs.locate import run_directory
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.training.sweep import make_plan
 
 

@@ -20,30 +20,32 @@ from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.classification import confusion_counts, macro_f1
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.runs.directory import CASCADE, read_settings, replacing
-from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions, write_predictions
+from kenyan13.runs.directory import CASCADE, VALIDATION, replacing
+from kenyan13.runs.predictions import (
+    classes_of,
+    correct,
+    prediction_table,
+    probabilities_of,
+    read_predictions,
+    targets_of,
+    write_predictions,
+)
+from kenyan13.runs.run import Run, read_run
 
 NOT_IN_GROUP = "not in this group"
 SOFT = "predictions_soft.csv"
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Predictions of one set of images by the first stage, and by each group's second stage, by group."""
-
-    first: Saved
-    second: Mapping[str, Saved]
-
-
-@dataclass(frozen=True)
 class Gating:
-    """What one way of putting the stages together gives; the most probable class is its answer.
+    """What one way of putting the stages together gives; the most probable class is its prediction.
 
-    probabilities: float32 [n, classes], rows sum to 1; accuracy, standard_error, macro_f1: 0..1; confusion: int64
-    [classes, classes], rows are targets, columns are answers.
+    predictions: a table by image id, as a run's (see kenyan13.runs.predictions), over the data's classes; rows of
+    probabilities sum to 1; accuracy, standard_error, macro_f1: 0..1; confusion: int64 [classes, classes], rows are
+    targets, columns are predictions.
     """
 
-    probabilities: NDArray[np.float32]
+    predictions: pd.DataFrame
     accuracy: float
     standard_error: float
     macro_f1: float
@@ -52,52 +54,61 @@ class Gating:
 
 @dataclass(frozen=True)
 class Composed:
-    """The two-stage classifier's answers for n images, over the data's classes.
+    """The two-stage classifier's predictions.
 
-    targets: int64 [n], positions in `classes`; hard, soft: the two gatings. A row of hard gating's probabilities is the
-    second stage's for the members of the group that the first stage has chosen, or 1 for the class that it has
-    chosen, and 0 elsewhere. stage1: the first stage's confusion matrix; stage2: by group, the confusion matrix of the
-    images that the first stage sent there, whose last row is of images not in this group and last column is zero.
+    A row of hard gating's probabilities is the second stage's for the members of the group that the first stage has
+    chosen, or 1 for the class that it has chosen, and 0 elsewhere. stage1: the first stage's confusion matrix; stage2:
+    by group, the confusion matrix of the images that the first stage sent there, whose last row is of images not in
+    this group and last column is zero.
     """
 
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    targets: NDArray[np.int64]
     hard: Gating
     soft: Gating
     stage1: pd.DataFrame
     stage2: Mapping[str, pd.DataFrame]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The data's classes."""
+        return classes_of(self.hard.predictions)
 
-def read_stages(folders: Sequence[Path]) -> Stages:
-    """Read the saved validation predictions of a first stage and of each group's second stage, in any order.
+
+def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read the validation predictions of a first stage and of each group's second stage: stage (FIRST, group) -> table.
 
     What a run is, its settings data.stage and data.groups say. Raises UserError for a run that is no stage, for stages
     that are missing or given twice, and for runs of different groups or different validation images.
     """
-    found: dict[str, Path] = {}
-    chosen = [read_settings(folder).data for folder in folders]
-    for folder, data in zip(folders, chosen, strict=True):
-        if data.stage is None:
-            raise UserError(f"{folder} is no stage of a two-stage classifier.", "train with data.stage=first, or GROUP")
-        if data.stage in found:
-            raise UserError(
-                f"{found[data.stage]} and {folder} are both of data.stage={data.stage}.", "give one of them"
-            )
-        if members(data.groups) != members(chosen[0].groups):
-            raise UserError(f"{folders[0]} and {folder} have different data.groups.", "give stages of the same groups")
-        found[data.stage] = folder
-    missing = [stage for stage in (FIRST, *chosen[0].groups) if stage not in found]
+    runs: dict[str, Run] = {}
+    for run in map(read_run, folders):
+        stage = run.setting("data.stage")
+        if stage is None:
+            raise UserError(f"{run.folder} is no stage of a two-stage classifier.", "train data.stage=first, or GROUP")
+        if stage in runs:
+            raise UserError(f"{runs[stage].folder} and {run.folder} are both of data.stage={stage}.", "give one")
+        runs[stage] = run
+    check_groups(list(runs.values()))
+    groups = next(iter(runs.values())).setting("data.groups")
+    missing = [stage for stage in (FIRST, *groups) if stage not in runs]
     if missing:
         raise UserError(f"There is no run of stage {shorten(missing)} among these.", f"train data.stage={missing[0]}")
-    saved = {stage: read_predictions(folder) for stage, folder in found.items()}
-    for stage, predictions in saved.items():
-        if predictions.ids != saved[FIRST].ids:
+    stages = {stage: read_predictions(runs[stage].folder) for stage in (FIRST, *groups)}
+    for stage, table in stages.items():
+        if not table.index.equals(stages[FIRST].index):
             raise UserError(
-                f"{found[FIRST]} and {found[stage]} have different validation images.",
+                f"{runs[FIRST].folder} and {runs[stage].folder} have different validation images.",
                 "train all stages on the same data with the same split: data.split_seed, data.fold, data.subset",
             )
-    return Stages(saved[FIRST], {group: saved[group] for group in chosen[0].groups})
+    return stages
+
+
+def check_groups(runs: Sequence[Run]) -> None:
+    """Raise UserError for runs of different groups."""
+    for run in runs:
+        if members(run.setting("data.groups")) != members(runs[0].setting("data.groups")):
+            raise UserError(
+                f"{runs[0].folder} and {run.folder} have different data.groups.", "give stages of the same groups"
+            )
 
 
 def members(groups: Groups) -> dict[str, set[str]]:
@@ -105,97 +116,82 @@ def members(groups: Groups) -> dict[str, set[str]]:
     return {name: set(classes) for name, classes in groups.items()}
 
 
-def compose(stages: Stages) -> Composed:
-    """Put the stages together by hard and by soft gating.
+def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
+    """Put the stages (see `read_stages`) together by hard and by soft gating.
 
     Raises UserError where the stages' targets contradict each other.
     """
-    first, second = stages.first, stages.second
-    check_targets(stages)
-    alone = [name for name in first.classes if name not in second]
-    classes = tuple(sorted([*alone, *(name for saved in second.values() for name in saved.classes)]))
-    place = {name: k for k, name in enumerate(classes)}
-    answers = first.probabilities.argmax(axis=1)
-    targets = np.full(len(first.ids), -1)
-    hard, soft = (np.zeros((len(first.ids), len(classes)), dtype=np.float32) for _ in range(2))
-    for label, name in enumerate(first.classes):
-        names = second[name].classes if name in second else (name,)
-        columns = np.array([place[member] for member in names])
-        inner_targets = second[name].targets if name in second else np.zeros(len(first.ids), dtype=np.int64)
-        inner = second[name].probabilities if name in second else np.ones((len(first.ids), 1))
-        targets = np.where(first.targets == label, columns[inner_targets], targets)
-        hard[:, columns] = inner * (answers == label)[:, None]
-        soft[:, columns] = inner * first.probabilities[:, [label]]
+    first, second = stages[FIRST], {stage: table for stage, table in stages.items() if stage != FIRST}
+    check_targets(first, second)
+    names, probabilities = classes_of(first), probabilities_of(first)
+    predicted = np.array(names)[probabilities.argmax(axis=1)]
+    members_of = {name: classes_of(second[name]) if name in second else (name,) for name in names}
+    classes = sorted(member for group in members_of.values() for member in group)
+    hard, soft = (pd.DataFrame(np.float32(0), first.index, classes) for _ in range(2))
+    targets = first["target"].copy()
+    for index, (name, group) in enumerate(members_of.items()):
+        inside = probabilities_of(second[name]) if name in second else np.ones((len(first), 1))
+        hard[list(group)] = (inside * (predicted == name)[:, None]).astype(np.float32)
+        soft[list(group)] = (inside * probabilities[:, [index]]).astype(np.float32)
+        if name in second:
+            targets = targets.where(targets != name, second[name]["target"])
     return Composed(
-        first.ids, classes, targets, score(hard, targets, classes), score(soft, targets, classes),
-        labelled_confusion(first.targets, answers, first.classes),
-        {group: sent_confusion(saved, answers == first.classes.index(group)) for group, saved in second.items()},
+        score(hard, targets), score(soft, targets), labelled_confusion(first["target"], predicted, names),
+        {group: sent_confusion(table, predicted == group) for group, table in second.items()},
     )  # fmt: skip
 
 
-def check_targets(stages: Stages) -> None:
+def check_targets(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> None:
     """Raise UserError where an image is in a group for one stage and not for another, or of no class of the first."""
-    first = stages.first
-    wrong = first.targets == -1
-    for group, saved in stages.second.items():
-        wrong |= (first.targets == first.classes.index(group)) != (saved.targets >= 0)
+    wrong = first["target"] == ""
+    for group, table in second.items():
+        wrong |= (first["target"] == group) != (table["target"] != "")
     if wrong.any():
-        ids = shorten([first.ids[row] for row in np.flatnonzero(wrong)], 4)
+        ids = shorten(list(first.index[wrong]), 4)
         raise UserError(f"The stages have different labels for the images {ids}.", "train all on the same labels")
 
 
-def score(probabilities: NDArray[np.float32], targets: NDArray[np.int64], classes: Sequence[str]) -> Gating:
-    """Return a gating with its figures. Macro F1 is over the classes that occur in targets or answers."""
-    answers = probabilities.argmax(axis=1)
-    accuracy = float((answers == targets).mean())
-    confusion = labelled_confusion(targets, answers, classes)
+def score(probabilities: pd.DataFrame, targets: pd.Series) -> Gating:
+    """Return a gating with its metrics. Macro F1 is over the classes that occur in targets or predictions."""
+    table = prediction_table(probabilities.index, list(probabilities.columns), probabilities.to_numpy(), targets)
+    accuracy = float(correct(table).mean())
+    predicted = np.array(classes_of(table))[probabilities.to_numpy().argmax(axis=1)]
+    confusion = labelled_confusion(targets, predicted, classes_of(table))
     f1 = macro_f1(confusion.to_numpy())
-    return Gating(probabilities, accuracy, standard_error(accuracy, len(targets)), f1, confusion)
+    return Gating(table, accuracy, standard_error(accuracy, len(table)), f1, confusion)
 
 
-def labelled_confusion(targets: NDArray[np.int64], answers: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
-    """Return the confusion matrix (rows: targets, columns: answers) with the classes' names."""
-    return pd.DataFrame(confusion_counts(targets, answers, len(names)), index=list(names), columns=list(names))
+def labelled_confusion(
+    targets: pd.Series | NDArray[np.str_], predicted: NDArray[np.str_], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the confusion matrix (rows: targets, columns: predictions) with the classes' names."""
+    rows, columns = (pd.Index(classes).get_indexer(pd.Index(names)) for names in (targets, predicted))
+    return pd.DataFrame(confusion_counts(rows, columns, len(classes)), index=list(classes), columns=list(classes))
 
 
-def sent_confusion(saved: Saved, sent: NDArray[np.bool_]) -> pd.DataFrame:
+def sent_confusion(table: pd.DataFrame, sent: NDArray[np.bool_]) -> pd.DataFrame:
     """Return a second stage's confusion matrix over the images sent to it, with a last row and column for others.
 
-    The last column, as in the study's matrices, is all zeros: a second stage has no such answer.
+    The last column, as in the study's matrices, is all zeros: a second stage never predicts it.
     """
-    targets = np.where(saved.targets >= 0, saved.targets, len(saved.classes))
-    return labelled_confusion(targets[sent], saved.probabilities.argmax(axis=1)[sent], [*saved.classes, NOT_IN_GROUP])
-
-
-def composed_correct(stage1: pd.DataFrame, stage2: Mapping[str, pd.DataFrame]) -> int:
-    """Return how many images hard gating gets right, from the stages' confusion matrices alone.
-
-    That is the diagonal of stage 1 for classes in no group, and those of the stage-2 matrices without their last rows.
-    Raises ValueError when a stage-2 matrix has other numbers of images than stage 1 sent to its group: in all, or
-    of the group's own.
-    """
-    sent = dict(zip(stage1.columns, stage1.to_numpy().sum(axis=0).tolist(), strict=True))
-    diagonal = dict(zip(stage1.index, np.diag(stage1.to_numpy()).tolist(), strict=True))
-    correct = sum(count for name, count in diagonal.items() if name not in stage2)
-    for group, matrix in stage2.items():
-        counts = matrix.to_numpy()
-        if (sent[group], diagonal[group]) != (counts.sum(), counts[:-1].sum()):
-            raise ValueError(f"Stage 1 sent {sent[group]} images to {group}, {diagonal[group]} of them its own.")
-        correct += np.trace(counts[:-1, :-1])
-    return int(correct)
+    table = table[sent]
+    predicted = np.array(classes_of(table))[probabilities_of(table).argmax(axis=1)]
+    targets = table["target"].replace("", NOT_IN_GROUP)
+    return labelled_confusion(targets, predicted, [*classes_of(table), NOT_IN_GROUP])
 
 
 def write_cascade(folder: Path, composed: Composed) -> None:
     """Write what came out, in the form of a run directory's files; makes the folder.
 
-    predictions.csv           hard gating's answers and probabilities (see Composed)
+    predictions.csv           hard gating's predictions and probabilities (see Composed)
     predictions_soft.csv      soft gating's
-    confusion_hard.csv        confusion matrices: rows are targets, columns are answers
+    confusion_hard.csv        confusion matrices: rows are targets, columns are predictions
     confusion_soft.csv, confusion_stage1.csv, confusion_GROUP.csv
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, gating in ((VALIDATION, composed.hard), (SOFT, composed.soft)):
-        write_predictions(folder, composed.ids, composed.classes, composed.targets, gating.probabilities, name)
+        table = gating.predictions
+        write_predictions(folder, table.index, classes_of(table), targets_of(table), probabilities_of(table), name)
     for part, matrix in matrices(composed).items():
         with replacing(folder / f"confusion_{part}.csv") as temporary:
             matrix.to_csv(temporary, index_label="target")
@@ -208,8 +204,8 @@ def matrices(composed: Composed) -> dict[str, pd.DataFrame]:
 
 
 def summary(composed: Composed) -> dict[str, Any]:
-    """Return the figures and matrices as plain values, fit for JSON."""
-    figures = {
+    """Return the metrics and matrices as plain values, fit for JSON."""
+    metrics = {
         name: {
             "accuracy": gating.accuracy,
             "standard_error": gating.standard_error,
@@ -221,11 +217,11 @@ def summary(composed: Composed) -> dict[str, Any]:
         name: {"labels": list(matrix.index), "counts": matrix.to_numpy().tolist()}
         for name, matrix in matrices(composed).items()
     }
-    return {"images": len(composed.ids), "gating": figures, "confusion": confusion}
+    return {"images": len(composed.hard.predictions), "gating": metrics, "confusion": confusion}
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Read the figures of a two-stage run, as `summary` has them. Raises UserError for a damaged file."""
+    """Read the metrics of a two-stage run, as `summary` has them. Raises UserError for a damaged file."""
     with readable(folder / CASCADE):
         saved: dict[str, Any] = json.loads((folder / CASCADE).read_text())
         accuracies = [float(saved["gating"][gating]["accuracy"]) for gating in ("hard", "soft")]

@@ -4,19 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
-from kenyan13.analysis.compare import SIGNIFICANT, Comparison, Run, differing_origins
+from kenyan13.analysis.compare import SIGNIFICANT, Comparison, differing_origins
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.runs.directory import FAILED, State
+from kenyan13.runs.run import Run
 
 
-def letter(place: int) -> str:
-    """Return the name of the run at a position: A to Z, AA, AB and so on."""
-    return (letter(place // 26 - 1) if place >= 26 else "") + ascii_uppercase[place % 26]
+def letter(index: int) -> str:
+    """Return the name of the run at an index: A to Z, AA, AB and so on."""
+    return (letter(index // 26 - 1) if index >= 26 else "") + ascii_uppercase[index % 26]
 
 
-def letters(places: Iterable[int]) -> str:
+def letters(indices: Iterable[int]) -> str:
     """Return the names of several runs: A, B and C."""
-    names = [letter(place) for place in places]
+    names = [letter(index) for index in indices]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
@@ -29,30 +31,30 @@ def origins(runs: Sequence[Run]) -> list[str]:
     """Return a sentence for each thing that the runs were made of and that is not the same in all."""
     sentences = []
     for thing, texts in differing_origins(runs).items():
-        parts = [f"{shorten(text.split(', '), 6)} in {letters(places)}" for text, places in texts.items()]
+        parts = [f"{shorten(text.split(', '), 6)} in {letters(indices)}" for text, indices in texts.items()]
         sentences.append(f"Other {thing}: {'; '.join(parts)}.")
     return sentences
 
 
 def remarks(runs: Sequence[Run], left_out: Mapping[Path, State], comparisons: Sequence[Comparison]) -> list[str]:
-    """Return what a reader of the figures must know: runs that are not finished, left out, or cannot be tested."""
-    said = []
-    for place, run in enumerate(runs):
-        if run.state is not State.finished:
-            said.append(f"{letter(place)} is {run.state.value}: its figures are of {run.figures.epochs} epochs so far.")
+    """Return what a reader of the metrics must know: runs that are not finished, left out, or cannot be tested."""
+    sentences = [
+        f"{letter(k)} is {run.state.value}: its metrics are of {measure(run).epochs} epochs so far."
+        for k, run in enumerate(runs)
+        if run.state is not State.finished
+    ]
     for folder, state in left_out.items():
         more = f", see {folder / FAILED}" if state is State.failed else ""
-        said.append(f"Left out: {folder} has no figures ({state.value}{more}).")
+        sentences.append(f"Left out: {folder} has no metrics ({state.value}{more}).")
     tested = [one for one in comparisons if one.p is not None]
-    if any(one.images != (runs[place].figures.images) for one in tested for place in (one.run, one.against)):
-        said.append("The runs' validation images differ: intervals are of each run's own, tests of the common ones.")
+    if any(one.images != measure(runs[k]).images for one in tested for k in (one.run, one.against)):
+        sentences.append("The runs' validation images differ: intervals are of each run's own, tests of common ones.")
     obstacles: dict[str, list[int]] = {}
     for one in comparisons:
         if one.obstacle:
-            obstacles.setdefault(f"{one.obstacle} than {letter(one.against)}" if "other" in one.obstacle
-                                 else one.obstacle, []).append(one.run)  # fmt: skip
-    said += [f"No test of {letters(places)}: {why}." for why, places in obstacles.items()]
-    return said
+            more = f" than {letter(one.against)}" if "other" in one.obstacle else ""
+            obstacles.setdefault(one.obstacle + more, []).append(one.run)
+    return [*sentences, *(f"No test of {letters(indices)}: {why}." for why, indices in obstacles.items())]
 
 
 def conclusion(comparisons: Sequence[Comparison]) -> list[str]:

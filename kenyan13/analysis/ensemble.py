@@ -1,82 +1,23 @@
 """Runs combined into one classifier, from their saved probabilities (study, H. Ensembles).
 
-Class indices are positions in the runs' classes; accuracies are 0..1.
+Class indices are indices into the runs' classes; accuracies are 0..1.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kenyan13.analysis.alignment import Aligned
+from kenyan13.analysis.compare import best_first, check_several
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.directory import RESULT, Result, read_result
-from kenyan13.runs.predictions import Saved
+from kenyan13.runs.directory import RESULT
+from kenyan13.runs.run import Run, read_run
 
 Classes = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
-
-ANOTHER_SPLIT = (
-    "runs with another seed, split_seed or fold have another split: their test predictions can be combined: --test",
-    "all folds of two or more models: --weights",
-)
-ANOTHER_TEST = ("predict the same test images with each of them: kenyan13 predict RUN --test",)
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Several runs' predictions of the same images.
-
-    ids: n texts; targets: int64 [n], positions in `classes`, -1 for images without label or of no class of the runs;
-    probabilities: float64 [runs, n, classes], 0..1.
-    """
-
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    targets: Classes
-    probabilities: Probabilities
-
-
-def align(runs: Mapping[str, Saved], advice: Sequence[str] = ANOTHER_SPLIT) -> Aligned:
-    """Return the predictions of runs (name -> saved) in the order of the first run's images.
-
-    Raises UserError when runs have other classes, other images (with `advice`), or other labels of the same images.
-    """
-    check_classes(runs)
-    (first_name, first), *others = runs.items()
-    probabilities = [first.probabilities]
-    for name, saved in others:
-        row_of = {id_: row for row, id_ in enumerate(saved.ids)}
-        rows = [row_of[id_] for id_ in first.ids if id_ in row_of]
-        here, there = len(first.ids) - len(rows), len(saved.ids) - len(rows)
-        if here or there:
-            raise UserError(f"The images differ: {here:,} are only in {first_name}, {there:,} only in {name}.", *advice)
-        check_labels(name, int((saved.targets[rows] != first.targets).sum()))
-        probabilities.append(saved.probabilities[rows])
-    return Aligned(first.ids, first.classes, first.targets, np.stack(probabilities))
-
-
-def check_classes(runs: Mapping[str, Saved]) -> None:
-    """Raise UserError when runs have not all the same classes in the same order."""
-    (first_name, first), *others = runs.items()
-    for name, saved in others:
-        if saved.classes != first.classes:
-            raise UserError(
-                f"{name} has other classes ({shorten(saved.classes, 13)}) than {first_name} "
-                f"({shorten(first.classes, 13)}).",
-                "combine runs of the same classes",
-            )
-
-
-def check_labels(name: str, different: int) -> None:
-    """Raise UserError when a run was validated with other labels than the runs before it."""
-    if different:
-        raise UserError(
-            f"{different:,} images have another label in {name} than in the runs before it.",
-            "combine runs that were trained on the same labels",
-        )
 
 
 def average_probability(probabilities: Probabilities) -> Classes:
@@ -136,31 +77,25 @@ METHODS: dict[str, Callable[[Probabilities], Classes]] = {
 }
 
 
-def rank(folders: Sequence[Path], top: int | None = None) -> dict[Path, Result]:
+def rank(folders: Sequence[Path], top: int | None = None) -> list[Run]:
     """Return the `top` finished runs (all) by validation accuracy, highest first; ties by lower loss, then by name.
 
     Raises UserError for fewer than two runs or fewer than `top`, a run given twice, and a folder without result.json.
     """
     strangers = [folder for folder in folders if not folder.is_dir()]
     if strangers:
-        raise UserError(f"No run directory: {shorten(strangers)}.", "runs are in runs/, toy runs in runs/smoke/")
-    if len(folders) < 2:
-        raise UserError("An ensemble needs two or more runs.", "give several run directories, as in runs/GF*")
-    twice = [folder for folder in set(folders) if folders.count(folder) > 1]
-    if twice:
-        raise UserError(f"Given twice: {shorten(sorted(twice))}.", "give each run once")
+        raise UserError(f"No run directory: {shorten(strangers)}.", "kenyan13 runs lists the runs in runs/")
+    check_several(folders, "An ensemble", "runs/GF*")
     if top is not None and top > len(folders):
         raise UserError(f"--top {top}: only {len(folders)} runs are given.", f"at most --top {len(folders)}")
-    results = {folder: read_result(folder) for folder in folders}
-    unfinished = [folder for folder, result in results.items() if result is None]
+    runs = [read_run(folder) for folder in folders]
+    unfinished = [run.folder for run in runs if run.result is None]
     if unfinished:
         raise UserError(
             f"No finished run, for there is no {RESULT}: {shorten(unfinished)}.",
             "leave it out, or train it to the end",
         )
-    finished = [(folder, result) for folder, result in results.items() if result is not None]
-    best_first = sorted(finished, key=lambda one: (-one[1].accuracy, one[1].min_val_loss, str(one[0])))
-    return dict(best_first[:top])
+    return sorted(runs, key=best_first)[:top]
 
 
 def accuracy(predicted: Classes, targets: Classes) -> float:

@@ -6,26 +6,19 @@ that was not trained on it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.analysis.ensemble import (
-    ANOTHER_TEST,
-    Aligned,
-    Classes,
-    Probabilities,
-    accuracy,
-    align,
-    average_probability,
-    check_classes,
-)
-from kenyan13.config.identity import plain, relevant
+from kenyan13.analysis.alignment import ANOTHER_TEST, Aligned, align, check_classes
+from kenyan13.analysis.ensemble import Classes, Probabilities, accuracy, average_probability
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.directory import CONFIG, load_settings
-from kenyan13.runs.predictions import TEST, Saved, read_predictions
+from kenyan13.runs.directory import TEST
+from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.run import Run
 
 Weights = NDArray[np.float64]
 
@@ -62,26 +55,23 @@ class Tuned:
     images: int
 
 
-def group_folds(folders: Sequence[Path]) -> list[Model]:
+def group_folds(runs: Sequence[Run]) -> list[Model]:
     """Return the models that runs are the folds of, in the order in which they come first.
 
     Raises UserError for a run that is no fold, a fold given twice or missing, and fewer than two models.
     """
     models: dict[str, dict[int, Path]] = {}
     folds: dict[str, int] = {}
-    for folder in folders:
-        settings = load_settings(folder / CONFIG)
-        fold = settings.data.fold
+    for run in runs:
+        fold = run.setting("data.fold")
         if fold is None:
-            raise UserError(f"{folder} is no fold: its data.fold is null.", *NEEDED)
-        # images may have been moved between the runs; whether they are the same shows in their ids
-        shared = relevant(plain(replace(settings, data=replace(settings.data, fold=None, root=""))))
-        key = json.dumps(shared, sort_keys=True)
+            raise UserError(f"{run.folder} is no fold: its data.fold is null.", *NEEDED)
+        key = json.dumps({**run.relevant, "data.fold": None}, sort_keys=True)
         there = models.setdefault(key, {})
         if fold in there:
-            raise UserError(f"{there[fold]} and {folder} are the same fold of the same model.", "leave one out")
-        there[fold] = folder
-        folds[key] = settings.data.folds
+            raise UserError(f"{there[fold]} and {run.folder} are the same fold of the same model.", "leave one out")
+        there[fold] = run.folder
+        folds[key] = run.setting("data.folds")
     for key, there in models.items():
         missing = [fold for fold in range(folds[key]) if fold not in there]
         if missing:
@@ -110,25 +100,21 @@ def out_of_fold(models: Sequence[Model]) -> tuple[Aligned, Classes]:
     Raises UserError when models have other classes or images, or an image is in two folds of one model.
     """
     pooled = {model.name: pool(model) for model in models}
-    aligned = align({name: saved for name, (saved, _) in pooled.items()}, ("train all models on the same images",))
+    aligned = align({name: table for name, (table, _) in pooled.items()}, ("train all models on the same images",))
     return aligned, pooled[models[0].name][1]
 
 
-def pool(model: Model) -> tuple[Saved, Classes]:
+def pool(model: Model) -> tuple[pd.DataFrame, Classes]:
     """Return a model's validation predictions of all folds, one below the other, and the fold of each, int64 [n]."""
     parts = {str(folder): read_predictions(folder) for folder in model.folders}
     check_classes(parts)
-    saved = list(parts.values())
-    ids = tuple(id_ for part in saved for id_ in part.ids)
-    if len(set(ids)) < len(ids):
+    table = pd.concat(parts.values())
+    repeated = int(table.index.duplicated().sum())
+    if repeated:
         raise UserError(
-            f"{len(ids) - len(set(ids)):,} images are in more than one fold of {model.name}.",
-            "train all folds on the same data",
+            f"{repeated:,} images are in more than one fold of {model.name}.", "train all folds on the same data"
         )
-    targets = np.concatenate([part.targets for part in saved])
-    probabilities = np.concatenate([part.probabilities for part in saved])
-    folds = np.repeat(np.arange(len(saved)), [len(part.ids) for part in saved])
-    return Saved(ids, saved[0].classes, targets, probabilities), folds
+    return table, np.repeat(np.arange(len(parts)), [len(part) for part in parts.values()])
 
 
 def mean_over_folds(models: Sequence[Model]) -> Aligned:
@@ -136,7 +122,7 @@ def mean_over_folds(models: Sequence[Model]) -> Aligned:
     means = {}
     for model in models:
         folds = align({str(folder): read_predictions(folder, TEST) for folder in model.folders}, ANOTHER_TEST)
-        means[model.name] = Saved(folds.ids, folds.classes, folds.targets, folds.probabilities.mean(axis=0))
+        means[model.name] = folds.table(folds.probabilities.mean(axis=0))
     return align(means, ANOTHER_TEST)
 
 

@@ -12,7 +12,9 @@ from kenyan13.config.settings import Settings, Task
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import BusyError, UserError
 from kenyan13.runs import directory
-from kenyan13.runs.locate import run_directory
+from kenyan13.runs.config_file import read_settings, write_config
+from kenyan13.runs.locate import check_same, run_directory
+from kenyan13.runs.result import read_result
 from kenyan13.training.display import console
 
 
@@ -24,9 +26,9 @@ def compose_stage_runs(settings: Settings) -> None:
     """
     composed = compose(read_stages([find_run(settings, stage) for stage in (FIRST, *settings.data.groups)]))
     folder, data = run_directory(settings), {"classes": list(composed.classes)}
-    directory.check_same(folder, settings, data)
+    check_same(folder, settings, data)
     with directory.only_process(folder):
-        directory.write_config(folder, settings, data)
+        write_config(folder, settings, data)
         write_cascade(folder, composed)
         with directory.replacing(folder / directory.CASCADE) as file:
             file.write_text(json.dumps(summary(composed), indent=2) + "\n")
@@ -42,7 +44,7 @@ def find_run(settings: Settings, stage: str) -> Path:
     """
     stages = [folder for folder, run in readable_runs(Path(settings.runs)) if is_stage(run, settings, stage)]
     for folder in stages:
-        if directory.read_result(folder):
+        if read_result(folder):
             return folder
     for folder in stages:
         if directory.read_state(folder) is directory.State.running:
@@ -67,4 +69,4 @@ def readable_runs(runs: Path) -> Iterator[tuple[Path, Settings]]:
     """Yield the run directories in a folder of runs, by name, but for those whose settings cannot be read."""
     for config in sorted(runs.glob(f"*/{directory.CONFIG}")):
         with suppress(UserError):
-            yield config.parent, directory.read_settings(config.parent)
+            yield config.parent, read_settings(config.parent)

@@ -11,7 +11,21 @@ from rich.console import Console
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo.")]
+
+def resolve(value: Path | list[Path]) -> Path | list[Path]:
+    """Return run directories with the newest run in place of `last`."""
+    from kenyan13.runs.find import resolve_newest
+
+    return [resolve_newest(place) for place in value] if isinstance(value, list) else resolve_newest(value)
+
+
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo; last: the newest.", callback=resolve)
+]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="Run directories, as in runs/GF*; last: the newest.", callback=resolve),
+]
 
 
 def print_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app
+from kenyan13.cli.app import RunFolder, Runs, app
 from kenyan13.cli.matrix import matrix_lines
 from kenyan13.errors import UserError
 
@@ -22,23 +22,26 @@ def groups(
     ] = None,
 ) -> None:
     """Propose groups of classes that a run confuses, for a two-stage classifier."""
+    import numpy as np
+
     from kenyan13.analysis import grouping
     from kenyan13.analysis.cascade import labelled_confusion
-    from kenyan13.runs.directory import read_settings
-    from kenyan13.runs.predictions import read_predictions
+    from kenyan13.runs.config_file import read_settings
+    from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions
 
     stage = read_settings(run).data.stage
     if stage is not None:
         raise UserError(f"{run} is a run of data.stage={stage}.", "give a run of all classes, without data.stage")
     threshold = grouping.THRESHOLD if threshold is None else threshold
-    saved = read_predictions(run)
-    known = saved.targets >= 0
-    matrix = labelled_confusion(saved.targets[known], saved.probabilities[known].argmax(axis=1), saved.classes)
+    table = labelled(read_predictions(run))
+    classes = classes_of(table)
+    predicted = np.array(classes)[probabilities_of(table).argmax(axis=1)]
+    matrix = labelled_confusion(table["target"], predicted, classes)
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
-    print("Rows are targets, columns are answers; classes that are confused stand beside each other.\n")
+    print("Rows are targets, columns are predictions; classes that are confused stand beside each other.\n")
     print("\n".join(matrix_lines(matrix.iloc[order, order])))
-    if len(found) == 1 and len(found[0]) == len(saved.classes):
+    if len(found) == 1 and len(found[0]) == len(classes):
         raise UserError(
             f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
             "train longer, or give a higher --threshold",
@@ -47,22 +50,20 @@ def groups(
         print(
             f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n"
         )
-        print(grouping.as_setting(grouping.name_groups(found, saved.classes)))
+        print(grouping.as_setting(grouping.name_groups(found, classes)))
     else:
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
 
 
 @app.command(epilog="Example:  kenyan13 cascade runs/first runs/greens runs/meats --output runs/two_stages")
 def cascade(
-    stages: Annotated[
-        list[Path], typer.Argument(metavar="STAGE1 STAGE2...", help="The runs of all stages, in any order.")
-    ],
+    stages: Runs,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Put the stages of a two-stage classifier together, on the validation images that all have predicted."""
+    """Put the runs of a two-stage classifier together, on the validation images that all have predicted."""
     from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
     from kenyan13.runs.directory import CONFIG
 
@@ -79,7 +80,7 @@ def cascade(
 
 
 def print_composed(composed: "Composed") -> None:
-    """Print all confusion matrices, and at the end the figures of both gatings."""
+    """Print all confusion matrices, and at the end the metrics of both gatings."""
     titled = {
         "Stage 1": composed.stage1,
         **{f"Stage 2, images sent to {group}": matrix for group, matrix in composed.stage2.items()},
@@ -87,9 +88,9 @@ def print_composed(composed: "Composed") -> None:
         "Soft gating": composed.soft.confusion,
     }
     for title, matrix in titled.items():
-        print(f"\n{title} (rows are targets, columns are answers)\n")
+        print(f"\n{title} (rows are targets, columns are predictions)\n")
         print("\n".join(matrix_lines(matrix)))
-    print(f"\n{len(composed.ids):,} validation images of {len(composed.classes)} classes\n")
+    print(f"\n{len(composed.hard.predictions):,} validation images of {len(composed.classes)} classes\n")
     print(f"{'':<12}  accuracy  standard error  macro F1")
     for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
         print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")

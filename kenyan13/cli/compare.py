@@ -1,20 +1,22 @@
 """The command that sets runs side by side: compare."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kenyan13.cli.app import app
+from kenyan13.cli.app import Runs, app
 from kenyan13.terminal import align, duration
 
 if TYPE_CHECKING:
-    from kenyan13.analysis.compare import Comparison, Figures, Run
+    from kenyan13.analysis.compare import Comparison
+    from kenyan13.analysis.run_metrics import RunMetrics
+    from kenyan13.runs.run import Run
 
-WIDTH = 120  # of a terminal
+WIDTH = 80  # of a terminal
 FEW = 6  # runs that are columns; of more, each is a row
 LONGEST = 24  # of a setting's text
 
@@ -23,63 +25,65 @@ Column = list[str]
 
 @app.command(epilog="Examples:  kenyan13 compare runs/first runs/second      kenyan13 compare runs/efficientnet_b4_*")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run directories, as in runs/GF*.")],
+    runs: Runs,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables; shares are 0..1.")] = False,
 ) -> None:
-    """Set runs side by side: settings that differ, figures, and whether these differ by more than chance.
+    """Set runs side by side: settings that differ, metrics, and whether these differ by more than chance.
 
-    Figures are of the epoch with the lowest validation loss. Each run is tested against the most accurate one on the
+    Metrics are of the epoch with the lowest validation loss. Each run is tested against the most accurate one on the
     validation images that both have predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
     from kenyan13.analysis import compare as comparing
-    from kenyan13.analysis import compare_text as comparison_text
+    from kenyan13.analysis import compare_text
 
     found, left_out = comparing.read_runs(runs)
     comparisons = comparing.compare(found)
-    said = [*comparison_text.origins(found), *comparison_text.remarks(found, left_out, comparisons)]
-    concluded = comparison_text.conclusion(comparisons)
+    remarks = [*compare_text.origins(found), *compare_text.remarks(found, left_out, comparisons)]
+    concluded = compare_text.conclusion(comparisons)
     if as_json:
-        print(json.dumps(as_plain(found, comparisons, said, concluded), indent=2, ensure_ascii=False))
+        print(json.dumps(as_plain(found, comparisons, remarks, concluded), indent=2, ensure_ascii=False))
         return
     parts = few(found) if len(found) <= FEW else many(found)
-    parts += [test_table(comparisons), "\n".join(said), "\n".join(concluded)]
+    parts += [test_table(comparisons), fill(remarks), fill(concluded)]
     print("\n\n".join(filter(None, parts)))
 
 
-def few(runs: Sequence["Run"]) -> list[str]:
-    """Return the names of the runs, and settings and figures as rows with a column a run."""
-    from kenyan13.analysis.compare import differing_settings
-    from kenyan13.analysis.compare_text import letter
+def fill(sentences: Sequence[str]) -> str:
+    """Return sentences as lines of a terminal's width, each beginning a line."""
+    return "\n".join(textwrap.fill(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in sentences)
 
-    names = align([(letter(place), str(run.folder)) for place, run in enumerate(runs)])
+
+def rows_of(runs: Sequence["Run"]) -> tuple[list[str], list[list[str]], dict[str, list[str]]]:
+    """Return the runs' letters, the settings that differ as rows (name, a text a run), and the metrics by name."""
+    from kenyan13.analysis.compare_text import letter
+    from kenyan13.analysis.run_metrics import measure
+    from kenyan13.runs.run import differing_settings
+
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
-    cells = [figure_cells(run.figures) for run in runs]
-    figures = [[key, *(column[key] for column in cells)] for key in cells[0]]
-    rows = [
-        ["", *(letter(place) for place in range(len(runs)))],
-        *settings,
-        *([[""] * (len(runs) + 1)] if settings else []),
-        *figures,
-    ]
+    cells = [metric_cells(measure(run)) for run in runs]
+    return [letter(k) for k in range(len(runs))], settings, {key: [one[key] for one in cells] for key in cells[0]}
+
+
+def few(runs: Sequence["Run"]) -> list[str]:
+    """Return the names of the runs, and settings and metrics as rows with a column a run."""
+    letters, settings, metrics = rows_of(runs)
+    names = align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)])
+    gap = [[""] * (len(runs) + 1)] if settings else []
+    rows = [["", *letters], *settings, *gap, *([key, *texts] for key, texts in metrics.items())]
     return [names, *blocks([list(column) for column in zip(*rows, strict=True)])]
 
 
 def many(runs: Sequence["Run"]) -> list[str]:
-    """Return the runs as rows: their settings and figures as columns, or in a line where all have the same."""
-    from kenyan13.analysis.compare import differing_settings
-    from kenyan13.analysis.compare_text import letter
-
-    names = ["", *(letter(place) for place in range(len(runs)))]
-    settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
-    cells = [figure_cells(run.figures) for run in runs]
-    columns = {key: [column[key] for column in cells] for key in cells[0]}
-    same = [f"{key} {column[0]}" for key, column in columns.items() if len(set(column)) == 1]
-    figures = [[SHORT.get(key, key), *column] for key, column in columns.items() if len(set(column)) > 1]
-    folders = ["run", *(str(run.folder) for run in runs)]
+    """Return the runs as rows: their settings and metrics as columns, or in a line where all have the same."""
+    letters, settings, metrics = rows_of(runs)
+    same = [f"{key} {texts[0]}" for key, texts in metrics.items() if len(set(texts)) == 1]
+    columns = [[SHORT.get(key, key), *texts] for key, texts in metrics.items() if len(set(texts)) > 1]
+    names = align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)])
     return [
-        *blocks([names, folders, *settings], keys=2),
-        *blocks([names, *figures]),
-        f"The same in all: {'; '.join(same)}." if same else "",
+        names,
+        *(blocks([["", *letters], *settings]) if settings else []),
+        *blocks([["", *letters], *columns]),
+        fill([f"The same in all: {'; '.join(same)}."]) if same else "",
     ]
 
 
@@ -94,29 +98,29 @@ SHORT = {
 }
 
 
-def figure_cells(figures: "Figures") -> dict[str, str]:
-    """Return a run's figures as texts, by their names."""
-    low, high = figures.accuracy_low, figures.accuracy_high
+def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
+    """Return a run's metrics as texts, by their names."""
+    low, high = metrics.accuracy_low, metrics.accuracy_high
     return {
-        "lowest validation loss": number(figures.min_val_loss, 4),
-        "in epoch": "-" if figures.best_epoch is None else f"{figures.best_epoch} of {figures.epochs}",
-        "accuracy there, %": number(figures.accuracy, 2, 100),
+        "lowest validation loss": number(metrics.min_val_loss, 4),
+        "in epoch": "-" if metrics.best_epoch is None else f"{metrics.best_epoch} of {metrics.epochs}",
+        "accuracy there, %": number(metrics.accuracy, 2, 100),
         "95 % interval": "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
-        "images": number(figures.images),
-        "macro F1": number(figures.macro_f1, 3),
-        "top-2 accuracy, %": number(figures.top2_accuracy, 2, 100),
-        "calibration error": number(figures.calibration_error, 3),
-        "sum of losses": number(figures.auc_loss, 2),
-        "overfitting per epoch": number(figures.overfitting, 3),
-        "training time": "-" if figures.seconds is None else duration(figures.seconds),
-        "parameters": number(figures.parameters),
-        "that train": number(figures.trainable_parameters),
+        "images": number(metrics.images),
+        "macro F1": number(metrics.macro_f1, 3),
+        "top-2 accuracy, %": number(metrics.top2_accuracy, 2, 100),
+        "calibration error": number(metrics.calibration_error, 3),
+        "sum of losses": number(metrics.auc_loss, 2),
+        "overfitting per epoch": number(metrics.overfitting, 3),
+        "training time": "-" if metrics.seconds is None else duration(metrics.seconds),
+        "parameters": number(metrics.parameters),
+        "that train": number(metrics.trainable_parameters),
     }
 
 
-def number(value: float | None, digits: int = 0, factor: float = 1) -> str:
+def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
     """Return a number's text, times a factor; a dash for None."""
-    return "-" if value is None else f"{factor * value:,.{digits}f}"
+    return "-" if value is None else f"{factor * value:,.{decimals}f}"
 
 
 def setting(value: Any) -> str:
@@ -171,28 +175,25 @@ def blocks(columns: Sequence[Column], keys: int = 1) -> list[str]:
 
 
 def as_plain(
-    runs: Sequence["Run"], comparisons: Sequence["Comparison"], said: Sequence[str], concluded: Sequence[str]
+    runs: Sequence["Run"], comparisons: Sequence["Comparison"], remarks: Sequence[str], concluded: Sequence[str]
 ) -> dict[str, Any]:
     """Return the comparison as plain values, fit for JSON."""
-    from kenyan13.analysis.compare import differing_settings
+    from kenyan13.analysis.run_metrics import measure
+    from kenyan13.runs.run import differing_settings
 
     settings = differing_settings(runs)
-    tests = [
-        {
-            "run": str(runs[one.run].folder), "against": str(runs[one.against].folder),
-            **{key: value for key, value in asdict(one).items() if key not in ("run", "against")},
-        }
-        for one in comparisons
-    ]  # fmt: skip
     return {
         "runs": [
             {
                 "run": str(run.folder), "state": run.state.value,
-                "settings": {key: values[place] for key, values in settings.items()}, **asdict(run.figures),
+                "settings": {key: values[k] for key, values in settings.items()}, **asdict(measure(run)),
             }
-            for place, run in enumerate(runs)
+            for k, run in enumerate(runs)
         ],
-        "tests": tests,
-        "remarks": list(said),
+        "tests": [
+            {**asdict(one), "run": str(runs[one.run].folder), "against": str(runs[one.against].folder)}
+            for one in comparisons
+        ],
+        "remarks": list(remarks),
         "conclusion": " ".join(concluded),
     }  # fmt: skip

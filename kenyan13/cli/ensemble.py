@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kenyan13 import terminal
-from kenyan13.cli.app import app
+from kenyan13.cli.app import Runs, app
 from kenyan13.errors import UserError
 
 SEE_HELP = "see kenyan13 ensemble --help"
@@ -26,7 +26,7 @@ class Method(Enum):
 
 @app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories, as in runs/GF*.")],
+    runs: Runs,
     test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
     method: Annotated[Method | None, typer.Option(help="How --test combines.", show_default="AP")] = None,
     top: Annotated[
@@ -60,27 +60,27 @@ def ensemble(
 
 def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -> None:
     """Print the runs by accuracy, and the accuracy of each number of them combined."""
-    from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, rank
+    from kenyan13.analysis.alignment import align
+    from kenyan13.analysis.ensemble import METHODS, accuracy_table, rank
     from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.predictions import read_predictions
 
     ranked = rank(folders, top)
-    aligned = align({str(folder): read_predictions(folder) for folder in ranked})
+    aligned = align({str(run.folder): read_predictions(run.folder) for run in ranked})
     rows = accuracy_table(aligned).to_dict("records")
     images = int((aligned.targets >= 0).sum())
     error = standard_error(rows[0]["AP"], images)
-    if as_json:
-        runs = [
-            {"run": str(folder), "accuracy": result.accuracy, "loss": result.min_val_loss}
-            for folder, result in ranked.items()
-        ]
-        print_json({"runs": runs, "combined": rows, "images": images, "standard_error": error})
-        return
-    single = [
-        (str(folder), percent(result.accuracy), f"{result.min_val_loss:.4f}") for folder, result in ranked.items()
+    single: list[dict[str, Any]] = [
+        {"run": str(run.folder), "accuracy": run.result.accuracy, "loss": run.result.min_val_loss}
+        for run in ranked
+        if run.result is not None
     ]
+    if as_json:
+        print_json({"runs": single, "combined": rows, "images": images, "standard_error": error})
+        return
+    lines = [(percent(one["accuracy"]), f"{one['loss']:.4f}", one["run"]) for one in single]
     combined = [[str(row["models"]), *(percent(row[name]) for name in METHODS)] for row in rows]
-    print(terminal.align([("run", "accuracy %", "loss"), *single], right={1, 2}))
+    print(terminal.align([("accuracy %", "loss", "run"), *lines], right={0, 1}))
     print("\nThe most accurate runs combined, accuracy in percent:")
     print(terminal.align([("models", *METHODS), *combined], right=range(5)))
     print(f"\nStandard error of the best run's accuracy: {percent(error)} points ({images:,} images).")
@@ -88,18 +88,19 @@ def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -
 
 def report_test(folders: Sequence[Path], method: Method, top: int | None, file: Path, as_json: bool) -> None:
     """Combine the predictions of the test images and write them."""
-    from kenyan13.analysis.ensemble import ANOTHER_TEST, METHODS, align, rank
-    from kenyan13.runs.predictions import TEST, read_predictions, write_submission
+    from kenyan13.analysis.alignment import ANOTHER_TEST, align
+    from kenyan13.analysis.ensemble import METHODS, rank
+    from kenyan13.runs.directory import TEST
+    from kenyan13.runs.predictions import read_predictions, write_submission
 
-    ranked = rank(folders, top)
-    aligned = align({str(folder): read_predictions(folder, TEST) for folder in ranked}, ANOTHER_TEST)
+    names = [str(run.folder) for run in rank(folders, top)]
+    aligned = align({name: read_predictions(Path(name), TEST) for name in names}, ANOTHER_TEST)
     predicted = METHODS[method.value](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
     if as_json:
-        runs = [str(folder) for folder in ranked]
-        print_json({"method": method.value, "runs": runs, "images": len(aligned.ids), "file": str(file)})
+        print_json({"method": method.value, "runs": names, "images": len(aligned.ids), "file": str(file)})
     else:
-        print(f"{len(aligned.ids):,} test images predicted by {len(ranked)} runs, {method.value}: {file}")
+        print(f"{len(aligned.ids):,} test images predicted by {len(names)} runs, {method.value}: {file}")
 
 
 def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:
@@ -109,7 +110,7 @@ def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) ->
     from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.predictions import write_submission
 
-    models = weights.group_folds(list(rank(folders)))
+    models = weights.group_folds(rank(folders))
     tuned = weights.tune_models(models)
     if file is not None:
         test = weights.mean_over_folds(models)
@@ -121,8 +122,8 @@ def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) ->
     ]
     error = standard_error(tuned.nested, tuned.images)
     if as_json:
-        figures = {"equal": tuned.equal, "nested": tuned.nested, "images": tuned.images, "standard_error": error}
-        print_json({"models": rows, **figures, "file": None if file is None else str(file)})
+        metrics = {"equal": tuned.equal, "nested": tuned.nested, "images": tuned.images, "standard_error": error}
+        print_json({"models": rows, **metrics, "file": None if file is None else str(file)})
         return
     lines = [
         ("model, by its run of fold 0", "weight", "accuracy %"),
@@ -141,6 +142,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def print_json(answer: dict[str, Any]) -> None:
-    """Print an answer for programs."""
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+def print_json(values: dict[str, Any]) -> None:
+    """Print plain values for programs."""
+    print(json.dumps(values, indent=2, ensure_ascii=False))

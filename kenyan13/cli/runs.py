@@ -28,12 +28,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compute a run's validation figures again from its best checkpoint, and compare them with result.json."""
-    from kenyan13.runs import directory
+    from kenyan13.runs.result import read_result
     from kenyan13.training import inference
 
     opened = inference.open_run(run, overrides or [])
     figures = inference.evaluate(opened)
-    result = directory.read_result(run)
+    result = read_result(run)
     recorded = {} if result is None else {
         "loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1
     }  # fmt: skip

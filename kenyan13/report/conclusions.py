@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from kenyan13.errors import shorten
 from kenyan13.metrics.statistics import holm, mcnemar, wilson
-from kenyan13.report.runs import Run, predictions
+from kenyan13.report.runs import predictions
 from kenyan13.runs.directory import State
+from kenyan13.runs.run import Run
 from kenyan13.study.tables import WITHIN, Table
 
 LEVEL = 0.05
@@ -34,7 +35,7 @@ def same_images(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:
     """Return, for each set of validation images with their labels, which of them each finished run has right."""
     sets: dict[tuple[tuple[str, ...], ...], dict[str, NDArray[np.bool_]]] = defaultdict(dict)
     for run in runs:
-        saved = predictions(run.folder) if run.state is State.finished else None
+        saved = predictions(run) if run.state is State.finished else None
         if saved is not None:
             labels = tuple(np.array(saved.classes)[saved.targets])
             sets[saved.ids, labels][run.name] = saved.probabilities.argmax(axis=1) == saved.targets

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kenyan13.analysis.alignment import align
 from kenyan13.analysis.cascade import read_matrices, read_summary
-from kenyan13.analysis.ensemble import METHODS, align, rank, vote_by_accuracy, vote_tallies
+from kenyan13.analysis.ensemble import METHODS, rank, vote_by_accuracy, vote_tallies
 from kenyan13.plots.accuracy import Point, interval_figure, scatter_figure
 from kenyan13.plots.confusion import confusion_figure
 from kenyan13.plots.ensembles import ensemble_figure, vote_figure
@@ -14,9 +15,9 @@ from kenyan13.plots.loading import worker_figure
 from kenyan13.plots.losses import loss_figure
 from kenyan13.plots.rates import rate_figure
 from kenyan13.report.parts import PlotFile, write_figure
-from kenyan13.report.runs import Run
-from kenyan13.runs.directory import CASCADE
-from kenyan13.runs.predictions import TEST, read_predictions
+from kenyan13.runs.directory import CASCADE, TEST
+from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import experiments
 from kenyan13.study.references import reference, reference_tables
 from kenyan13.study.tables import Table
@@ -128,10 +129,11 @@ def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
         figure = ensemble_figure(study["models"], ours, theirs, images)
         alt = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
         drawn.append(write_figure(output, f"figures/{anchor}/ensembles.png", "Models combined", alt, figure))
-        top = list(rank(models, min(TOP, len(models))))
+        top = [run.folder for run in rank(models, min(TOP, len(models)))]
         drawn.append(draw_votes(top, False, f"{len(top)} models of group G, validation images", output, anchor))
     if len(seeds) > 1:
-        drawn.append(draw_votes(list(rank(seeds)), True, f"{len(seeds)} seeds, test images", output, anchor))
+        every = [run.folder for run in rank(seeds)]
+        drawn.append(draw_votes(every, True, f"{len(seeds)} seeds, test images", output, anchor))
     return [*drawn, *draw_intervals(found, tables, output, anchor)]
 
 

@@ -10,8 +10,9 @@ from kenyan13.report.conclusions import against_study, among
 from kenyan13.report.group_figures import FIGURES, Found
 from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
-from kenyan13.report.runs import Run, kind, study_id
+from kenyan13.report.runs import anchor_of, kind, study_id
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import GROUPS, experiments
 from kenyan13.study.group_tables import tables
 
@@ -81,7 +82,7 @@ def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, a
     if group == "A" and "AAA" in found:
         section.grids = [grid for grid in sheets(found["AAA"]) if grid.title == PRESETS]
         section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
-    section.links = {id_: run.anchor() for id_, run in found.items()}
+    section.links = {id_: anchor_of(run) for id_, run in found.items()}
     section.texts += [
         f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
         for run in doubles

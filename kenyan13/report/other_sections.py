@@ -12,7 +12,8 @@ from kenyan13.plots.accuracy import interval_figure
 from kenyan13.report.conclusions import among
 from kenyan13.report.group_figures import draw_rates, draw_sizes
 from kenyan13.report.parts import Section, write_figure
-from kenyan13.report.runs import Run, notes, study_id
+from kenyan13.report.runs import anchor_of, notes, study_id
+from kenyan13.runs.run import Run
 from kenyan13.study.tables import Column, Table, Value, noise_notes
 
 RATES = 3  # that make a sweep
@@ -106,7 +107,7 @@ def data_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
     )
     alt = f"Accuracies of {len(results)} runs with 95 % intervals; the table has the values."
     section.images.append(write_figure(output, f"figures/{anchor}/accuracy.png", "Accuracies", alt, figure))
-    section.links = {run.name: run.anchor() for run in runs}
+    section.links = {run.name: anchor_of(run) for run in runs}
     section.conclusions = among(runs)
     return section
 
@@ -119,6 +120,6 @@ def rate_section(runs: Sequence[Run], anchor: str, output: Path) -> Section:
     section.tables = [run_table(f"{len(ranked)} rates of {name}", ranked)]
     file = f"figures/{anchor}/rates.png"
     section.images = [draw_rates(name, [rate(run) for run in ranked], ranked, output, file)]
-    section.links = {run.name: run.anchor() for run in runs}
+    section.links = {run.name: anchor_of(run) for run in runs}
     section.conclusions = among(runs)
     return section

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.report.parts import Section
-from kenyan13.report.runs import Run, notes, reason
+from kenyan13.report.runs import anchor_of, notes
+from kenyan13.runs.run import Run
 from kenyan13.study.tables import Column, Table, Value
 
 COLUMNS = [
@@ -23,7 +24,7 @@ def overview(runs: Sequence[Run]) -> Section:
     counted = ", ".join(f"{number} {name}" for name, number in states.most_common())
     section = Section("overview", "Overview", [f"{counted}.", *notes(runs)])
     section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in runs if run.problem]
-    section.texts += [f"{run.name} has failed: {why}" for run in runs if (why := reason(run))]
+    section.texts += [f"{run.name} has failed: {why}" for run in runs if (why := run.failure)]
     table = Table("", "All runs", COLUMNS)
     table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
     table.notes = [
@@ -33,7 +34,7 @@ def overview(runs: Sequence[Run]) -> Section:
     if any(run.metrics is not None and not run.result for run in runs):
         table.notes.append("Of runs that have not finished, epochs and lowest loss are those so far.")
     section.tables = [table]
-    section.links = {run.name: run.anchor() for run in runs}
+    section.links = {run.name: anchor_of(run) for run in runs}
     return section
 
 

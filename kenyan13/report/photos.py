@@ -15,9 +15,9 @@ from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
 from kenyan13.metrics.classification import confusion_counts
 from kenyan13.report.parts import Grid, jpeg
-from kenyan13.report.runs import Run
+from kenyan13.report.runs import Predictions
 from kenyan13.runs import directory
-from kenyan13.runs.predictions import Saved
+from kenyan13.runs.run import Run
 from kenyan13.study.tables import Column, Table
 
 SIDE = 112  # pixels
@@ -39,7 +39,7 @@ class Mistake:
         return f"{self.target}, named {self.answer} ({self.confidence:.0%})"
 
 
-def mistakes(saved: Saved) -> list[Mistake]:
+def mistakes(saved: Predictions) -> list[Mistake]:
     """Return all wrong answers, the most confident first."""
     answers = saved.probabilities.argmax(axis=1)
     wrong = np.flatnonzero(answers != saved.targets)
@@ -66,7 +66,7 @@ def confused_pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(one[k]), int(other[k])) for k in order if both[one[k], other[k]]]
 
 
-def pair_table(saved: Saved, most: int = 10) -> Table:
+def pair_table(saved: Predictions, most: int = 10) -> Table:
     """Return the most confused pairs of classes, with how many images are taken which way."""
     counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
     columns = [
@@ -81,7 +81,7 @@ def pair_table(saved: Saved, most: int = 10) -> Table:
     return table
 
 
-def of_pairs(saved: Saved, wrong: list[Mistake]) -> list[Mistake]:
+def of_pairs(saved: Predictions, wrong: list[Mistake]) -> list[Mistake]:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
     counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
     chosen: list[Mistake] = []

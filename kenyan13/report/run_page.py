@@ -20,16 +20,16 @@ from kenyan13.plots.curves import precision_recall_figure, reliability_figure
 from kenyan13.plots.losses import loss_figure
 from kenyan13.report.parts import PlotFile, Section, write_figure
 from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
-from kenyan13.report.runs import Run, notes, predictions, reason, study_id
-from kenyan13.runs.predictions import Saved
+from kenyan13.report.runs import Predictions, anchor_of, notes, predictions, study_id
+from kenyan13.runs.run import Run
 from kenyan13.study.tables import Column, Table
 from kenyan13.terminal import duration
 
 
 def run_page(run: Run, output: Path) -> Section:
     """Make the page of a run, and write its figures below the report's folder."""
-    page = Section(run.anchor(), run.name, texts=[in_words(run), *notes([run])])
-    saved = None if run.problem else predictions(run.folder)
+    page = Section(anchor_of(run), run.name, texts=[in_words(run), *notes([run])])
+    saved = None if run.problem else predictions(run)
     measures = measure_table(run, saved)
     page.tables += [measures] if measures.rows else []
     if run.metrics is not None and len(run.metrics):
@@ -49,7 +49,7 @@ def in_words(run: Run) -> str:
     """Return what a run is, in a line or two."""
     if run.problem:
         return f"This run cannot be read: {run.problem}"
-    words = [f"{run.state.value}: {reason(run)}" if reason(run) else run.state.value]
+    words = [f"{run.state.value}: {run.failure}" if run.failure else run.state.value]
     if run.result:
         words.append(f"ended by {run.result.stopped}")
     id_ = study_id(run)
@@ -58,7 +58,7 @@ def in_words(run: Run) -> str:
     return f"{run.folder}: {', '.join(words)}."
 
 
-def measure_table(run: Run, saved: Saved | None) -> Table:
+def measure_table(run: Run, saved: Predictions | None) -> Table:
     """Return the measures of a run, each with what it means."""
     columns = [Column("measure", "measure"), Column("value", "value"), Column("remark", "remark")]
     table = Table("", "Measures", columns)
@@ -81,7 +81,7 @@ def measure_table(run: Run, saved: Saved | None) -> Table:
     return table
 
 
-def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
+def prediction_measures(saved: Predictions) -> list[list[float | str | None]]:
     """Return the rows of measures that follow from a run's predictions."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
@@ -101,7 +101,7 @@ def prediction_measures(saved: Saved) -> list[list[float | str | None]]:
     ]
 
 
-def class_table(saved: Saved) -> Table:
+def class_table(saved: Predictions) -> Table:
     """Return precision, recall and F1 of each class."""
     columns = [
         Column("class", "class"), Column("images", "images", 0), Column("precision", "precision %", 1),
@@ -124,7 +124,7 @@ def draw_losses(run: Run, output: Path) -> PlotFile:
     return write_figure(output, f"figures/{run.name}/losses.png", "Losses", alt, loss_figure(train, validation))
 
 
-def draw_predictions(run: Run, saved: Saved, output: Path) -> list[PlotFile]:
+def draw_predictions(run: Run, saved: Predictions, output: Path) -> list[PlotFile]:
     """Draw confusion matrix, precision-recall curves and reliability diagram."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
@@ -152,7 +152,7 @@ def draw_predictions(run: Run, saved: Saved, output: Path) -> list[PlotFile]:
     ]  # fmt: skip
 
 
-def add_photos(page: Section, run: Run, saved: Saved, wrong: list[Mistake]) -> None:
+def add_photos(page: Section, run: Run, saved: Predictions, wrong: list[Mistake]) -> None:
     """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
     files = find_files(run)
     chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(saved, wrong)}

@@ -1,130 +1,38 @@
-"""The runs that a report is about: what their directories hold, read without trusting any of it."""
+"""What a report asks of the runs that it is about."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from kenyan13.config.settings import Layout
-from kenyan13.errors import UserError
-from kenyan13.runs.directory import CONFIG, FAILED, METRICS, Result, State, read_config, read_result, read_state
-from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import experiments
-
-# OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
-FIGURES = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run directory: its name, unique in the report and fit for file names; its configuration as plain values.
+class Predictions:
+    """A run's predictions of n images that have a target: targets int64 [n], probabilities float64 [n, classes]."""
 
-    result, metrics: None until they are there. problem: why the directory cannot be used, or "".
-    """
-
-    folder: Path
-    name: str
-    state: State
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    commit: str = ""
-    result: Result | None = None
-    metrics: pd.DataFrame | None = None
-    problem: str = ""
-
-    def setting(self, key: str) -> Any:
-        """Return a setting by its dotted name; None where the configuration lacks it."""
-        value: Any = self.settings
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return value
-
-    def anchor(self) -> str:
-        """Return the name of the run's place on the page."""
-        return f"run-{self.name}"
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    targets: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
 
 
-def find_folders(places: Sequence[Path]) -> list[Path]:
-    """Return the run directories named, and those in the folders named, in order of names, each once.
-
-    Raises UserError for a place that is none and has none.
-    """
-    found: dict[Path, None] = {}
-    for place in places:
-        inside = [place] if (place / CONFIG).is_file() else sorted(file.parent for file in place.glob(f"*/{CONFIG}"))
-        if not inside:
-            there = {True: "is a file, not a run directory", False: "does not exist"}
-            problem = "holds no run directories" if place.is_dir() else there[place.exists()]
-            toys = (f"its toy runs: kenyan13 report {place / 'smoke'}",) if any(place.glob(f"smoke/*/{CONFIG}")) else ()
-            raise UserError(f"{place} {problem}.", *toys, "train a run first: python train.py; runs are in runs/")
-        found |= dict.fromkeys(inside)
-    return list(found)
-
-
-def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
-    """Yield the runs in run directories; one that cannot be read says so in its `problem`."""
-    taken: set[str] = set()
-    for folder in folders:
-        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
-        name = next(one for k in range(1, len(folders) + 2) if (one := f"{plain}~{k}" if k > 1 else plain) not in taken)
-        taken.add(name)
-        try:
-            yield read_run(folder, name)
-        except UserError as error:
-            yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
-
-
-def read_run(folder: Path, name: str) -> Run:
-    """Read a run directory. Raises UserError for damaged files."""
-    try:
-        config = read_config(folder / CONFIG)
-        parts = [config[part] for part in ("settings", "data", "versions", "commit")]
-        check_settings(parts[0], parts[1])
-        metrics = pd.read_csv(folder / METRICS)[FIGURES].astype(float) if (folder / METRICS).is_file() else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{CONFIG} or {METRICS} is damaged: {error}", "train the run again") from None
-    settings, data, versions, commit = parts
-    if not all(isinstance(part, dict) for part in (settings, data, versions)):
-        raise UserError(f"{CONFIG} is damaged.", "train the run again")
-    predictions(folder)
-    return Run(folder, name, read_state(folder), settings, data, versions, str(commit), read_result(folder), metrics)
-
-
-def check_settings(settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Raise KeyError, TypeError or ValueError for what the pages rely on and the configuration of no run lacks."""
-    json.dumps([settings, data])  # plain values: no dates, and no node inside itself
-    if not float(settings["optim"]["lr"]) > 0:
-        raise ValueError(f"optim.lr is {settings['optim']['lr']}")
-    if not isinstance(data.get("classes", []), list):
-        raise TypeError("classes are no list")
-
-
-@cache
-def predictions(folder: Path) -> Saved | None:
-    """Return a run's validation predictions, of those images that are of its classes; None where there are none.
-
-    Raises UserError for a damaged file.
-    """
-    if not (folder / VALIDATION).is_file():
+def predictions(run: Run) -> Predictions | None:
+    """Return a run's validation predictions of those images that have a target; None where there are none."""
+    if run.problem or run.predictions is None or (table := labelled(run.predictions)).empty:
         return None
-    saved = read_predictions(folder)
-    known = saved.targets >= 0
-    ids = tuple(id_ for id_, kept in zip(saved.ids, known, strict=True) if kept)
-    return Saved(ids, saved.classes, saved.targets[known], saved.probabilities[known]) if ids else None
+    return Predictions(tuple(table.index), classes_of(table), targets_of(table), probabilities_of(table))
 
 
-def reason(run: Run) -> str:
-    """Return why a run has failed, the last line of its traceback; "" for others."""
-    file = run.folder / FAILED
-    if run.problem or run.state is not State.failed or not file.is_file():
-        return ""
-    return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
+def anchor_of(run: Run) -> str:
+    """Return the name of the run's section on the page."""
+    return f"run-{run.name}"
 
 
 def notes(runs: Sequence[Run]) -> list[str]:

@@ -17,7 +17,8 @@ from kenyan13.report.overview import how_made, overview
 from kenyan13.report.page import GENERATOR, render_article, render_page
 from kenyan13.report.parts import Section
 from kenyan13.report.run_page import run_page
-from kenyan13.report.runs import Run, find_folders, read_runs
+from kenyan13.runs.find import find_runs
+from kenyan13.runs.run import Run, read_all
 from kenyan13.terminal import progress
 
 INDEX, TABLES = "index.html", "tables"
@@ -31,9 +32,9 @@ def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run],
 
     Raises UserError where there are no runs, or the folder holds something else than a report.
     """
-    folders = find_folders(places)
+    folders = find_runs(places)
     prepare(output)
-    runs = list(progress(read_runs(folders), "Runs", total=len(folders)))
+    runs = list(progress(read_all(folders), "Runs", total=len(folders)))
     jobs = [*group_jobs(runs, output), *other_jobs(runs, output)]
     drawn = draw([*jobs, *(partial(run_page, run, output) for run in runs)], output)
     first, last = ((section, render_article(section, output)) for section in (overview(runs), how_made(runs)))

@@ -1,11 +1,14 @@
-"""Where a run's directory is: below `runs`, under its name, or under the name that an earlier version gave it."""
+"""Which directory is a run's: below `runs`, under its name or that of an earlier version, if it holds the same run."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kenyan13.config.identity import differences, run_name
 from kenyan13.config.settings import Settings
-from kenyan13.errors import UserError
-from kenyan13.runs.directory import CONFIG, load_settings
+from kenyan13.errors import UserError, shorten
+from kenyan13.runs.config_file import load_settings, read_config
+from kenyan13.runs.directory import CONFIG
 
 
 def run_directory(settings: Settings) -> Path:
@@ -26,3 +29,35 @@ def earlier_directory(settings: Settings) -> Path | None:
         except UserError:  # damaged: it is no run to go on with
             continue
     return None
+
+
+def differing_settings(folder: Path, settings: Settings) -> list[str]:
+    """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
+    return [
+        f"{key}={there} there, {here} now"
+        for key, (here, there) in differences(settings, load_settings(folder / CONFIG)).items()
+        if key != "data.root"  # the same images may lie elsewhere: see check_same
+    ]
+
+
+def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> None:
+    """Raise UserError when the folder holds a run with other settings, other classes or other images."""
+    if not (folder / CONFIG).exists():
+        return
+    different = differing_settings(folder, settings)
+    ways = ("choose another name=, or remove the folder to train anew",)
+    if different:
+        raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
+    saved = read_config(folder / CONFIG)["data"]
+    if saved["classes"] != data["classes"]:
+        before = shorten(saved["classes"], 13)
+        raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
+    if not agree(saved, data):
+        raise UserError(f"{folder} was trained on other images: the data in {settings.data.root} has changed.", *ways)
+
+
+def agree(saved: Any, now: Any) -> bool:
+    """Return whether two nested mappings have the same values under the keys that both have: versions may add keys."""
+    if isinstance(saved, Mapping) and isinstance(now, Mapping):
+        return all(agree(saved[key], now[key]) for key in saved.keys() & now.keys())
+    return bool(saved == now)

@@ -1,7 +1,10 @@
-"""A run's saved class probabilities, as CSV: what ensembles, cascades, tables and figures are made from."""
+"""A run's class probabilities, as CSV and as a table by image id: ensembles, comparisons and reports are made from it.
+
+The table has the index `id`, and the columns `target` (the class by name, "" for an image without label or of no class
+of the run) and one a class, in the run's order, with probabilities 0..1.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,60 +12,89 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import replacing
+from kenyan13.runs.directory import TEST, VALIDATION, replacing
 
-VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
 NOT_CLASSES = ("id", "target", "predicted")
 
 
-@dataclass(frozen=True)
-class Saved:
-    """Saved predictions, a row an image.
-
-    ids: n texts; targets: int64 [n], positions in `classes`, -1 for images without label or of no class of the run;
-    probabilities: float64 [n, classes].
-    """
-
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    targets: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-
-
-def read_predictions(folder: Path, name: str = VALIDATION) -> Saved:
+def read_predictions(folder: Path, name: str = VALIDATION) -> pd.DataFrame:
     """Read a run's predictions of the validation (or TEST) images.
 
     Raises UserError when there are none, or the file is damaged.
     """
     file = folder / name
     try:
-        table = pd.read_csv(file, dtype=dict.fromkeys(NOT_CLASSES, str), keep_default_na=False)
-        classes = tuple(str(column) for column in table.columns if column not in NOT_CLASSES)
-        places = {name: place for place, name in enumerate(classes)} | {"": -1}
-        names = table["target"] if "target" in table else [""] * len(table)
-        targets = np.array([places[name] for name in names], dtype=np.int64)
-        probabilities = table[list(classes)].to_numpy(np.float64)
-        return Saved(tuple(table["id"]), classes, targets, probabilities)
+        table = pd.read_csv(file, dtype=dict.fromkeys(NOT_CLASSES, str), keep_default_na=False).set_index("id")
+        classes = [column for column in table.columns if column not in NOT_CLASSES]
+        made = prediction_table(table.index, classes, table[classes].to_numpy(np.float64), table.get("target", ""))
+        check_table(made)
+        return made
     except FileNotFoundError:
         step = "kenyan13 predict RUN --test makes it" if name == TEST else "it is written while the run is trained"
         raise UserError(f"There is no {file}.", step) from None
-    except (ValueError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (ValueError, KeyError, OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}", "train the run again") from None
+
+
+def prediction_table(
+    ids: Sequence[str] | pd.Index,
+    classes: Sequence[str],
+    probabilities: NDArray[np.floating],
+    targets: str | Sequence[str] | NDArray[np.str_] | pd.Series = "",
+) -> pd.DataFrame:
+    """Return a table of predictions. probabilities: [n, classes]; targets: n names, or "" for none."""
+    table = pd.DataFrame(probabilities, index=pd.Index(ids, name="id"), columns=list(classes))
+    table.insert(0, "target", targets)
+    return table
+
+
+def check_table(table: pd.DataFrame) -> None:
+    """Raise ValueError for an id that occurs twice, and a target that is none of the classes."""
+    if not table.index.is_unique:
+        raise ValueError(f"the id {table.index[table.index.duplicated()][0]} occurs twice")
+    strange = set(table["target"]) - {"", *classes_of(table)}
+    if strange:
+        raise ValueError(f"there is no column of probabilities for the target {min(strange)}")
+
+
+def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the classes of a table of predictions, in the run's order."""
+    return tuple(table.columns[1:])
+
+
+def targets_of(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the targets as indices into the classes, int64 [n]; -1 for images without one."""
+    return pd.Index(classes_of(table)).get_indexer(pd.Index(table["target"])).astype(np.int64)
+
+
+def probabilities_of(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the probabilities, float64 [n, classes]."""
+    return table[list(classes_of(table))].to_numpy()
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of those images that have a target."""
+    return table[table["target"] != ""]
+
+
+def correct(table: pd.DataFrame) -> pd.Series:
+    """Return, by id, whether the most probable class is the target."""
+    return pd.Series(probabilities_of(table).argmax(axis=1) == targets_of(table), index=table.index)
 
 
 def write_predictions(
     folder: Path,
-    ids: Sequence[str],
+    ids: Sequence[str] | pd.Index,
     classes: Sequence[str],
     targets: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
+    probabilities: NDArray[np.floating],
     name: str = VALIDATION,
 ) -> None:
     """Write predictions.csv: one row a validation image, its class by name, what was predicted, the probabilities.
 
-    targets: positions in classes; -1 for an image of none of them, whose target is left empty. name: another file's.
+    targets: indices into classes; -1 for an image of none of them, whose target is left empty. name: another file's.
     """
-    table = probability_table(ids, classes, probabilities)
+    table = with_predicted(ids, classes, probabilities)
     table.insert(1, "target", np.array([*classes, ""])[targets])
     write_table(folder / name, table)
 
@@ -71,10 +103,12 @@ def write_test_predictions(
     folder: Path, ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]
 ) -> None:
     """Write predictions_test.csv: as predictions.csv, without targets."""
-    write_table(folder / TEST, probability_table(ids, classes, probabilities))
+    write_table(folder / TEST, with_predicted(ids, classes, probabilities))
 
 
-def probability_table(ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]) -> pd.DataFrame:
+def with_predicted(
+    ids: Sequence[str] | pd.Index, classes: Sequence[str], probabilities: NDArray[np.floating]
+) -> pd.DataFrame:
     """Return id, predicted class by name, and a column of probabilities a class."""
     table = pd.DataFrame(probabilities, columns=list(classes))
     table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, rank
-from kenyan13.runs.directory import read_result
-from kenyan13.runs.predictions import TEST, read_predictions
+from kenyan13.analysis.alignment import align
+from kenyan13.analysis.ensemble import METHODS, accuracy_table, rank
+from kenyan13.runs.directory import TEST
+from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.result import read_result
 from kenyan13.study.exposure import STUDY_METHODS, unseen
 from kenyan13.study.references import reference_tables
 from kenyan13.study.tables import Column, Table, compared, noise_notes, triple, within_noise
@@ -24,10 +26,10 @@ def ensembles_of_models(models: Sequence[Path]) -> Table:
     images = 0
     if len(finished) > 1:
         ranked = rank(finished, min(len(finished), max(study["models"])))
-        figures = accuracy_table(align({folder.name: read_predictions(folder) for folder in ranked}))
+        figures = accuracy_table(align({run.name: read_predictions(run.folder) for run in ranked}))
         ours = {(row["models"], method): 100 * row[method] for row in figures.to_dict("records") for method in METHODS}
-        table.notes += noise_notes(list(ranked.values())[:1])
-        images = next(iter(ranked.values())).validation_images
+        table.notes += noise_notes([run.result for run in ranked[:1] if run.result])
+        images = ranked[0].result.validation_images if ranked[0].result else 0
     for place, number in enumerate(study["models"]):
         cells = {method: triple(ours.get((number, method)), study[method][place]) for method in METHODS}
         within = [method for method, three in cells.items() if within_noise(three, images)]
@@ -72,6 +74,6 @@ def changed_answers(folders: Sequence[Path]) -> dict[str, float]:
     """Return the percentage of test images that each method names otherwise than the most accurate run does."""
     if len(folders) < 2:
         return {}
-    aligned = align({folder.name: read_predictions(folder, TEST) for folder in rank(folders)})
+    aligned = align({run.name: read_predictions(run.folder, TEST) for run in rank(folders)})
     first = aligned.probabilities[0].argmax(axis=1)
     return {method: 100 * float(np.mean(METHODS[method](aligned.probabilities) != first)) for method in STUDY_METHODS}

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.analysis.ensemble import METHODS, Classes, Probabilities, accuracy, check_classes, check_labels
+from kenyan13.analysis.alignment import stack
+from kenyan13.analysis.ensemble import METHODS, Classes, Probabilities, accuracy
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import GET_DATA, Catalogue, read_table
 from kenyan13.data.split import split_rows
 from kenyan13.errors import UserError
-from kenyan13.runs.predictions import Saved
+from kenyan13.runs.predictions import labelled
 from kenyan13.study.definitions import experiments
 
 Counts = NDArray[np.int64]
@@ -106,34 +108,17 @@ def summarise(counts: Counts, splits: int) -> Summary:
     )
 
 
-def unseen(runs: Mapping[str, Saved]) -> Unseen:
-    """Combine validation predictions of runs (name -> saved) with different splits, by AP, MP and V2.
+def unseen(runs: Mapping[str, pd.DataFrame]) -> Unseen:
+    """Combine validation predictions of runs (name -> table) with different splits, by AP, MP and V2.
 
     Each image that is in the validation part of at least one run is predicted by these runs alone, which were not
     trained on it; images without a label among the classes are left out. An epoch of each run was chosen by its
     validation loss, so that the accuracy is slightly too high. Raises UserError when runs have other classes or labels.
     """
-    check_classes(runs)
-    kept = {name: labelled_part(saved) for name, saved in runs.items()}
-    row_of = {id_: row for row, id_ in enumerate(dict.fromkeys(id_ for saved in kept.values() for id_ in saved.ids))}
-    classes = next(iter(kept.values())).classes
-    targets = np.full(len(row_of), -1, dtype=np.int64)
-    probabilities = np.zeros((len(kept), len(row_of), len(classes)))
-    present = np.zeros((len(kept), len(row_of)), dtype=bool)
-    for number, (name, saved) in enumerate(kept.items()):
-        rows = [row_of[id_] for id_ in saved.ids]
-        check_labels(name, int(((targets[rows] >= 0) & (targets[rows] != saved.targets)).sum()))
-        targets[rows] = saved.targets
-        probabilities[number, rows] = saved.probabilities
-        present[number, rows] = True
-    predictions = {method: combine_present(method, probabilities, present) for method in STUDY_METHODS}
-    return Unseen(tuple(row_of), classes, targets, predictions, present.sum(axis=0))
-
-
-def labelled_part(saved: Saved) -> Saved:
-    """Return the predictions of images with a label among the classes."""
-    rows = np.flatnonzero(saved.targets >= 0)
-    return Saved(tuple(saved.ids[row] for row in rows), saved.classes, saved.targets[rows], saved.probabilities[rows])
+    aligned = stack({name: labelled(table) for name, table in runs.items()})
+    present = aligned.predicted_by
+    predictions = {method: combine_present(method, aligned.probabilities, present) for method in STUDY_METHODS}
+    return Unseen(aligned.ids, aligned.classes, aligned.targets, predictions, present.sum(axis=0))
 
 
 def combine_present(method: str, probabilities: Probabilities, present: NDArray[np.bool_]) -> Classes:

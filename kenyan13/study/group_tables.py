@@ -9,8 +9,9 @@ from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import CASCADE, METRICS, SHEETS, Result, read_result
+from kenyan13.runs.directory import CASCADE, METRICS, SHEETS
 from kenyan13.runs.locate import run_directory
+from kenyan13.runs.result import Result, read_result
 from kenyan13.study.definitions import experiments
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables

@@ -9,7 +9,7 @@ from math import sqrt
 from pathlib import Path
 
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.runs.directory import Result, read_result
+from kenyan13.runs.result import Result, read_result
 from kenyan13.study.references import reference
 from kenyan13.terminal import align
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,8 +24,8 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
 from kenyan13.plots.confusion import confusion_figure
 from kenyan13.plots.rendering import png
-from kenyan13.runs.directory import Result
-from kenyan13.runs.predictions import Saved, read_predictions
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
+from kenyan13.runs.result import Result
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
 EVENTS, END = "events.out.tfevents.*", ".end"  # what the end of a run adds has a file of its own
@@ -86,17 +87,17 @@ def remove_events(folder: Path, ending: str = "") -> None:
         file.unlink()
 
 
-def add_predictions(writer: SummaryWriter, saved: Saved, name: str, epoch: int) -> None:
+def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str, epoch: int) -> None:
     """Add the confusion matrix and each class's precision-recall curve against the rest, at an epoch (from 1).
 
     Images of no class of the run do not count.
     """
-    known = saved.targets >= 0
-    targets, probabilities = saved.targets[known], saved.probabilities[known]
-    counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
-    figure = confusion_figure(counts, saved.classes, f"{name}, epoch {epoch}")
+    known = labelled(predictions)
+    classes, targets, probabilities = classes_of(known), targets_of(known), probabilities_of(known)
+    counts = confusion_counts(targets, probabilities.argmax(axis=1), len(classes))
+    figure = confusion_figure(counts, classes, f"{name}, epoch {epoch}")
     add_encoded(writer, "confusion_matrix", png(figure), epoch)
-    for k, class_name in enumerate(saved.classes):
+    for k, class_name in enumerate(classes):
         writer.add_pr_curve(f"precision_recall/{class_name}", targets == k, probabilities[:, k], epoch)
 
 

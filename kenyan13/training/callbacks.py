@@ -14,6 +14,7 @@ from kenyan13.errors import UserError
 from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.result import write_metrics
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
 
@@ -98,7 +99,7 @@ class RunFiles(Checkpoint):
         """Write the epoch's files."""
         history, folder = find_callback(trainer, History), Path(trainer.default_root_dir)
         if trainer.is_global_zero:
-            directory.write_metrics(folder, history.rows)
+            write_metrics(folder, history.rows)
         if history.is_best():
             if trainer.is_global_zero:
                 self.write_predictions(trainer, pl_module, folder)

@@ -17,7 +17,8 @@ from kenyan13.model.backbones import normalisation
 from kenyan13.plots.grids import preset_figure
 from kenyan13.plots.rendering import png
 from kenyan13.runs import directory
-from kenyan13.runs.locate import run_directory
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.terminal import progress
 from kenyan13.training.board import add_encoded, remove_events
 from kenyan13.training.display import console
@@ -38,9 +39,9 @@ def write_contact_sheets(settings: Settings) -> Path:
     colours = normalisation(settings.model)
     data = ImageDataModule(settings, colours.mean, colours.std)
     described = describe(data)
-    directory.check_same(folder, settings, described)
+    check_same(folder, settings, described)
     with directory.only_process(folder):
-        directory.write_config(folder, settings, described)
+        write_config(folder, settings, described)
         remove_events(folder)  # of an earlier time
         with SummaryWriter(folder) as writer:
             write_sheet(folder, directory.PRESETS, preset_sheet(data), writer, "presets")

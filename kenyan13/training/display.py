@@ -16,7 +16,7 @@ from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
-from kenyan13.runs.directory import Result
+from kenyan13.runs.result import Result
 from kenyan13.terminal import duration
 
 console = Console(highlight=False, soft_wrap=True, markup=False)

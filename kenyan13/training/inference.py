@@ -23,6 +23,7 @@ from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
+from kenyan13.runs.config_file import read_settings
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
 from kenyan13.training.display import quiet_libraries
@@ -45,7 +46,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
 
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
     """
-    settings = directory.read_settings(folder, overrides)
+    settings = read_settings(folder, overrides)
     if settings.task is not Task.train:
         raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
     checkpoint = folder / directory.BEST

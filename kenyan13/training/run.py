@@ -30,9 +30,11 @@ from kenyan13.model.backbones import check_model, create, normalisation
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
 from kenyan13.runs import directory
-from kenyan13.runs.directory import Result
-from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import TEST, write_test_predictions
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.directory import TEST
+from kenyan13.runs.locate import check_same, run_directory
+from kenyan13.runs.predictions import write_test_predictions
+from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, find_callback
 from kenyan13.training.device import check_device, trainer_arguments
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
@@ -88,8 +90,8 @@ def finished_before(folder: Path, settings: Settings, described: dict[str, Any])
     """Return the result of the same run if it has finished; raises UserError when the folder holds another run."""
     if not (folder / directory.CONFIG).exists():
         return None
-    directory.check_same(folder, settings, described)
-    return directory.read_result(folder)
+    check_same(folder, settings, described)
+    return read_result(folder)
 
 
 def fit(
@@ -119,7 +121,7 @@ def fit(
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
-        directory.write_config(folder, settings, described)
+        write_config(folder, settings, described)
         print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
             tell(trainer, "on_run_start", trainer, data, network)
@@ -134,7 +136,7 @@ def fit(
             tell(trainer, "on_run_end", trainer, settings, result)
         except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
             console.print(f"The logger lacks the end of this run: {error}", style="yellow")
-        directory.write_result(folder, result)
+        write_result(folder, result)
         print_end(folder, result, brief=brief)
     return result
 

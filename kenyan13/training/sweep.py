@@ -12,9 +12,9 @@ from kenyan13.config.identity import differences
 from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.runs.directory import State, differing_settings, read_result, read_state
-from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import TEST
+from kenyan13.runs.directory import TEST, State, read_state
+from kenyan13.runs.locate import differing_settings, run_directory
+from kenyan13.runs.result import read_result
 from kenyan13.terminal import align, duration
 
 console = Console(highlight=False, soft_wrap=True, markup=False)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hand_made import answering, certain, hand_made
 
-from kenyan13.analysis.compare import Comparison, compare, differing_origins, differing_settings, read_runs
+from kenyan13.analysis.compare import Comparison, compare, differing_origins, read_runs
 from kenyan13.analysis.compare_text import conclusion, letter, letters, origins, p_value, remarks
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, State
-from kenyan13.runs.predictions import VALIDATION
+from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State
+from kenyan13.runs.run import differing_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,7 @@ def test_figures_by_hand(tmp_path: Path) -> None:
     folder = hand_made(
         tmp_path, ["name=one"], [2, 1, 0.5], [2, 1, 1.5], [0, 1, 2] * 4, certain([0, 1, 2] * 3 + [1, 2, 0])
     )  # ratios 1, 1, 3
-    figures = read_runs([folder, answering(tmp_path, "other", "abcdefg")])[0][0].figures
+    figures = measure(read_runs([folder, answering(tmp_path, "other", "abcdefg")])[0][0])
     assert (figures.min_val_loss, figures.best_epoch, figures.epochs) == (1, 2, 3)
     assert (figures.accuracy, figures.images) == (0.75, 12)
     assert (figures.accuracy_low, figures.accuracy_high) == pytest.approx((0.467695, 0.911058), abs=1e-5)
@@ -124,7 +125,7 @@ def test_images_without_label_are_left_out(tmp_path: Path, pair: list[Path]) -> 
     found, _ = read_runs(pair)
     (one,) = compare(found)
     assert (one.images, one.only_run, one.only_against) == (11, 2, 2)
-    assert {run.folder.name: run.figures.images for run in found} == {"high": 12, "low": 11}
+    assert {run.folder.name: measure(run).images for run in found} == {"high": 12, "low": 11}
 
 
 def test_what_cannot_be_tested_is_said(tmp_path: Path, pair: list[Path]) -> None:
@@ -150,7 +151,7 @@ def test_what_cannot_be_tested_is_said(tmp_path: Path, pair: list[Path]) -> None
     assert "other classes than A" in said
     assert "no predictions." in said
     assert found[-1].folder.name == "classes", "no image right"
-    figures = next(one for one in found if one.folder.name == "without").figures
+    figures = measure(next(one for one in found if one.folder.name == "without"))
     assert figures.accuracy == pytest.approx(1 / 6)
     assert (figures.images, figures.top2_accuracy) == (12, None)
     assert figures.accuracy_high is not None
@@ -161,7 +162,7 @@ def test_no_predictions_at_all_leave_the_figures(pair: list[Path]) -> None:
         (folder / VALIDATION).unlink()
     found, _ = read_runs(pair)
     assert compare(found) == []
-    assert [one.figures.accuracy for one in found] == [0.75, pytest.approx(8 / 12)]
+    assert [measure(one).accuracy for one in found] == [0.75, pytest.approx(8 / 12)]
 
 
 def test_runs_that_are_not_finished(tmp_path: Path, pair: list[Path]) -> None:
@@ -173,15 +174,15 @@ def test_runs_that_are_not_finished(tmp_path: Path, pair: list[Path]) -> None:
     (empty / FAILED).write_text("no memory")
     found, left_out = read_runs([*pair, empty])
     low = found[1]
-    assert (low.state, low.figures.min_val_loss, low.figures.epochs, low.figures.parameters) == (
+    assert (low.state, measure(low).min_val_loss, measure(low).epochs, measure(low).parameters) == (
         State.interrupted, 1, 2, None,
     )  # fmt: skip
-    assert [low.figures.auc_loss, low.figures.overfitting, low.figures.seconds] == pytest.approx([3, -0.5, 5])
+    assert [measure(low).auc_loss, measure(low).overfitting, measure(low).seconds] == pytest.approx([3, -0.5, 5])
     assert left_out == {empty: State.failed}
     said = remarks(found, left_out, compare(found))
-    assert said[0] == "B is interrupted: its figures are of 2 epochs so far."
-    assert said[1] == f"Left out: {empty} has no figures (failed, see {empty}/failed.txt)."
-    with pytest.raises(UserError, match=r"Fewer than two runs have figures: none are in .*empty \(failed\)"):
+    assert said[0] == "B is interrupted: its metrics are of 2 epochs so far."
+    assert said[1] == f"Left out: {empty} has no metrics (failed, see {empty}/failed.txt)."
+    with pytest.raises(UserError, match=r"Fewer than two runs have metrics: none are in .*empty \(failed\)"):
         read_runs([pair[1], empty])
 
 
@@ -189,8 +190,8 @@ def test_a_folder_of_predictions_alone_can_be_compared(tmp_path: Path, pair: lis
     """As `kenyan13 cascade --output` writes it."""
     (pair[1] / CONFIG).unlink()
     found, _ = read_runs(pair)
-    assert found[0].settings is None
-    assert (found[0].figures.accuracy, found[0].figures.min_val_loss) == (0.75, None)
+    assert not found[0].settings
+    assert (measure(found[0]).accuracy, measure(found[0]).min_val_loss) == (0.75, None)
     assert differing_settings(found) == {}
     assert compare(found)[0].p == 1
 

@@ -3,27 +3,29 @@
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from kenyan13.analysis.alignment import align
 from kenyan13.analysis.ensemble import (
     METHODS,
     Probabilities,
     accuracy,
     accuracy_table,
-    align,
     average_probability,
     maximum_probability,
     rank,
     vote_by_accuracy,
     vote_by_probability,
 )
+from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import Result, write_result
-from kenyan13.runs.predictions import Saved
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.predictions import prediction_table
+from kenyan13.runs.result import Result, write_result
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +35,10 @@ def one_image(*runs: list[float]) -> Probabilities:
     return np.array(runs)[:, None, :]
 
 
-def saved(ids: str, targets: list[int], probabilities: list[list[float]], classes: str = "abc") -> Saved:
-    return Saved(tuple(ids), tuple(classes), np.array(targets), np.array(probabilities))
+def saved(ids: str, targets: str, probabilities: list[list[float]], classes: str = "abc") -> pd.DataFrame:
+    """Predictions of images; a dot stands for an image without target."""
+    names = ["" if one == "." else one for one in targets]
+    return prediction_table(list(ids), list(classes), np.array(probabilities), names)
 
 
 def test_ensembles_need_no_torch() -> None:
@@ -115,8 +119,8 @@ def test_methods_do_what_a_loop_does(method: str, models: int) -> None:
     assert METHODS[method](probabilities).tolist() == expected
 
 
-FIRST = saved("xyz", [0, 1, -1], [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]])
-SECOND = saved("zxy", [-1, 0, 1], [[0.3, 0.3, 0.4], [0.1, 0.7, 0.2], [0.4, 0.5, 0.1]])
+FIRST = saved("xyz", "ab.", [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]])
+SECOND = saved("zxy", ".ab", [[0.3, 0.3, 0.4], [0.1, 0.7, 0.2], [0.4, 0.5, 0.1]])
 
 
 def test_align_puts_images_into_the_order_of_the_first_run() -> None:
@@ -132,14 +136,14 @@ def test_align_puts_images_into_the_order_of_the_first_run() -> None:
 
 def test_align_refuses_other_classes_images_and_labels() -> None:
     with pytest.raises(UserError, match=r"runs/2 has other classes \(a, b, d\) than runs/1 \(a, b, c\)"):
-        align({"runs/1": FIRST, "runs/2": replace(SECOND, classes=("a", "b", "d"))})
+        align({"runs/1": FIRST, "runs/2": SECOND.rename(columns={"c": "d"})})
     with pytest.raises(UserError, match=r"1 are only in runs/1, 1 only in runs/2.*\n.*another seed.*--test"):
-        align({"runs/1": FIRST, "runs/2": replace(SECOND, ids=("w", "x", "y"))})
-    more = saved("zxyw", [-1, 0, 1, 2], [[0.3, 0.3, 0.4]] * 4)
+        align({"runs/1": FIRST, "runs/2": SECOND.set_axis(["w", "x", "y"])})
+    more = saved("zxyw", ".abc", [[0.3, 0.3, 0.4]] * 4)
     with pytest.raises(UserError, match=r"0 are only in runs/1, 1 only in runs/2"):
         align({"runs/1": FIRST, "runs/2": more})
     with pytest.raises(UserError, match="1 images have another label in runs/2"):
-        align({"runs/1": FIRST, "runs/2": replace(SECOND, targets=np.array([-1, 0, 2]))})
+        align({"runs/1": FIRST, "runs/2": SECOND.assign(target=["", "a", "c"])})
 
 
 def test_accuracy_leaves_out_images_without_label() -> None:
@@ -159,13 +163,14 @@ def test_table_of_accuracies_by_hand() -> None:
 
 
 def finished(folder: Path, accuracy: float, loss: float) -> Path:
-    """A run directory with a result, and nothing else."""
+    """A run directory with settings and a result, and nothing else."""
     folder.mkdir()
     result = Result(
         status="finished", min_val_loss=loss, accuracy=accuracy, macro_f1=0.5, best_epoch=1, epochs=1, auc_loss=loss,
         overfitting=None, seconds=1, train_images=9, validation_images=3, parameters=1, trainable_parameters=1,
         device="cpu", stopped="",
     )  # fmt: skip
+    write_config(folder, compose_settings(), {"classes": []})
     write_result(folder, result)
     return folder
 
@@ -173,9 +178,8 @@ def finished(folder: Path, accuracy: float, loss: float) -> Path:
 def test_runs_are_ranked_by_accuracy_then_loss_then_name(tmp_path: Path) -> None:
     figures = {"d": (0.7, 0.9), "c": (0.8, 0.6), "b": (0.8, 0.5), "a": (0.7, 0.9)}
     folders = [finished(tmp_path / name, *pair) for name, pair in figures.items()]
-    assert [folder.name for folder in rank(folders)] == ["b", "c", "a", "d"]
-    assert [folder.name for folder in rank(folders, 2)] == ["b", "c"]
-    assert rank(folders)[tmp_path / "c"].min_val_loss == 0.6
+    assert [run.name for run in rank(folders)] == ["b", "c", "a", "d"]
+    assert [run.name for run in rank(folders, 2)] == ["b", "c"]
 
 
 def test_ranking_refuses_what_is_no_ensemble(tmp_path: Path) -> None:

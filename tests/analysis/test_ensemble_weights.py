@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kenyan13.analysis.ensemble import Aligned, Classes, Probabilities
+from kenyan13.analysis.alignment import Aligned
+from kenyan13.analysis.ensemble import Classes, Probabilities
 from kenyan13.analysis.ensemble_weights import (
     group_folds,
     mean_over_folds,
@@ -19,8 +20,9 @@ from kenyan13.analysis.ensemble_weights import (
 )
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import write_config
+from kenyan13.runs.config_file import write_config
 from kenyan13.runs.predictions import write_predictions, write_test_predictions
+from kenyan13.runs.run import read_run
 
 CLASSES = ("a", "b", "c")
 
@@ -125,7 +127,7 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_runs_are_grouped_by_all_settings_but_the_fold(folders: list[Path]) -> None:
-    models = group_folds(folders[::-1])
+    models = group_folds([*map(read_run, folders[::-1])])
     assert [[folder.name for folder in model.folders] for model in models] == [
         ["good0", "good1", "good2"],
         ["poor0", "poor1", "poor2"],
@@ -134,7 +136,7 @@ def test_runs_are_grouped_by_all_settings_but_the_fold(folders: list[Path]) -> N
 
 
 def test_folds_are_pooled_in_one_order_and_averaged_for_the_test(folders: list[Path]) -> None:
-    models = group_folds(folders)
+    models = group_folds([*map(read_run, folders)])
     aligned, folds = out_of_fold(models)
     assert aligned.ids == tuple(f"p{k}" for k in (0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11))
     assert folds.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -152,7 +154,7 @@ def test_folds_are_pooled_in_one_order_and_averaged_for_the_test(folders: list[P
 def test_what_cannot_be_weighed_is_said(folders: list[Path], tmp_path: Path) -> None:
     def message(given: Sequence[Path]) -> str:
         with pytest.raises(UserError) as caught:
-            group_folds(given)
+            group_folds([*map(read_run, given)])
         return str(caught.value)
 
     assert "no run for data.fold=1" in message([*folders[:4], folders[5]])
@@ -169,4 +171,4 @@ def test_what_cannot_be_weighed_is_said(folders: list[Path], tmp_path: Path) -> 
 def test_an_image_in_two_folds_is_a_mistake(folders: list[Path]) -> None:
     (folders[1] / "predictions.csv").write_bytes((folders[0] / "predictions.csv").read_bytes())
     with pytest.raises(UserError, match="4 images are in more than one fold"):
-        out_of_fold(group_folds(folders))
+        out_of_fold(group_folds([*map(read_run, folders)]))

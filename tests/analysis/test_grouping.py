@@ -11,7 +11,7 @@ import pytest
 from kenyan13 import cli
 from kenyan13.analysis.grouping import as_setting, mutual_confusion, name_groups, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
-from kenyan13.runs.directory import write_config
+from kenyan13.runs.config_file import write_config
 from kenyan13.runs.predictions import write_predictions
 
 CLASSES = (

@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from hand_made import composed_correct
 from sklearn.metrics import accuracy_score, f1_score
 from test_commands import call
 
 from kenyan13 import cli
-from kenyan13.analysis.cascade import SOFT, compose, composed_correct, read_stages, summary, write_cascade
+from kenyan13.analysis.cascade import SOFT, compose, read_stages, summary, write_cascade
 from kenyan13.analysis.two_stages import compose_stage_runs, find_run, is_stage
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import BusyError, UserError
-from kenyan13.runs.directory import CASCADE, CONFIG, LOCK, RESULT, read_result, read_settings
-from kenyan13.runs.predictions import TEST, VALIDATION, read_predictions
+from kenyan13.runs.config_file import read_settings
+from kenyan13.runs.directory import CASCADE, CONFIG, LOCK, RESULT, TEST, VALIDATION
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
+from kenyan13.runs.result import read_result
 from kenyan13.training.run import train
 
 GROUPS = "data.groups={meats:[kukuchoma,nyamachoma],greens:[sukumawiki,ugali]}"
@@ -57,29 +60,28 @@ def kenyan13(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 def test_each_stage_predicts_every_validation_image(stages: dict[str, Path]) -> None:
     saved = {stage: read_predictions(folder) for stage, folder in stages.items()}
-    assert all(predictions.ids == saved["first"].ids for predictions in saved.values())
-    assert len(saved["first"].ids) == 26
-    assert (saved["first"].targets >= 0).all()
+    assert all(predictions.index.equals(saved["first"].index) for predictions in saved.values())
+    assert len(saved["first"]) == 26
+    assert (saved["first"]["target"] != "").all()
     for group in ("meats", "greens"):
-        inside = saved[group].targets >= 0
-        of_group = saved["first"].targets == saved["first"].classes.index(group)
+        inside = saved[group]["target"] != ""
+        of_group = saved["first"]["target"] == group
         assert inside.tolist() == of_group.tolist()
         assert 0 < inside.sum() < 26
         table = pd.read_csv(stages[group] / VALIDATION, keep_default_na=False)
         assert (table["target"] == "").tolist() == (~inside).tolist()
-        assert table["predicted"].isin(saved[group].classes).all()
+        assert table["predicted"].isin(classes_of(saved[group])).all()
 
 
-def test_figures_of_a_stage_count_its_own_images_only(stages: dict[str, Path]) -> None:
+def test_metrics_of_a_stage_count_its_own_images_only(stages: dict[str, Path]) -> None:
     for folder in stages.values():
-        saved, result = read_predictions(folder), read_result(folder)
+        own, result = labelled(read_predictions(folder)), read_result(folder)
         assert result is not None
-        inside = saved.targets >= 0
-        targets, probabilities = saved.targets[inside], saved.probabilities[inside]
-        answers = probabilities.argmax(axis=1)
-        assert result.validation_images == inside.sum()
-        assert result.accuracy == pytest.approx(accuracy_score(targets, answers))
-        assert result.macro_f1 == pytest.approx(f1_score(targets, answers, average="macro"))
+        targets, probabilities = targets_of(own), probabilities_of(own)
+        predicted = probabilities.argmax(axis=1)
+        assert result.validation_images == len(own)
+        assert result.accuracy == pytest.approx(accuracy_score(targets, predicted))
+        assert result.macro_f1 == pytest.approx(f1_score(targets, predicted, average="macro"))
         expected = -np.log(probabilities[np.arange(len(targets)), targets]).mean()
         assert result.min_val_loss == pytest.approx(expected, rel=1e-4)
 
@@ -89,14 +91,14 @@ def test_the_stages_together(stages: dict[str, Path], tmp_path: Path) -> None:
     assert len(composed.classes) == 13
     assert composed.classes == tuple(sorted(composed.classes))
     for gating in (composed.hard, composed.soft):
-        assert gating.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        assert probabilities_of(gating.predictions).sum(axis=1) == pytest.approx(1, abs=1e-5)
         assert gating.confusion.to_numpy().sum() == 26
         assert np.trace(gating.confusion.to_numpy()) == round(26 * gating.accuracy)
     assert composed_correct(composed.stage1, composed.stage2) == round(26 * composed.hard.accuracy)
     write_cascade(tmp_path / "both", composed)
     hard, soft = (read_predictions(tmp_path / "both", name) for name in (VALIDATION, SOFT))
-    np.testing.assert_array_equal(hard.targets, composed.targets)
-    np.testing.assert_array_equal(soft.probabilities.astype(np.float32), composed.soft.probabilities)
+    pd.testing.assert_frame_equal(hard.astype(composed.hard.predictions.dtypes), composed.hard.predictions)
+    pd.testing.assert_frame_equal(soft.astype(composed.soft.predictions.dtypes), composed.soft.predictions)
     predicted = pd.read_csv(tmp_path / "both" / VALIDATION)["predicted"]
     first = pd.read_csv(stages["first"] / VALIDATION)["predicted"]
     for group in ("meats", "greens"):
@@ -113,7 +115,8 @@ def test_the_stages_together(stages: dict[str, Path], tmp_path: Path) -> None:
 def test_the_labels_are_those_of_the_data(stages: dict[str, Path], demo_root: Path) -> None:
     composed = compose(read_stages(list(stages.values())))
     label = pd.read_csv(demo_root / "train.csv", dtype=str).set_index("id")["class"]
-    assert [composed.classes[target] for target in composed.targets] == [label[id_] for id_ in composed.ids]
+    predictions = composed.hard.predictions
+    assert predictions["target"].tolist() == label[predictions.index].tolist()
 
 
 def test_the_command_prints_tables_or_json(kenyan13: Run, stages: dict[str, Path], tmp_path: Path) -> None:
@@ -137,14 +140,14 @@ def test_the_command_prints_tables_or_json(kenyan13: Run, stages: dict[str, Path
 def test_a_stage_is_evaluated_and_predicts_in_its_own_classes(kenyan13: Run, stages: dict[str, Path]) -> None:
     for stage, folder in stages.items():
         trained = read_predictions(folder, TEST)  # data.test=true
-        assert (len(trained.ids), trained.classes) == (26, read_predictions(folder).classes)
+        assert (len(trained), classes_of(trained)) == (26, classes_of(read_predictions(folder)))
         code, out, err = kenyan13("evaluate", str(folder))
         assert (code, "Both agree." in out) == (0, True), err
         code, out, err = kenyan13("predict", str(folder), "--test")
         assert code == 0, err
         submission = pd.read_csv(folder / "submission.csv", dtype=str)
         assert len(submission) == 26
-        assert set(submission["class"]) <= set(read_predictions(folder).classes), stage
+        assert set(submission["class"]) <= set(classes_of(read_predictions(folder))), stage
 
 
 def cascade_of(folder: Path, **changes: object) -> Settings:

@@ -15,7 +15,7 @@ from kenyan13.config.limits import LIMITS
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import load_settings
+from kenyan13.runs.config_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("data", "augment", "balance", "model", *BUILT, "experiment")
@@ -104,7 +104,8 @@ def test_mistakes_are_said_in_the_users_words(override: str, message: str) -> No
 
 
 def test_settings_survive_their_config_file(tmp_path: Path) -> None:
-    from kenyan13.runs.directory import CONFIG, write_config
+    from kenyan13.runs.config_file import write_config
+    from kenyan13.runs.directory import CONFIG
 
     settings = compose_settings(["model=efficientnet_b4", "freeze=gradual", "augment=enhanced", "optim.lr=3e-5"])
     write_config(tmp_path, settings, {"classes": ["a", "b"]})

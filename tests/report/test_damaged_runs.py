@@ -11,13 +11,11 @@ from hand_made import answering
 
 from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
-from kenyan13.runs.directory import read_result
+from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import experiments
 
 NOT_OF_A_RUN = (
-    "settings: {}\ndata: {}\nversions: {}\ncommit: x",
     "settings: {optim: slow}\ndata: {}\nversions: {}\ncommit: x",
-    "settings: {optim: {lr: 0}}\ndata: {}\nversions: {}\ncommit: x",
     "settings: {optim: {lr: 1.0}}\ndata: {classes: 3}\nversions: {}\ncommit: x",
     "settings: {optim: {lr: 1.0}}\ndata: {train: 2020-01-01}\nversions: {}\ncommit: x",
 )

@@ -8,9 +8,8 @@ from filelock import FileLock
 
 from kenyan13.config.settings import Settings
 from kenyan13.errors import BusyError
-from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State, only_process, read_state
+from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, TEST, State, only_process, read_state
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import TEST
 from kenyan13.training import run
 from kenyan13.training.run import train
 

@@ -16,7 +16,7 @@ from kenyan13.config.identity import run_name
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Fill, Sampling, Settings, Task
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import load_settings
+from kenyan13.runs.config_file import load_settings
 from kenyan13.runs.locate import run_directory
 from kenyan13.study import definitions as ids
 from kenyan13.study import references
@@ -183,7 +183,8 @@ def test_stages_and_groups_are_the_studys(composed: dict[str, Settings]) -> None
 
 
 def test_stages_are_composed_and_saved_with_their_groups_in_order(tmp_path: Path) -> None:
-    from kenyan13.runs.directory import CONFIG, write_config
+    from kenyan13.runs.config_file import write_config
+    from kenyan13.runs.directory import CONFIG
 
     settings = compose_settings(["experiment=EAC"])
     assert (settings.experiment, settings.name) == ("EAC", "EAC_EfficientNetB4_Stage2b")
@@ -269,7 +270,8 @@ def test_a_wrong_id_is_told_what_was_meant() -> None:
 
 
 def test_saved_settings_keep_their_experiment(tmp_path: Path) -> None:
-    from kenyan13.runs.directory import CONFIG, write_config
+    from kenyan13.runs.config_file import write_config
+    from kenyan13.runs.directory import CONFIG
 
     settings = compose_settings(["experiment=GFF"])
     write_config(tmp_path, settings, {"classes": ["a", "b"]})

@@ -1,14 +1,14 @@
 """How often images are trained on in several splits, by hand and against scikit-learn."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
 from kenyan13.errors import UserError
-from kenyan13.runs.predictions import Saved
+from kenyan13.runs.predictions import prediction_table
 from kenyan13.study.exposure import exposures, read_labels, study_seeds, summarise, unseen
 
 SEEDS = (42, 5174, 2123, 6993, 8133, 438, 3708, 888, 2984, 565, 6816, 2956, 1713, 2570, 1541)
@@ -68,15 +68,16 @@ def test_the_study_s_15_splits_of_the_real_labels(real_labels: Path) -> None:
     assert summary.times_validated == (245, 892, 1473, 1634, 1194, 670, 289, 104, 26, 6, 3)
 
 
-def saved(ids: str, targets: list[int], probabilities: list[list[float]]) -> Saved:
-    return Saved(tuple(ids), ("a", "b"), np.array(targets), np.array(probabilities))
+def saved(ids: str, targets: str, probabilities: list[list[float]]) -> pd.DataFrame:
+    """Predictions of images; a dot stands for an image without target."""
+    return prediction_table(list(ids), "ab", np.array(probabilities), ["" if one == "." else one for one in targets])
 
 
 # w has no label; x is validated by all runs, y by the second and third, z by the first.
 RUNS = {
-    "1": saved("wxz", [-1, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]),
-    "2": saved("xy", [0, 1], [[0.45, 0.55], [0.3, 0.7]]),
-    "3": saved("yx", [1, 0], [[0.8, 0.2], [0.9, 0.1]]),
+    "1": saved("wxz", ".ab", [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]),
+    "2": saved("xy", "ab", [[0.45, 0.55], [0.3, 0.7]]),
+    "3": saved("yx", "ba", [[0.8, 0.2], [0.9, 0.1]]),
 }
 
 
@@ -95,9 +96,9 @@ def test_unseen_images_are_predicted_by_hand() -> None:
 
 def test_unseen_needs_the_same_classes_and_labels() -> None:
     with pytest.raises(UserError, match=r"2 has other classes \(a, c\)"):
-        unseen(RUNS | {"2": replace(RUNS["2"], classes=("a", "c"))})
+        unseen(RUNS | {"2": RUNS["2"].rename(columns={"b": "c"})})
     with pytest.raises(UserError, match="1 images have another label in 3"):
-        unseen(RUNS | {"3": replace(RUNS["3"], targets=np.array([0, 0]))})
+        unseen(RUNS | {"3": RUNS["3"].assign(target="a")})
 
 
 def test_unseen_combines_what_a_loop_combines() -> None:
@@ -105,15 +106,15 @@ def test_unseen_combines_what_a_loop_combines() -> None:
     targets = draw.integers(0, 3, 40)
     parts = [draw.choice(40, 12, replace=False) for _ in range(6)]
     runs = {
-        str(number): Saved(
-            tuple(f"p{k}" for k in part), ("a", "b", "c"), targets[part], draw.dirichlet(np.ones(3), size=12)
+        str(number): prediction_table(
+            [f"p{k}" for k in part], "abc", draw.dirichlet(np.ones(3), size=12), np.array(list("abc"))[targets[part]]
         )
         for number, part in enumerate(parts)
     }
     combined = unseen(runs)
     assert set(combined.ids) == {f"p{k}" for part in parts for k in part}
     for row, id_ in enumerate(combined.ids):
-        own = [run.probabilities[run.ids.index(id_)] for run in runs.values() if id_ in run.ids]
+        own = [run.loc[id_, list("abc")].to_numpy(float) for run in runs.values() if id_ in run.index]
         assert combined.runs[row] == len(own)
         assert combined.targets[row] == targets[int(id_[1:])]
         assert combined.predictions["AP"][row] == np.sum(own, axis=0).argmax()

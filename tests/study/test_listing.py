@@ -8,7 +8,7 @@ import pytest
 
 from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
-from kenyan13.runs.directory import write_config
+from kenyan13.runs.config_file import write_config
 from kenyan13.study.listing import list_rows
 from kenyan13.study.references import reference
 

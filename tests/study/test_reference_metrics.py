@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hand_made import composed_correct
 from numpy.typing import NDArray
 
-from kenyan13.analysis.cascade import composed_correct
 from kenyan13.analysis.grouping import name_groups, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
 from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1, per_class, row_shares
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.runs.directory import METRICS, Result, write_config, write_result
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.directory import METRICS
 from kenyan13.runs.locate import run_directory
+from kenyan13.runs.result import Result, write_result
 from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables
 from kenyan13.study.references import reference, reference_tables

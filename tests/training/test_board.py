@@ -22,9 +22,10 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.model.backbones import normalisation
 from kenyan13.plots.confusion import confusion_figure
 from kenyan13.plots.rendering import png
-from kenyan13.runs.directory import Result, State, read_state
+from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.result import Result
 from kenyan13.training import board
 from kenyan13.training.board import TensorBoardImages, hyperparameters
 from kenyan13.training.run import train

@@ -17,7 +17,8 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
 from kenyan13.plots.grids import preset_figure
-from kenyan13.runs.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
+from kenyan13.runs.config_file import read_settings, write_config
+from kenyan13.runs.directory import PRESETS, SHEETS, State, read_state
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES

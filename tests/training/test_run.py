@@ -19,8 +19,10 @@ from kenyan13.config.settings import Settings
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
 from kenyan13.runs import directory
+from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import VALIDATION, read_predictions
+from kenyan13.runs.predictions import classes_of, read_predictions
+from kenyan13.runs.result import Result, read_result
 from kenyan13.training import board, callbacks, stopping
 from kenyan13.training.callbacks import RunFiles
 from kenyan13.training.inference import evaluate, open_run
@@ -81,7 +83,7 @@ def assert_one_of_each(folder: Path) -> None:
     )
     figures = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
     expected = {"sheets/original", "sheets/augmented", "confusion_matrix"}
-    expected |= {f"precision_recall/{name}" for name in read_predictions(folder).classes}
+    expected |= {f"precision_recall/{name}" for name in classes_of(read_predictions(folder))}
     expected |= {"_hparams_/session_start_info", "_hparams_/session_end_info"}
     expected |= {f"Result/{name}" for name in figures}
     assert {tag for tag in tags if "/" in tag or tag == "confusion_matrix"} == expected
@@ -157,7 +159,7 @@ def test_finished_run_is_not_trained_again(finished: tuple[Settings, Path], caps
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     result = train(settings)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()} == before
-    assert result == directory.read_result(folder)
+    assert result == read_result(folder)
     assert "This run has finished before" in capsys.readouterr().out
 
 
@@ -209,7 +211,7 @@ def test_killed_run_goes_on_to_the_same_bits(
         kill(2, moment, patch)
         with pytest.raises(KilledError):
             train(broken)
-    assert directory.read_result(run_directory(broken)) is None
+    assert read_result(run_directory(broken)) is None
     train(broken)
     assert_same_run(run_directory(straight), run_directory(broken))
     assert_one_of_each(run_directory(broken))
@@ -226,7 +228,7 @@ def test_a_run_that_begins_again_has_one_of_each_on_its_board(
         with pytest.raises(KilledError):
             train(settings)
 
-    def killed(folder: Path, result: directory.Result) -> None:
+    def killed(folder: Path, result: Result) -> None:
         raise KilledError
 
     with monkeypatch.context() as patch:
@@ -355,7 +357,7 @@ def test_diverged_run_says_so_and_writes_no_result(compose: Compose) -> None:
     settings = compose("optim=sgd", "optim.lr=1e30", "schedule=constant")
     with pytest.raises(UserError, match="diverged"):
         train(settings)
-    assert directory.read_result(run_directory(settings)) is None
+    assert read_result(run_directory(settings)) is None
     assert not (run_directory(settings) / directory.BEST).exists()
 
 

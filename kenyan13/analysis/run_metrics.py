@@ -1,0 +1,82 @@
+"""A run's metrics at the epoch of its lowest validation loss, from whatever its directory has."""
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from kenyan13.metrics import classification, losses
+from kenyan13.metrics.statistics import wilson
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
+from kenyan13.runs.run import Run
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """A run's metrics at the epoch (from 1) of its lowest loss; None for what its files do not tell. Shares are 0..1.
+
+    accuracy_low, accuracy_high: Wilson's 95 % interval; images: the validation images that all these are of;
+    auc_loss, overfitting: see kenyan13.metrics.losses; seconds: of all epochs.
+    """
+
+    min_val_loss: float | None = None
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    images: int | None = None
+    macro_f1: float | None = None
+    top2_accuracy: float | None = None
+    calibration_error: float | None = None
+    auc_loss: float | None = None
+    overfitting: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+
+
+@cache
+def measure(run: Run) -> RunMetrics:
+    """Return a run's metrics from its predictions, its epochs (metrics.csv) and its result; whatever there is."""
+    found: dict[str, Any] = {}
+    if run.result is not None:
+        found |= {key: value for key, value in asdict(run.result).items() if key in RunMetrics.__dataclass_fields__}
+        found["images"] = run.result.validation_images
+    elif run.metrics is not None and run.metrics["val_loss"].notna().any():
+        found |= epoch_metrics(run.metrics)
+    if run.predictions is not None and len(known := labelled(run.predictions)):
+        found |= prediction_metrics(known)
+    if found.get("accuracy") is not None and found.get("images"):
+        correct = round(found["accuracy"] * found["images"])
+        found["accuracy_low"], found["accuracy_high"] = wilson(correct, found["images"])
+    return RunMetrics(**found)
+
+
+def epoch_metrics(epochs: pd.DataFrame) -> dict[str, Any]:
+    """Return the metrics of the epochs so far, as result.json will have them."""
+    train, validation = epochs["train_loss"].tolist(), epochs["val_loss"].tolist()
+    best = losses.lowest(validation)
+    row = epochs.iloc[best]
+    sums = {"auc_loss": losses.auc_loss(validation), "overfitting": losses.overfitting(train, validation)}
+    return {
+        "min_val_loss": float(row["val_loss"]), "accuracy": float(row["val_accuracy"]),
+        "macro_f1": float(row["val_macro_f1"]), "best_epoch": best + 1, "epochs": len(epochs),
+        "seconds": round(float(epochs["seconds"].sum()), 1),
+        **{key: value if value is not None and isfinite(value) else None for key, value in sums.items()},
+    }  # fmt: skip
+
+
+def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the metrics of predictions of images that have a target."""
+    targets, probabilities = targets_of(table), probabilities_of(table)
+    confusion = classification.confusion_counts(targets, probabilities.argmax(axis=1), len(classes_of(table)))
+    return {
+        "images": len(table),
+        "accuracy": classification.accuracy(confusion),
+        "macro_f1": classification.macro_f1(confusion),
+        "top2_accuracy": classification.top_accuracy(targets, probabilities),
+        "calibration_error": classification.expected_calibration_error(targets, probabilities),
+    }

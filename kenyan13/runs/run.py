@@ -1,0 +1,136 @@
+"""One finished, unfinished or failed run, as its directory tells it: settings, result, metrics and predictions."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kenyan13.config.identity import relevant
+from kenyan13.config.limits import check
+from kenyan13.errors import UserError
+from kenyan13.runs.config_file import check_is_run, known_settings, read_config, typed, with_defaults
+from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State, read_state
+from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.result import Result, read_result
+
+EPOCH_COLUMNS = ["epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1", "lr", "seconds"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run directory tells.
+
+    name: fit for file names, and unique among the runs that are read together (`read_all`). settings: nested plain
+    values, defaults among them; empty for a folder that holds predictions only (of `kenyan13 cascade`). data: classes,
+    and number and digest of each part's images. result, metrics (a row an epoch): None until they are there. problem:
+    why the directory cannot be read, or "".
+    """
+
+    folder: Path
+    name: str
+    state: State
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    result: Result | None = None
+    metrics: pd.DataFrame | None = None
+    problem: str = ""
+
+    def setting(self, key: str) -> Any:
+        """Return a setting by its dotted name; None where there is none."""
+        value: Any = self.settings
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    @cached_property
+    def relevant(self) -> Mapping[str, Any]:
+        """The settings that the result depends on, by dotted key, but the folder of the images: digests tell these."""
+        return {k: v for k, v in relevant(self.settings).items() if k != "data.root"} if self.settings else {}
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """The predictions of the validation images by id (see `read_predictions`); None before there are any.
+
+        Raises UserError for a damaged file.
+        """
+        return read_predictions(self.folder) if (self.folder / VALIDATION).is_file() else None
+
+    @property
+    def failure(self) -> str:
+        """Why the run has failed, in a line; "" where it has not."""
+        file = self.folder / FAILED
+        if self.problem or self.state is not State.failed or not file.is_file():
+            return ""
+        return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
+
+
+def read_run(folder: Path, name: str = "") -> Run:
+    """Read a run directory, or a folder with predictions or a result only. Raises UserError for damaged files."""
+    name = name or folder.name
+    if not (folder / CONFIG).is_file() and any((folder / file).is_file() for file in (VALIDATION, RESULT)):
+        return Run(folder, name, State.finished, result=read_result(folder))
+    check_is_run(folder)
+    config = read_config(folder / CONFIG)
+    return Run(
+        folder, name, read_state(folder), read_plain(folder / CONFIG, config), config["data"], config["versions"],
+        str(config["commit"]), read_result(folder), read_metrics(folder),
+    )  # fmt: skip
+
+
+def read_plain(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a config.yaml with today's defaults. Raises UserError for values that no run has."""
+    try:
+        settings = with_defaults(known_settings(file, config["settings"]))
+        check(typed(settings))
+        json.dumps([settings, config["data"]])  # plain values: no dates, and no node inside itself
+        if not isinstance(config["data"].get("classes", []), list) or not isinstance(config["versions"], dict):
+            raise TypeError("classes are no list, or versions no mapping")
+        return settings
+    except Exception as error:  # whatever the libraries say of foreign values
+        raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}", "train the run again") from None
+
+
+def read_metrics(folder: Path) -> pd.DataFrame | None:
+    """Read metrics.csv; None before the first epoch's end. Raises UserError when it is damaged."""
+    try:
+        table = pd.read_csv(folder / METRICS)
+        table[EPOCH_COLUMNS] = table[EPOCH_COLUMNS].astype(float)
+        return table if len(table) else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        problem = str(error).splitlines()[0]
+        raise UserError(f"{folder / METRICS} is damaged: {problem}.", "leave the run out, or train it again") from None
+
+
+def read_all(folders: Sequence[Path]) -> Iterator[Run]:
+    """Yield the runs in run directories; one that cannot be read has a `problem`, and costs none of the others."""
+    taken: set[str] = set()
+    for folder in folders:
+        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
+        name = next(one for k in range(1, len(folders) + 2) if (one := f"{plain}~{k}" if k > 1 else plain) not in taken)
+        taken.add(name)
+        try:
+            run = read_run(folder, name)
+            _ = run.predictions  # damaged ones raise UserError
+            yield run
+        except UserError as error:
+            yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
+
+
+def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Return the settings that matter and are not the same in all runs: by dotted key, a value a run.
+
+    A run whose settings are not known makes no difference, and has None.
+    """
+    known = [run.relevant for run in runs if run.settings]
+    keys = dict.fromkeys(key for settings in known for key in settings)
+    different = [key for key in keys if any(settings.get(key) != known[0].get(key) for settings in known)]
+    return {key: [run.relevant.get(key) for run in runs] for key in different}

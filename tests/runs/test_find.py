@@ -1,0 +1,64 @@
+"""Runs that are found in folders, the newest, and the command that lists them."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hand_made import answering
+
+from kenyan13 import cli
+from kenyan13.errors import UserError
+from kenyan13.runs.find import find_runs, newest_run
+
+Command = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def kenyan13(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Exit code and lines of `kenyan13 ARGUMENTS` beside three runs, of which `b` is the newest."""
+    for age, name in enumerate(("b", "c", "a")):
+        folder = answering(tmp_path / "runs", name, "xyz"[:age])
+        for file in folder.iterdir():
+            os.utime(file, (1000 - age, 1000 - age))
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["kenyan13", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out = capsys.readouterr()
+        return int(ended.value.code or 0), (out.out + out.err).splitlines()
+
+    return command
+
+
+def test_runs_are_listed_with_the_newest_at_the_end(kenyan13: Command) -> None:
+    Path("runs/c/result.json").unlink()
+    Path("runs/a/config.yaml").write_text("a: [")
+    os.utime("runs/a/config.yaml", (900, 900))
+    code, lines = kenyan13("runs")
+    assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["runs/a", "runs/c", "runs/b"])
+    assert lines[1].split()[-2] == "unreadable"
+    assert lines[2].split()[-2] == "interrupted"
+    assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "runs/b"]
+    assert lines[4].startswith("runs/a: runs/a/config.yaml is damaged")
+
+
+def test_last_is_the_newest_run(kenyan13: Command) -> None:
+    assert kenyan13("runs", "--last") == (0, ["runs/b"])
+    assert kenyan13("compare", "runs/a", "last")[1][:2] == ["A  runs/a", "B  runs/b"]
+    Path("last").mkdir()
+    code, lines = kenyan13("compare", "runs/a", "last")
+    assert code == 2, "a folder of that name is meant first"
+    assert lines[0].startswith("Error: last is no run directory.")
+
+
+def test_folders_without_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"runs does not exist"):
+        newest_run([tmp_path / "runs"])
+    run = answering(tmp_path / "runs/deep", "one")
+    with pytest.raises(UserError, match=r"runs holds no run directories.\n.*runs/deep does"):
+        find_runs([tmp_path / "runs"])
+    assert find_runs([run, tmp_path / "runs/deep"]) == [run]
