@@ -1,95 +1,24 @@
-"""README and docs: every command works, every link resolves, and what they say of choices and files is true."""
+"""The training commands and verbs of README and docs run, on small data and with a small network."""
 
-import importlib
 import re
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
-from fnmatch import fnmatch
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
+from documented import COMMANDS, PAGES, overrides_of, parse, read_commands, reason_not_to_run, starting
+from test_commands import TINY
 
 from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
-from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
-from kenyan13.study.definitions import experiments
 from kenyan13.training.run import train
 
-ROOT = Path(__file__).parent.parent
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
-Compose = Callable[..., Settings]
-
-# What is documented already and comes with other branches; to be emptied when they are merged.
-PENDING = ("kenyan13 contact-sheets", "debug=smoke")
-PENDING_PAGES = ("docs/report.md",)
-
-# Only the arguments are checked. Pattern of the command -> why it is not run.
-ONLY_PARSED = {
-    "kenyan13 bench trainer=gpu": "needs a GPU",
-    "kenyan13 ensemble .* --weights": "needs ten runs; tests/analysis/test_ensemble_weights.py makes them",
-    "python scripts/download": "needs the network; tests/scripts/test_download.py has a server of its own",
-    "python scripts/benchmark": "takes a minute; tests/scripts/test_benchmark.py runs it on few images",
-}
-# Make's targets set up .venv first, which needs the network: `make --dry-run` shows that the target is there.
-# Sweeps are reduced to their first run, and launchers left out: tests/test_sweeps.py and tests/test_launchers.py.
-# What training does with images is of the test's small data set, network and length.
 LENGTH = ["trainer.max_epochs=1", "data.workers=0"]
-NETWORK = [
-    "model=small_cnn",
-    "model.crop=32",
-    "model.batch_size=16",
-    "trainer=cpu",
-    "callbacks.tensorboard.graph=false",
-]
-
-
-def read_commands(text: str) -> list[str]:
-    """Return the lines of a page's bash blocks without their comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
-    lines = [re.split(r"\s+#\s", line)[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
-COMMANDS = sorted({command for text in PAGES.values() for command in read_commands(text)})
-
-
-def starting(*starts: str) -> list[Any]:
-    """Return the documented commands that start so, as parameters of a test."""
-    skip = pytest.mark.skip(reason="comes with another branch")
-    marks = {one: [skip] for one in COMMANDS if any(re.search(word, one) for word in PENDING)}
-    marks["kenyan13 study table C"] = [pytest.mark.slow]  # composes twelve experiments twice: eight seconds
-    return [pytest.param(one, marks=marks.get(one, [])) for one in COMMANDS if one.startswith(starts)]
-
-
-def reason_not_to_run(command: str) -> str | None:
-    """Return why only a command's arguments are checked; None where it is run."""
-    return next((why for pattern, why in ONLY_PARSED.items() if re.match(pattern, command)), None)
-
-
-def overrides_of(command: str) -> list[str]:
-    """Return a training command's overrides, each list, range or pattern of a sweep reduced to its first."""
-    words = [word for word in shlex.split(command)[2:] if not word.startswith(("-", "hydra/", "hydra."))]
-    words = [re.sub(r"\$(DATA|WEIGHTS)", "data/kenyan13", word) for word in words if word != "job"]
-    words = [re.sub(r"=([\d.e-]+?)\.\..*$", r"=\1", word) for word in words]
-    return [first_match(re.sub(r"=(\w[\w.-]*),[^=\]]*$", r"=\1", word)) for word in words]
-
-
-def first_match(word: str) -> str:
-    """Replace a pattern by the first choice that it stands for."""
-    group, _, pattern = word.partition("=")
-    if "*" not in pattern:
-        return word
-    choices = [*experiments()] if group == "experiment" else sorted(file.stem for file in (CONF / group).glob("*.yaml"))
-    return f"{group}={next(choice for choice in choices if fnmatch(choice, pattern))}"
 
 
 def small(overrides: list[str]) -> list[str]:
@@ -98,7 +27,7 @@ def small(overrides: list[str]) -> list[str]:
     kept = [word for word in overrides if not word.startswith(unfit)]
     network = ["model.backbone=test_resnet"] if "freeze.features=cached" in kept else []  # small_cnn has dropout
     folds = ["data.folds=3"]  # the rarest class of the small data set has three images
-    return [*kept, *folds, *NETWORK, *network, "model.pretrained=false", *LENGTH]
+    return [*kept, *folds, *TINY, *network, "model.pretrained=false", *LENGTH]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +47,7 @@ def prepared(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFact
     shutil.copy(images[1], folder / "photo.jpg")
     source = re.findall(r"```python\n(.*?)```", PAGES["docs/configuration.md"], flags=re.DOTALL)
     (folder / "my_parts.py").write_text("\n".join(source))
-    shared = [*NETWORK, *LENGTH, f"data.root={demo_root}", f"data.cache={cache}", f"runs={folder}/runs"]
+    shared = [*TINY, *LENGTH, f"data.root={demo_root}", f"data.cache={cache}", f"runs={folder}/runs"]
     train(compose_settings([*shared, "data.test=true", "name=NAME"]))
     train(compose_settings([*shared, "optim.lr=1e-3", "name=OTHER"]))
     stages = next(word for one in COMMANDS for word in shlex.split(one) if word.startswith("data.groups="))
@@ -183,86 +112,6 @@ def test_verbs_run(
         cli.main()
     printed = capsys.readouterr()
     assert not ended.value.code, printed.out + printed.err
-
-
-def parse(app: typer.Typer, arguments: list[str]) -> None:
-    """Check the arguments of a command, and those of a command of a group such as `study`."""
-    command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands"):
-        name, *arguments = arguments
-        command = command.commands[name]
-    if "--help" not in arguments:
-        command.make_context("", arguments)
-
-
-@pytest.mark.parametrize("command", starting("python scripts/"))
-def test_scripts_take_the_documented_arguments(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reason_not_to_run(command)
-    script, *arguments = shlex.split(command)[1:]
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    parse(importlib.import_module(Path(script).stem).app, arguments)
-
-
-@pytest.mark.parametrize("command", starting("make "))
-def test_make_targets_exist(command: str) -> None:
-    done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("command", starting("tensorboard ", "mlflow "))
-def test_programs_of_other_packages_are_installed(command: str) -> None:
-    """They are servers that run until they are ended."""
-    assert entry_points(group="console_scripts", name=command.split()[0])
-
-
-def test_no_other_commands() -> None:
-    known = ("python train.py", "python scripts/", "kenyan13 ", "make ", "tensorboard ", "mlflow ")
-    others = {command for command in COMMANDS if not command.startswith(known)}
-    assert others == {"source .venv/bin/activate", "pip install mlflow"}  # the environment's own, and the network
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_choices_in_texts_are_there(page: str) -> None:
-    for group, choice in re.findall(r"(?<![\w./_])([\w/]+)=(\w+)\b(?!\*)", PAGES[page]):
-        folder = CONF / ("hydra/launcher" if group == "hydra/launcher" else group)
-        if folder.is_dir():
-            assert (folder / f"{choice}.yaml").exists() or choice in experiments(), f"{group}={choice}"
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives a page's headings."""
-    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_and_images_resolve(page: str) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", PAGES[page]):
-        path, _, anchor = "".join(target).partition("#")
-        if path.startswith("http"):
-            continue
-        file = ((ROOT / page).parent / path).resolve().relative_to(ROOT) if path else Path(page)
-        if file.as_posix() in PENDING_PAGES:
-            continue
-        assert (ROOT / file).exists(), target
-        assert not anchor or anchor in anchors((ROOT / file).read_text()), target
-    assert not re.search(r"!\[.{0,19}\]\(|<img (?!.*alt=\".{20,}\")", PAGES[page])  # images have alternative texts
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_pages_are_short(page: str) -> None:
-    assert len(PAGES[page].splitlines()) <= (180 if page == "README.md" else 150)
-
-
-def test_table_of_groups_is_complete() -> None:
-    page = PAGES["docs/configuration.md"]
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, flags=re.MULTILINE))
-    folders = {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
-    assert folders <= set(rows)
-    for group in folders:
-        named = set(re.findall(r"`(\w+)`", page if group == "model" else rows[group]))
-        present = {file.stem for file in (CONF / group).glob("*.yaml")}
-        assert present <= named, f"not in docs/configuration.md: {group}={present - named}"
 
 
 def test_files_of_a_run_are_the_documented_ones(prepared: Path) -> None:

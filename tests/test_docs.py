@@ -1,0 +1,84 @@
+"""README and docs: links resolve, pages are short, choices and programs that they name are there."""
+
+import importlib
+import re
+import shlex
+import subprocess
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from documented import COMMANDS, PAGES, PENDING_PAGES, ROOT, parse, reason_not_to_run, starting
+
+from kenyan13.config.presets import CONF
+from kenyan13.study.definitions import experiments
+
+
+@pytest.mark.parametrize("command", starting("python scripts/"))
+def test_scripts_take_the_documented_arguments(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reason_not_to_run(command)
+    script, *arguments = shlex.split(command)[1:]
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    parse(importlib.import_module(Path(script).stem).app, arguments)
+
+
+@pytest.mark.parametrize("command", starting("make "))
+def test_make_targets_exist(command: str) -> None:
+    done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", starting("tensorboard ", "mlflow "))
+def test_programs_of_other_packages_are_installed(command: str) -> None:
+    """They are servers that run until they are ended."""
+    assert entry_points(group="console_scripts", name=command.split()[0])
+
+
+def test_no_other_commands() -> None:
+    known = ("python train.py", "python scripts/", "kenyan13 ", "make ", "tensorboard ", "mlflow ")
+    others = {command for command in COMMANDS if not command.startswith(known)}
+    assert others == {"source .venv/bin/activate", "pip install mlflow"}  # the environment's own, and the network
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_choices_in_texts_are_there(page: str) -> None:
+    for group, choice in re.findall(r"(?<![\w./_])([\w/]+)=(\w+)\b(?!\*)", PAGES[page]):
+        folder = CONF / ("hydra/launcher" if group == "hydra/launcher" else group)
+        if folder.is_dir():
+            assert (folder / f"{choice}.yaml").exists() or choice in experiments(), f"{group}={choice}"
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_images_resolve(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", PAGES[page]):
+        path, _, anchor = "".join(target).partition("#")
+        if path.startswith("http"):
+            continue
+        file = ((ROOT / page).parent / path).resolve().relative_to(ROOT) if path else Path(page)
+        if file.as_posix() in PENDING_PAGES:
+            continue
+        assert (ROOT / file).exists(), target
+        assert not anchor or anchor in anchors((ROOT / file).read_text()), target
+    assert not re.search(r"!\[.{0,19}\]\(|<img (?!.*alt=\".{20,}\")", PAGES[page])  # images have alternative texts
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_short(page: str) -> None:
+    assert len(PAGES[page].splitlines()) <= (180 if page == "README.md" else 150)
+
+
+def test_table_of_groups_is_complete() -> None:
+    page = PAGES["docs/configuration.md"]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, flags=re.MULTILINE))
+    folders = {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
+    assert folders <= set(rows)
+    for group in folders:
+        named = set(re.findall(r"`(\w+)`", page if group == "model" else rows[group]))
+        present = {file.stem for file in (CONF / group).glob("*.yaml")}
+        assert present <= named, f"not in docs/configuration.md: {group}={present - named}"
