@@ -1,6 +1,6 @@
 """What a comparison of runs says, as sentences. Runs are called A, B, C in the order of the comparison."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -10,16 +10,24 @@ from kenyan13.errors import shorten
 from kenyan13.runs.directory import FAILED, State
 from kenyan13.runs.run import Run
 
+NAMED = 8  # runs that a sentence lists
+
 
 def letter(index: int) -> str:
     """Return the name of the run at an index: A to Z, AA, AB and so on."""
     return (letter(index // 26 - 1) if index >= 26 else "") + ascii_uppercase[index % 26]
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return several names in a sentence: A, B and C; of more than eight only the first, and how many others."""
+    if len(names) > NAMED:
+        return shorten(names, NAMED)
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def letters(indices: Iterable[int]) -> str:
     """Return the names of several runs: A, B and C."""
-    names = [letter(index) for index in indices]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return listed([letter(index) for index in indices])
 
 
 def p_value(p: float) -> str:
@@ -57,45 +65,46 @@ def remarks(runs: Sequence[Run], left_out: Mapping[Path, State], comparisons: Se
     return [*sentences, *(f"No test of {letters(indices)}: {why}." for why, indices in obstacles.items())]
 
 
-def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return in some sentences whether the runs differ by more than chance gives; none where nothing was tested."""
+def conclusion(comparisons: Sequence[Comparison], name: Callable[[int], str] = letter) -> list[str]:
+    """Return in some sentences whether the runs differ by more than chance gives; none where nothing was tested.
+
+    name: of the run at an index.
+    """
     tested = [one for one in comparisons if one.p is not None]
     if not tested:
         return []
-    return [conclude_pair(tested[0])] if len(tested) == 1 else conclude_many(tested)
+    return [conclude_pair(tested[0], name)] if len(tested) == 1 else conclude_many(tested, name)
 
 
-def conclude_pair(one: Comparison) -> str:
+def conclude_pair(one: Comparison, name: Callable[[int], str]) -> str:
     """Return the conclusion of a single test."""
     assert one.p is not None
+    both = f"{name(one.against)} and {name(one.run)}"
     if one.only_run + one.only_against == 0:
-        return f"{letters([one.against, one.run])} have the same of the {one.images:,} images right."
+        return f"{both} have the same of the {one.images:,} images right."
     if one.lead == 0:
-        return (
-            f"{letters([one.against, one.run])} have the same number of the {one.images:,} images right, "
-            f"and differ on {one.only_run + one.only_against:,} of them."
-        )
+        differ = f"differ on {one.only_run + one.only_against:,} of them"
+        return f"{both} have the same number of the {one.images:,} images right, and {differ}."
     difference = f"The difference of {abs(100 * one.lead):.1f} points"
     if one.p < SIGNIFICANT:
-        better = letter(one.run if one.lead > 0 else one.against)
+        better = name(one.run if one.lead > 0 else one.against)
         return (
             f"{difference} is more than chance gives on {one.images:,} images ({p_value(one.p)}): {better} is better."
         )
     return f"{difference} is within what chance gives on {one.images:,} images ({p_value(one.p)})."
 
 
-def conclude_many(tested: Sequence[Comparison]) -> list[str]:
+def conclude_many(tested: Sequence[Comparison], name: Callable[[int], str]) -> list[str]:
     """Return the conclusions of several tests against the same run."""
-    against = letter(tested[0].against)
-    sure = [one for one in tested if one.significant]
-    unsure = [one.run for one in tested if not one.significant]
+    against = name(tested[0].against)
     sentences = []
-    for word, sign in (("worse", -1), ("better", 1)):
-        runs = [one.run for one in sure if one.lead * sign > 0]
+    for word, sign in (("Worse", -1), ("Better", 1)):
+        runs = [name(one.run) for one in tested if one.significant and one.lead * sign > 0]
         if runs:
             beyond = f"by more than chance gives (corrected p < {SIGNIFICANT})"
-            sentences.append(f"{word.capitalize()} than {against} {beyond}: {letters(runs)}.")
+            sentences.append(f"{word} than {against} {beyond}: {listed(runs)}.")
+    unsure = [name(one.run) for one in tested if not one.significant]
     if unsure:
-        sentences.append(f"Not to be told from {against}, as the difference is within chance: {letters(unsure)}.")
+        sentences.append(f"Not to be told from {against}, as the difference is within chance: {listed(unsure)}.")
     sentences.append(f"{against} was chosen as the most accurate on these images, so that part of its lead is luck.")
     return sentences

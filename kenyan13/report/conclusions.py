@@ -3,65 +3,48 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from kenyan13.analysis.compare import best_first, compare
+from kenyan13.analysis.compare_text import conclusion
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
-from kenyan13.metrics.statistics import holm, mcnemar, wilson
-from kenyan13.report.runs import predictions
 from kenyan13.runs.directory import State
+from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run
 from kenyan13.study.tables import WITHIN, Table
 
-LEVEL = 0.05
 NAMED = 8  # runs that a sentence lists
 ONE_SEED = (
-    "Each run is one seed. How much another seed, or another split, would change is not in these figures; the best of "
+    "Each run is one seed. How much another seed, or another split, would change is not in these metrics; the best of "
     "many runs on the same images is partly luck."
 )
-SMOKE = "These are smoke runs: toy networks on synthetic drawings. Nothing can be concluded from them about images."
+SMOKE = "These are smoke runs: tiny networks on synthetic drawings. Nothing can be concluded from them about images."
 
 
 def among(runs: Sequence[Run]) -> list[str]:
     """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
     if runs and all(run.setting("smoke") for run in runs):
         return [SMOKE]
-    sets = [right for right in same_images(runs) if len(right) > 1]
-    said = [sentence(right) for right in sets]
-    return [*said, ONE_SEED] if said else ["One run, or runs on different images: there is nothing to compare."]
+    sets = [conclude(some) for some in same_images(runs) if len(some) > 1]
+    return [*sets, ONE_SEED] if sets else ["One run, or runs on different images: there is nothing to compare."]
 
 
-def same_images(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:
-    """Return, for each set of validation images with their labels, which of them each finished run has right."""
-    sets: dict[tuple[tuple[str, ...], ...], dict[str, NDArray[np.bool_]]] = defaultdict(dict)
+def same_images(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the finished runs that were validated on the same images with the same labels, the most accurate first."""
+    sets: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
     for run in runs:
-        saved = predictions(run) if run.state is State.finished else None
-        if saved is not None:
-            labels = tuple(np.array(saved.classes)[saved.targets])
-            sets[saved.ids, labels][run.name] = saved.probabilities.argmax(axis=1) == saved.targets
-    return list(sets.values())
+        if run.state is State.finished and run.predictions is not None:
+            sets[tuple(sorted(labelled(run.predictions)["target"].items()))].append(run)
+    return [sorted(some, key=best_first) for images, some in sets.items() if images]
 
 
-def sentence(right: dict[str, NDArray[np.bool_]]) -> str:
-    """Return which runs are the most accurate one's equals, as far as these images can tell."""
-    best = max(right, key=lambda name: right[name].mean())
-    others = [name for name in right if name != best]
-    p_values = dict(zip(others, holm([mcnemar(right[best], right[name]).p for name in others]), strict=True))
-    equal = [name for name in others if p_values[name] >= LEVEL]
-    images = len(right[best])
-    low, high = wilson(int(right[best].sum()), images)
-    interval = f"{right[best].mean():.1%}, 95 % interval {low:.1%} to {high:.1%}"
-    ties = [name for name in others if right[name].sum() == right[best].sum()]
+def conclude(runs: Sequence[Run]) -> str:
+    """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
+    best = measure(runs[0])
+    ties = [run.name for run in runs[1:] if measure(run).accuracy == best.accuracy]
     tied = f", with {shorten(ties, NAMED)} as accurate" if ties else ""
-    start = f"On the same {images:,} images, {best} is the most accurate of {len(right)} runs ({interval}){tied}."
-    test = f"McNemar's test, p < {LEVEL} after Holm's correction"
-    if not equal:
-        return f"{start} All others are less accurate beyond chance ({test})."
-    listed = shorten(equal, NAMED)
-    told = "none of the others can be told from it" if len(equal) == len(others) else f"{listed} cannot be told from it"
-    worse = len(others) - len(equal)
-    rest = f"; {worse} {'is' if worse == 1 else 'are'} less accurate beyond chance ({test})" if worse else f" ({test})"
-    return f"{start} By these images, {told}{rest}."
+    interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
+    start = f"On the same {best.images:,} images, {runs[0].name} is the most accurate of {len(runs)} runs ({interval})"
+    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), lambda index: runs[index].name)])
 
 
 def against_study(tables: Sequence[Table]) -> list[str]:

@@ -112,7 +112,7 @@ def with_predicted(
     """Return id, predicted class by name, and a column of probabilities a class."""
     table = pd.DataFrame(probabilities, columns=list(classes))
     table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
-    table.insert(0, "id", ids)
+    table.insert(0, "id", list(ids))
     return table
 
 

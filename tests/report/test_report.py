@@ -75,7 +75,7 @@ def test_golden_values_of_a_group(tmp_path: Path) -> None:
     text = " ".join(page.texts)
     assert "On the same 100 images, CAC_EfficientNetB3_PT5 is the most accurate of 3 runs (90.0%" in text
     # 90 against 80: ten only the first has right, none only the second: p = 2 / 2^10, and less for 50.
-    assert "All others are less accurate beyond chance" in text
+    assert "by more than chance gives (corrected p < 0.05)" in text
     assert "Beside the study's accuracies, 1 of 3 are within noise" in text
     overview = pd.read_csv(tmp_path / "report/tables/overview.csv")
     assert overview["accuracy"].tolist() == [90, 80, 50]
