@@ -45,13 +45,16 @@ def read_state(folder: Path) -> State:
         return State.not_started
     if any((folder / end).exists() for end in (RESULT, SHEETS, CASCADE)):
         return State.finished
+    ended = State.failed if (folder / FAILED).exists() else State.interrupted
+    if not (folder / LOCK).exists():
+        return ended
     try:
         with FileLock(folder / LOCK, timeout=0):
-            return State.failed if (folder / FAILED).exists() else State.interrupted
+            return ended
     except Timeout:
         return State.running
     except OSError:  # a folder that cannot be written to: nobody trains there
-        return State.failed if (folder / FAILED).exists() else State.interrupted
+        return ended
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def test_test_images_are_predicted_by_one_process(compose: Callable[..., Setting
 def test_a_folder_that_cannot_be_written_to_is_not_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a disk that is mounted to be read only, where a lock cannot be made."""
     (tmp_path / CONFIG).touch()
+    (tmp_path / ".lock").touch()
 
     def forbidden(self: FileLock) -> None:
         raise PermissionError("read-only file system")
