@@ -65,7 +65,10 @@ class Images:
 
 
 class ImageDataset(Dataset[Sample]):
-    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
+    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position).
+
+    A loader asks for whole batches, in `__getitems__`.
+    """
 
     def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
         self.store, self.store_rows = images.store, images.store_rows
@@ -89,6 +92,9 @@ class ImageDataset(Dataset[Sample]):
         if self.extra:
             pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
         return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
+
+    def __getitems__(self, draws: Sequence[Draw]) -> RawBatch:
+        return collate([self[draw] for draw in draws])
 
 
 def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:

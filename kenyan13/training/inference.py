@@ -14,9 +14,10 @@ from pytorch_lightning import Trainer
 from kenyan13.config.settings import OnBad, Settings, Task
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import Catalogue, images_below, read
+from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import UNREADABLE, Pixels, load, resize_length
+from kenyan13.data.folders import images_below
+from kenyan13.data.images import UNREADABLE, Pixels, list_unreadable, load, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
@@ -143,9 +144,8 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
     probabilities[[row for row in range(len(paths)) if row not in bad]] = known
     if bad and run.settings.data.on_bad is OnBad.stop:
-        listed = "\n    ".join(f"{paths[row]}: {reason}" for row, reason in list(bad.items())[:15])
         raise UserError(
-            f"{len(bad):,} of {len(paths):,} images cannot be read:\n    {listed}",
+            list_unreadable([f"{paths[row]}: {reason}" for row, reason in bad.items()], len(paths)),
             "repair or remove these files, or leave them out: data.on_bad=skip",
         )
     return probabilities, bad
