@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.transforms as pil
+from bench.measure import CPU, Job, Rate, measure, one_core
 from PIL import Image
 from timm.data.loader import create_loader
 from torch import Tensor
@@ -25,7 +26,6 @@ from kenyan13.data.datamodule import whole
 from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import EpochSampler
 from kenyan13.data.store import open_store, write
-from kenyan13.training.bench import CPU, Job, Rate, measure, one_core
 
 OURS = "kenyan13, from its store"
 STUDY = "study: Pillow, from JPEG"
