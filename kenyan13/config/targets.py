@@ -122,10 +122,9 @@ def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, A
         return instantiate(root.built)(*args, **given)
     except UserError:
         raise
-    except InstantiationException as error:
-        raise refused(key, node, error.__cause__ or error) from error
-    except (TypeError, ValueError, ImportError, ModuleNotFoundError, AttributeError) as error:
-        raise refused(key, node, error) from error
+    except Exception as error:  # a target may raise anything
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise refused(key, node, cause or error) from error
 
 
 def refused(key: str, node: Mapping[str, Any], error: BaseException) -> UserError:

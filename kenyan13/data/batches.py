@@ -77,6 +77,8 @@ class ImageDataset(Dataset[Sample]):
         self.crop, self.seed, self.augment = crop, seed, augment
         nodes = [] if augment is None else augment.extra
         self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(nodes)]
+        if self.extra:
+            apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
 
     def __len__(self) -> int:
         return len(self.store_rows)
@@ -107,8 +109,11 @@ def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]]
     shape = image.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for transform in transforms:
-            image = transform(image)
+        for k, transform in enumerate(transforms):
+            try:
+                image = transform(image)
+            except Exception as error:  # a user's own may raise anything
+                raise UserError(f"augment.extra[{k}] fails: {error}", "it gets uint8 [3, crop, crop]") from error
     if not isinstance(image, Tensor) or image.shape != shape or image.dtype != torch.uint8:
         kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise UserError(
