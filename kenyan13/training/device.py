@@ -3,20 +3,14 @@
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer
 
 from kenyan13.config.settings import Settings
 
 
 def one_device(settings: Settings) -> torch.device:
     """Return the device for work outside of Lightning's trainer: the one that the trainer would choose."""
-    accelerator = settings.trainer.get("accelerator", "auto")
-    trainer = Trainer(
-        accelerator="cpu" if accelerator == "cpu" else "auto", devices=1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    device: torch.device = trainer.strategy.root_device
-    return device
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return torch.device("cpu") if found is None or settings.trainer.get("accelerator") == "cpu" else found
 
 
 def precision(settings: Settings) -> Any:

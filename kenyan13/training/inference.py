@@ -1,4 +1,4 @@
-"""What a finished run is used for: its validation figures again from the checkpoint, and new predictions."""
+"""What a finished run is used for: its validation metrics again from the checkpoint, and new predictions."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +46,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
 
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
     """
+    quiet_libraries()
     settings = directory.read_settings(folder, overrides)
     if settings.task is not Task.train:
         raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
@@ -64,7 +65,6 @@ def evaluate(run: Run) -> dict[str, float]:
 
     Raises UserError when the data now has other classes than the run.
     """
-    quiet_libraries()
     colours = normalisation(run.settings.model)
     data = ImageDataModule(run.settings, colours.mean, colours.std)
     check_classes(run, data.classes)
@@ -82,8 +82,8 @@ def evaluate(run: Run) -> dict[str, float]:
         enable_checkpointing=False,
         deterministic="warn",
     )
-    figures = trainer.validate(classifier, datamodule=data, verbose=False)[0]
-    return {name.removeprefix("val_"): float(value) for name, value in figures.items()}
+    metrics = trainer.validate(classifier, datamodule=data, verbose=False)[0]
+    return {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
 
 
 def check_classes(run: Run, classes: tuple[str, ...]) -> None:
@@ -132,22 +132,14 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     are not a number).
     """
     bad: dict[int, str] = {}
-
-    def readable() -> Iterator[Pixels]:
-        for row, crop in enumerate(crops_of(paths, run)):
-            if isinstance(crop, str):
-                bad[row] = crop
-            else:
-                yield crop
-
-    known = forward(run, readable(), len(paths))
-    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
-    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
+    known = forward(run, readable_crops(paths, run.settings.model.crop, bad), len(paths))
     if bad and run.settings.data.on_bad is OnBad.stop:
         raise UserError(
-            list_unreadable([f"{paths[row]}: {reason}" for row, reason in bad.items()], len(paths)),
+            list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths)),
             "repair or remove these files, or leave them out: data.on_bad=skip",
         )
+    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
+    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
     return probabilities, bad
 
 
@@ -179,16 +171,17 @@ def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32
     return np.concatenate(parts)
 
 
-def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
-    """Yield each image's centre crop, uint8 [crop, crop, 3], or the reason why it cannot be read."""
-    crop = run.settings.model.crop
+def readable_crops(paths: Sequence[Path], crop: int, bad: dict[int, str]) -> Iterator[Pixels]:
+    """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
 
-    def one(path: Path) -> Pixels | str:
+    def one(row: int) -> Pixels | None:
         try:
-            return centre_crop(load(path, resize_length(crop)), crop)
+            return centre_crop(load(paths[row], resize_length(crop)), crop)
         except UNREADABLE as error:
-            return str(error) or type(error).__name__
+            bad[row] = str(error) or type(error).__name__
+            return None
 
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(paths), AHEAD):  # not all at once: they would all be held in memory
-            yield from pool.map(one, paths[start : start + AHEAD])
+            decoded = pool.map(one, range(len(paths))[start : start + AHEAD])
+            yield from (pixels for pixels in decoded if pixels is not None)
