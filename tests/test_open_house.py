@@ -97,15 +97,15 @@ def test_ones_own_parts_from_the_command_line(parts: Path, demo_root: Path, cach
     )  # Brier's highest value
 
 
-def test_wrong_parts_are_said_on_one_screen(parts: Path, compose: Compose) -> None:
-    for override, said in (
+def test_wrong_parts_end_on_one_screen(parts: Path, compose: Compose) -> None:
+    for override, message in (
         ("callbacks.diary._target_=my_parts.Dairy", "Did you mean 'Diary'?"),
         ("callbacks.diary._target_=my_part.Diary", "cannot be imported: "),
         ("optim._target_=my_parts.plain_sgd optim.momentum=0.9", "There is no setting 'optim.momentum'"),
     ):
         with pytest.raises(UserError) as caught:
             compose(*override.split())
-        assert said in str(caught.value)
+        assert message in str(caught.value)
     with pytest.raises(UserError, match=r"callbacks\.diary: my_parts\.Diary cannot be made: .*word"):
         train(compose("callbacks.diary._target_=my_parts.Diary", *SHORT))
 

@@ -52,7 +52,7 @@ def evaluate(
 @app.command(epilog="Examples:  kenyan13 predict runs/demo photo.jpg holiday/      kenyan13 predict runs/demo --test")
 def predict(
     run: RunFolder,
-    places: Annotated[
+    given: Annotated[
         list[str] | None,
         typer.Argument(metavar="[IMAGE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
@@ -66,8 +66,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Print the most probable classes of photos, or with --test write a submission for the test images."""
-    overrides = [place for place in places or [] if SETTING.match(place)]
-    images = [Path(place) for place in places or [] if not SETTING.match(place)]
+    overrides = [one for one in given or [] if SETTING.match(one)]
+    images = [Path(one) for one in given or [] if not SETTING.match(one)]
     if bool(images) == test:
         raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
     if (test and as_json) or (output and not test):
@@ -100,11 +100,11 @@ def predict_test(run: "Run", file: Path) -> None:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
-def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -> None:
+def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -> None:
     """Print the top classes of each image, as a table or as JSON."""
     from kenyan13.training import inference
 
-    paths = inference.find_images(places)
+    paths = inference.find_images(images)
     probabilities, bad = inference.predict(run, paths)
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
     predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]

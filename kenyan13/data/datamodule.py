@@ -30,7 +30,7 @@ class ImageDataModule(LightningDataModule):
 
     Of one stage of a two-stage classifier, training images are those of its classes. Validation images are those
     of all classes, as the stages are put together by them; those of no class of the stage have the target -1 and count
-    in no figure, `validation_images` is the number of the others. The split is made before the stages are taken
+    in no metric, `validation_images` is the number of the others. The split is made before the stages are taken
     (study, E. Two stages).
 
     Reading, splitting and decoding happen at once: after construction it is known that every image can be read.
@@ -69,7 +69,7 @@ class ImageDataModule(LightningDataModule):
         The stage that the settings name is taken last: all stages open the same images, and so share a store.
         """
         paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
-        place = {path: row for row, path in enumerate(paths)}
+        row_of = {path: row for row, path in enumerate(paths)}
         chosen = self.settings.data
         store = open_store(paths, resize_length(self.crop), Path(chosen.cache).expanduser(), chosen.store)
         bad = {paths[row]: reason for row, reason in store.bad.items()}
@@ -79,7 +79,7 @@ class ImageDataModule(LightningDataModule):
         for catalogue in catalogues:
             kept = catalogue.take([row for row, path in enumerate(catalogue.paths) if path not in bad])
             view = stage_view(kept, self.settings.data.groups, self.settings.data.stage)
-            opened.append(Images(view, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
+            opened.append(Images(view, store, np.array([row_of[path] for path in kept.paths], dtype=np.int64)))
         return opened
 
     def report_bad(self, catalogues: Sequence[Catalogue], bad: dict[Path, str]) -> None:
@@ -90,7 +90,7 @@ class ImageDataModule(LightningDataModule):
         if self.settings.data.on_bad is OnBad.stop:
             raise UserError(message, "repair or remove these files and rows", "or leave them out: data.on_bad=skip")
         Console(stderr=True, markup=False, highlight=False).print(
-            f"Left out, as data.on_bad=skip says: {message}", soft_wrap=True
+            f"Left out (data.on_bad=skip): {message}", soft_wrap=True
         )
 
     def train_dataloader(self) -> DataLoader[Any]:

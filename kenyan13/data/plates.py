@@ -14,7 +14,7 @@ from PIL import ImageColor
 
 
 class Layer(NamedTuple):
-    """Pieces of one kind heaped on a portion; what the fields mean is told in dishes.yaml."""
+    """Pieces of one kind heaped on a portion; dishes.yaml explains the fields."""
 
     shape: str
     pieces: float = 1
@@ -102,13 +102,13 @@ class Scene:
         turn, tilt = rng.uniform(0, np.pi), rng.uniform(0.78, 1.0)
         cos, sin = np.cos(turn), np.sin(turn)
         # The pieces on the plate turn freely; the camera then squeezes everything a little from top to bottom.
-        self.place = self.radius * np.array([[cos, -sin], [sin * tilt, cos * tilt]])
+        self.to_pixels = self.radius * np.array([[cos, -sin], [sin * tilt, cos * tilt]])
         self.middle = np.array([width, height]) * rng.normal(0.5, 0.05, 2)
         self.tint = rng.normal(1, 0.03, 3)
 
     def fill(self, outlines: Floats, colours: Floats, heights: Floats) -> None:
         """Paint outlines (n, points, 2), one after the other, with RGB colours (n, 3) and heights (n), all in 0-255."""
-        points = np.rint((outlines @ self.place.T + self.middle) * 16).astype(np.int32)
+        points = np.rint((outlines @ self.to_pixels.T + self.middle) * 16).astype(np.int32)
         values = np.column_stack([colours, heights]).clip(0, 255).tolist()
         for outline, value in zip(points, values, strict=True):
             cv2.fillPoly(self.paint, [outline], value, cv2.LINE_AA, shift=4)

@@ -92,7 +92,7 @@ def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 1
     total = labelled + test
     # One number from each of `total` equal steps of the 64-bit numbers with 20 digits: distinct without a check.
     step = (2**64 - 10**19) // total
-    ids = [str(10**19 + int(place) * step + int(rng.integers(step))) for place in rng.permutation(total)]
+    ids = [str(10**19 + int(number) * step + int(rng.integers(step))) for number in rng.permutation(total)]
     classes = shuffled_classes(labelled, rng) + shuffled_classes(test, rng)
 
     root.parent.mkdir(parents=True, exist_ok=True)

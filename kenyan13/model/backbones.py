@@ -74,7 +74,7 @@ def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, cut to one line; its type where it says nothing."""
+    """Return the first line of an error's message; its type where there is none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

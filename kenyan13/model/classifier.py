@@ -88,7 +88,7 @@ class Classifier(LightningModule):
         self.outputs.append((batch.rows, batch.targets, self(batch.images).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Gather the logits of all processes, each image once, and log the figures."""
+        """Gather the logits of all processes, each image once, and log the metrics."""
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:

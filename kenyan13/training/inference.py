@@ -96,18 +96,18 @@ def check_classes(run: Run, classes: tuple[str, ...]) -> None:
         )
 
 
-def find_images(places: Sequence[Path]) -> list[Path]:
+def find_images(named: Sequence[Path]) -> list[Path]:
     """Return the images named, and those anywhere below the folders named. Raises UserError for what is not there."""
     found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            found += images_below(place)
-        elif place.is_file():
-            found.append(place)
+    for path in named:
+        if path.is_dir():
+            found += images_below(path)
+        elif path.is_file():
+            found.append(path)
         else:
-            raise UserError(f"There is no image or folder {place}.", "give the path of a photo or a folder of photos")
+            raise UserError(f"There is no image or folder {path}.", "give the path of a photo or a folder of photos")
     if not found:
-        raise UserError(f"There are no images in {shorten(places)}.", "images end in .jpg, .png, .webp and the like")
+        raise UserError(f"There are no images in {shorten(named)}.", "images end in .jpg, .png, .webp and the like")
     return found
 
 

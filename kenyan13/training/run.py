@@ -32,7 +32,7 @@ from kenyan13.training.display import console, count_parameters, print_end, prin
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_run, predict_stored
 from kenyan13.training.stopping import StopRule
-from kenyan13.training.trainer import build_group, build_trainer, check_device, fit_or_leave, tell
+from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave
 
 
 def train(settings: Settings, brief: bool = False) -> Result:
@@ -116,7 +116,7 @@ def fit(
         directory.write_config(folder, settings, described)
         print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
-            tell(trainer, "on_run_start", trainer, data, network)
+            call_hook(trainer, "on_run_start", trainer, data, network)
     fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
         console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
@@ -127,8 +127,8 @@ def fit(
     result = summarise(data, history, network, freeze, trainer)
     if trainer.is_global_zero:
         try:
-            tell(trainer, "on_run_end", trainer, settings, result)
-        except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
+            call_hook(trainer, "on_run_end", trainer, settings, result)
+        except Exception as error:  # a plot that cannot be drawn is no reason to lose a training
             console.print(f"The logger lacks the end of this run: {error}", style="yellow")
         directory.write_result(folder, result)
         print_end(folder, result, brief=brief)
@@ -136,7 +136,7 @@ def fit(
 
 
 def describe(data: ImageDataModule) -> dict[str, Any]:
-    """Return what config.yaml says of the data: classes, sizes, and a digest of ids, labels and the files' contents."""
+    """Return the data as config.yaml records it: classes, sizes, a digest of ids, labels and the files' contents."""
 
     def digest(images: Images) -> str:
         contents = images.store.digests[images.store_rows]

@@ -39,7 +39,7 @@ class StopRule(Callback):
         trainer.should_stop = self.reason(find_callback(trainer, History)) is not None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop after this epoch if the rule says so."""
+        """Stop after this epoch where the rule is met."""
         trainer.should_stop = trainer.should_stop or self.reason(find_callback(trainer, History)) is not None
 
 

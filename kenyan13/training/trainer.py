@@ -77,7 +77,7 @@ def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], fre
     return trainer
 
 
-def tell(trainer: Trainer, hook: str, *arguments: Any) -> None:
+def call_hook(trainer: Trainer, hook: str, *arguments: Any) -> None:
     """Call a hook of kenyan13's own, on_run_start or on_run_end, of the callbacks that have it."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if hasattr(callback, hook):
@@ -85,7 +85,7 @@ def tell(trainer: Trainer, hook: str, *arguments: Any) -> None:
 
 
 def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, checkpoint: Path | None) -> None:
-    """Fit; a signal that ends the process ends it with the exit code that says so."""
+    """Fit; a signal that ends the process ends it with the exit code of that signal."""
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except torch.OutOfMemoryError as error:
@@ -100,7 +100,7 @@ def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, ch
             raise
         raise UserError(first_line(error), "all settings: python train.py --cfg job") from error
     except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's reaction to Ctrl-C
             raise KeyboardInterrupt from None
         if isinstance(end, SIGTERMException):  # which would end the process as if all were well
             print("Terminated. The same command goes on where it stopped.", file=sys.stderr)

@@ -27,7 +27,7 @@ def test_every_stage_is_measured(
 
 @pytest.mark.parametrize(("loader", "limit"), [(1000, "The model limits"), (10, "The input limits")])
 def test_the_slower_of_input_and_model_is_named(loader: float, limit: str) -> None:
-    said = verdict([Rate(bench.LOADER, "", loader), Rate(bench.STEP, "", 100), Rate(bench.EPOCH, "", 80)])
-    assert said.startswith(limit)
-    assert "80% of the model's rate" in said
-    assert ("10.0 x as many" in said) == (loader > 100)
+    text = verdict([Rate(bench.LOADER, "", loader), Rate(bench.STEP, "", 100), Rate(bench.EPOCH, "", 80)])
+    assert text.startswith(limit)
+    assert "80% of the model's rate" in text
+    assert ("10.0 x as many" in text) == (loader > 100)

@@ -72,18 +72,18 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def assert_one_of_each(folder: Path) -> None:
-    """Images, curves, session and final figures are in TensorBoard once."""
+    """Images, curves, session and final metrics are in TensorBoard once."""
     tags = Counter(
         value.tag
         for file in folder.glob("events.out.tfevents.*")
         for event in EventFileLoader(str(file)).Load()
         for value in event.summary.value
     )
-    figures = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
+    metrics = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
     expected = {"sheets/original", "sheets/augmented", "confusion_matrix"}
     expected |= {f"precision_recall/{name}" for name in read_predictions(folder).classes}
     expected |= {"_hparams_/session_start_info", "_hparams_/session_end_info"}
-    expected |= {f"Result/{name}" for name in figures}
+    expected |= {f"Result/{name}" for name in metrics}
     assert {tag for tag in tags if "/" in tag or tag == "confusion_matrix"} == expected
     assert {tags[tag] for tag in expected} == {1}
 
@@ -146,10 +146,10 @@ def test_evaluate_agrees_bit_for_bit(finished: tuple[Settings, Path], tmp_path: 
     result = json.loads((folder / directory.RESULT).read_text())
     moved = folder.rename(tmp_path / "moved elsewhere")
     try:
-        figures = evaluate(open_run(moved))
+        metrics = evaluate(open_run(moved))
     finally:
         moved.rename(folder)
-    assert figures == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
+    assert metrics == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
 
 
 def test_finished_run_is_not_trained_again(finished: tuple[Settings, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,5 +392,5 @@ def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compo
     assert not any("_orig_mod" in name for name in names)
     plain = train(compose("trainer.max_epochs=1"))
     assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
-    figures = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
-    assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
+    metrics = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
+    assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
