@@ -190,7 +190,10 @@ VARIANTS = {
     "multistep": ["schedule=multistep", "schedule.milestones=[1,3]", "optim=sgd"],
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
     "worker": ["data.workers=1"],
-    "step": ["balance=weighted_loss", "schedule=step", "schedule.step_size=2"],
+    "steps": [
+        "balance=weighted_loss", "schedule=cosine_steps", "optim=timm", "optim.layer_decay=0.75",
+        "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0",
+    ],
     "moving_statistics": [
         "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
     ],
