@@ -15,10 +15,10 @@ from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import Draw
-from kenyan13.data.synthetic import draw_if_missing
-from kenyan13.model.backbones import build, normalisation
+from kenyan13.model.backbones import build
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
+from kenyan13.training.inference import open_data
 
 DECODE, AUGMENTATION, LOADER, STEP, EPOCH = "decoding", "augmentation", "loader", "model step", "whole epoch"
 IMAGES = 64  # that decoding and augmentation are measured on
@@ -60,13 +60,6 @@ def measure(job: Job, seconds: float, one_thread: bool) -> float:
     threads = 1 if one_thread else torch.get_num_threads()
     timer = Timer("job()", globals={"job": job}, num_threads=threads)
     return images / float(timer.blocked_autorange(min_run_time=seconds).median)
-
-
-def open_data(settings: Settings) -> ImageDataModule:
-    """Return the data with which the settings train, decoded; the demo's images are drawn where there are none."""
-    draw_if_missing(settings.data)
-    colours = normalisation(settings.model)
-    return ImageDataModule(settings, colours.mean, colours.std)
 
 
 class Step:

@@ -19,6 +19,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.folders import images_below
 from kenyan13.data.images import UNREADABLE, Pixels, list_unreadable, load, resize_length
 from kenyan13.data.stages import stage_view
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
@@ -65,8 +66,7 @@ def evaluate(run: Run) -> dict[str, float]:
 
     Raises UserError when the data now has other classes than the run.
     """
-    colours = normalisation(run.settings.model)
-    data = ImageDataModule(run.settings, colours.mean, colours.std)
+    data = open_data(run.settings)
     check_classes(run, data.classes)
     network = run.network
     if run.settings.model.channels_last:
@@ -84,6 +84,13 @@ def evaluate(run: Run) -> dict[str, float]:
     )
     metrics = trainer.validate(classifier, datamodule=data, verbose=False)[0]
     return {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
+
+
+def open_data(settings: Settings) -> ImageDataModule:
+    """Return the data with which the settings train, decoded; the demo's images are drawn where there are none."""
+    draw_if_missing(settings.data)
+    colours = normalisation(settings.model)
+    return ImageDataModule(settings, colours.mean, colours.std)
 
 
 def check_classes(run: Run, classes: tuple[str, ...]) -> None:

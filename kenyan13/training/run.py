@@ -16,11 +16,10 @@ from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import auc_loss, overfitting
-from kenyan13.model.backbones import check_model, create, normalisation
+from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
 from kenyan13.runs import directory
@@ -30,7 +29,7 @@ from kenyan13.runs.predictions import TEST, write_test_predictions
 from kenyan13.training.callbacks import History, find_callback
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.inference import open_run, predict_stored
+from kenyan13.training.inference import open_data, open_run, predict_stored
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave
 
@@ -43,9 +42,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
     """
     folder = run_directory(settings)
     check_model(settings.model)
-    draw_if_missing(settings.data)
-    colours = normalisation(settings.model)
-    data = ImageDataModule(settings, colours.mean, colours.std)
+    data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
     before = finished_before(folder, settings, described)

@@ -8,10 +8,11 @@ from traceback import extract_tb
 from typing import Any, TypeVar
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from kenyan13.config.presets import TARGET, nodes
 from kenyan13.config.settings import Settings

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import default_workers
 from kenyan13.model.backbones import build
-from kenyan13.training.bench import Step, open_data
+from kenyan13.training.bench import Step
 from kenyan13.training.device import one_device
+from kenyan13.training.inference import open_data
 
 PLAIN, OURS = "plain loop, the study's input", "kenyan13"
 
@@ -76,7 +77,7 @@ def prepare(files: Sequence[Path], settings: Settings) -> None:
         for images, targets in loader:
             loss = F.cross_entropy(network(images.to(device)), targets.to(device))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             done += len(targets)
         return done

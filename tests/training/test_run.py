@@ -265,7 +265,8 @@ def test_run_killed_after_its_stop_rule_fired_does_not_train_on(
     compose: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The rule is made to see no lower loss from epoch 2 on.
-    monkeypatch.setattr(stopping, "lacks_new_lowest", lambda losses, patience: len(losses) >= 2)
+    rule = lambda self, history: "made to" if len(history.rows) >= 2 else None  # noqa: E731
+    monkeypatch.setattr(stopping.StopOnLoss, "reason", rule)
     common = ["stop=loss", "trainer.max_epochs=5"]
     straight, broken = compose(*common, "name=straight"), compose(*common, "name=broken")
     assert train(straight).epochs == 2
