@@ -140,6 +140,23 @@ def test_what_parts_object_to_at_work_is_a_users_mistake(overrides: str, message
         train(compose(*SHORT, "logger=none", *overrides.split()))
 
 
+def test_kenyan13_train_starts_and_ends_two_processes(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    given = [
+        "train",
+        *TINY,
+        f"data.root={demo_root}",
+        f"data.cache={cache}",
+        f"runs={tmp_path}",
+        *SHORT,
+        "trainer.devices=2",
+    ]
+    done = python("from kenyan13.cli import main; main()", *given, "optim=sgd", "optim.lr=1e39")
+    assert done.returncode == 2
+    assert "MEMBER: 2/2" in done.stderr
+    assert "Error: optim: torch.optim.SGD does not work here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_any_trainer_argument(compose: Compose, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["trainer.limit_train_batches=3", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0"]
     settings = compose(*SHORT, *arguments, "trainer.profiler=simple", "schedule=cosine_steps", "logger=none")
