@@ -5,10 +5,11 @@ The target itself, and torch with it, is imported only where conf/ does not tell
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from kenyan13.config.presets import TARGET, nodes, presets, presets_of
@@ -78,11 +79,11 @@ def unknown_key(group: str, key: str, node: Mapping[str, Any]) -> UserError:
 def find_target(key: str, path: str) -> Callable[..., Any]:
     """Return the class or function of a dotted path. Raises UserError where there is none."""
     try:
-        target = get_object(path)
+        target = resolve_name(path)
     except Exception as error:  # an import may raise anything
         module, _, name = path.rpartition(".")
         try:
-            close = did_you_mean(name, dir(get_object(module)))
+            close = did_you_mean(name, dir(resolve_name(module)))
         except Exception:
             close = ""
         raise UserError(

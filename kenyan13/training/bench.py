@@ -43,7 +43,7 @@ def measure_stages(settings: Settings, seconds: float = 2.0) -> list[Rate]:
     crop, paths = settings.model.crop, data.train.catalogue.paths[:IMAGES]
     views, loader = data.dataset(data.train, settings.augment), data.train_dataloader()
     step = Step(settings, len(data.classes))
-    name, workers = settings.model.backbone.partition(".")[0], f"{loader.num_workers} workers"
+    name, workers = settings.model.backbone.partition(".")[0], f"workers: {loader.num_workers}"
     jobs: list[tuple[str, str, Job]] = [
         (DECODE, "one core", lambda: len([load(path, resize_length(crop)) for path in paths])),
         (AUGMENTATION, "one core", lambda: len([views[Draw(row, 0, row)] for row in range(len(paths))])),
