@@ -61,7 +61,7 @@ def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], fre
     """Return Lightning's trainer with the run's callbacks and loggers. Its files go below the run directory."""
     callbacks: list[Callback] = list(filter(None, [freeze]))
     for group in ("callbacks", "stop"):
-        callbacks += build_group(group, settings, context, Callback)  # type: ignore[type-abstract]
+        callbacks += build_group(group, settings, context, Callback)
     loggers = build_group("logger", settings, context, Logger)  # type: ignore[type-abstract]
     watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
     if not watched or settings.trainer.get("enable_progress_bar") is False:
