@@ -36,25 +36,11 @@ class Dish(NamedTuple):
     recipes: list[list[Layer]]
 
 
-def read_dishes() -> dict[str, Dish]:
-    """Read dishes.yaml: dish by name."""
-    read = yaml.safe_load((Path(__file__).parent / "dishes.yaml").read_text())
-    return {
-        name: Dish(dish["weight"], dish["sides"], [[Layer(**one) for one in recipe] for recipe in dish["recipes"]])
-        for name, dish in read.items()
-    }
-
-
-DISHES = read_dishes()
-# What a table is made of and its two tones; rim and well of a plate.
-TABLES = (
-    "wood 8a5a34 5d3a20", "wood b98a5a 8f6238", "wood 5a4030 3b281d", "check f0ece4 b8342c", "check eef0f2 3a62a0",
-    "check f2efe0 4c8a50", "plain d8d2c4 c2baa8", "plain 7a2f2a 64241f", "plain 3f5f58 304a45", "plain a8acb0 8d9196",
-)  # fmt: skip
-PLATES = (
-    "f1eee7 f8f6f1", "2f5b9c f3f3ee", "e2d6ba ece3cd", "7da39c 8fb5ad", "3a3838 474545", "aeb4b9 c9ced2",
-    "98632f a9733f", "b8443a f1eadd", "f4f2ee faf9f6", "5f8f5a e9efe2",
-)  # fmt: skip
+KITCHEN = yaml.safe_load((Path(__file__).parent / "dishes.yaml").read_text())
+DISHES = {
+    name: Dish(dish["weight"], dish["sides"], [[Layer(**one) for one in recipe] for recipe in dish["recipes"]])
+    for name, dish in KITCHEN["dishes"].items()
+}
 Floats = NDArray[np.floating[Any]]
 
 
@@ -71,7 +57,7 @@ def noise(rng: np.random.Generator, height: int, width: int, cell_y: int, cell_x
 
 def table_top(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     """Return a table of wood, checked cloth or plain cloth: colour, and a height of zero, (height, width, 4)."""
-    made_of, *colours = rng.choice(TABLES).split()
+    made_of, *colours = rng.choice(KITCHEN["tables"]).split()
     side = int(np.hypot(height, width)) + 1
     across = np.arange(side, dtype=np.float32) / side
     if made_of == "wood":
@@ -171,7 +157,7 @@ class Scene:
     def set_table(self) -> None:
         """Paint the plate and, on some tables, a mug of tea beside it."""
         rng = self.rng
-        rim, well = tones(rng.choice(PLATES)) * rng.normal(1, 0.02, 3)
+        rim, well = tones(rng.choice(KITCHEN["plates"])) * rng.normal(1, 0.02, 3)
         long = 1.0 if rng.random() < 0.8 else 1.25
         plate = Layer("block" if rng.random() < 0.2 else "round", long=long)
         outline = self.outlines(plate, 1, 1.0) * np.array([1, 0.97, 0.82, 0.79])[:, None, None]
