@@ -9,8 +9,9 @@ from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM
 from rich.console import Console
 from rich.text import Text
 
-# Hydra's own switch for full tracebacks, read here before anything changes it.
-FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+# Hydra's own switch for full tracebacks, read here before main() sets it for another purpose; the second variable
+# keeps it for the other processes of a data-parallel run.
+FULL_ERROR = os.environ.get("KENYAN13_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0")) not in ("", "0")
 
 DISK_ERRORS = (EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import track
 
 T = TypeVar("T")
+WIDTH = 80  # columns that everything printed fits in
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
@@ -31,3 +32,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def fit(text: str, width: int) -> str:
+    """Return a text cut in the middle to at most `width` columns (5 or more), more of its end than of its beginning."""
+    if len(text) <= width:
+        return text
+    start = (width - 3) // 3
+    return f"{text[:start]}...{text[start + 3 - width :]}"

@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from bench import epochs as whole
 from bench import peers
+from bench.measure import document, write
 from PIL import Image
 
-from kenyan13.cli.bench import write
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.explain import explain
 from kenyan13.config.settings import DataSettings
@@ -28,7 +28,6 @@ from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import one_screen
 from kenyan13.machine import keep_freed_memory
 from kenyan13.terminal import align
-from kenyan13.training.bench import document
 
 SHORT_SIDE, QUALITY = 1080, 90  # pixels of KenyanFood13's photographs; JPEG quality
 

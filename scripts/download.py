@@ -27,7 +27,8 @@ from rich.filesize import decimal
 from rich.progress import wrap_file
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.catalogue import read, visible
+from kenyan13.data.catalogue import read
+from kenyan13.data.folders import subfolders
 from kenyan13.errors import UserError, explain_disk, one_screen, shorten
 from kenyan13.terminal import progress
 
@@ -148,7 +149,7 @@ def report(root: Path) -> None:
     """Print what training finds below `root` and the command that fits. Raises UserError where it finds no data."""
     tables = sorted(root.rglob("train.csv"), key=lambda path: len(path.parts))
     found, layout = (tables[0].parent, Layout.competition) if tables else (root, Layout.folder)
-    while not tables and len(folders := [child for child in visible(found) if child.is_dir()]) == 1:
+    while not tables and len(folders := subfolders(found)) == 1:
         found = folders[0]
     source = read(DataSettings(layout=layout, root=str(found)))
     held = [f"{len(source.labelled):,} images of {len(source.labelled.classes)} classes"]

@@ -30,6 +30,7 @@ PARTS = '''
 
     import torch
     from pytorch_lightning import Callback
+    from torchmetrics.classification import MulticlassAccuracy
 
 
     class Diary(Callback):
@@ -62,8 +63,12 @@ PARTS = '''
         return torch.optim.SGD(network.parameters(), lr)
 
 
-    class Tally(Callback):
-        """A second callback, without arguments."""
+    class TopTwo(Callback):
+        """Adds a metric."""
+
+        def setup(self, trainer, pl_module, stage):
+            top_two = MulticlassAccuracy(len(pl_module.classes), top_k=2, average="micro")
+            pl_module.metrics.add_metrics({"val_top_two": top_two})
 '''
 
 
@@ -86,28 +91,70 @@ def test_ones_own_parts_from_the_command_line(parts: Path, demo_root: Path, cach
     done = call(
         *TINY, f"data.root={demo_root}", f"data.cache={cache}", "runs=runs", *SHORT, "name=mine",
         "callbacks.diary._target_=my_parts.Diary", "callbacks.diary.word=epoch",
-        "callbacks.tally._target_=my_parts.Tally", "loss._target_=my_parts.Brier",
+        "callbacks.metric._target_=my_parts.TopTwo", "loss._target_=my_parts.Brier",
         "optim._target_=my_parts.plain_sgd", "schedule=constant",
         "augment.extra=[{_target_:my_parts.Darker}]", cwd=parts,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (parts / "runs" / "mine" / "diary.txt").read_text() == "epoch 0\n"
-    assert (
-        float(pd.read_csv(parts / "runs" / "mine" / "metrics.csv")["train_loss"].iloc[0]) < 2
-    )  # Brier's highest value
+    metrics = pd.read_csv(parts / "runs" / "mine" / "metrics.csv").iloc[0]
+    assert metrics["train_loss"] < 2, "Brier's highest value"
+    assert metrics["val_accuracy"] <= metrics["val_top_two"] <= 1
 
 
-def test_wrong_parts_are_said_on_one_screen(parts: Path, compose: Compose) -> None:
-    for override, said in (
+def test_wrong_parts_end_on_one_screen(parts: Path, compose: Compose) -> None:
+    for override, message in (
         ("callbacks.diary._target_=my_parts.Dairy", "Did you mean 'Diary'?"),
         ("callbacks.diary._target_=my_part.Diary", "cannot be imported: "),
         ("optim._target_=my_parts.plain_sgd optim.momentum=0.9", "There is no setting 'optim.momentum'"),
     ):
         with pytest.raises(UserError) as caught:
             compose(*override.split())
-        assert said in str(caught.value)
+        assert message in str(caught.value)
     with pytest.raises(UserError, match=r"callbacks\.diary: my_parts\.Diary cannot be made: .*word"):
         train(compose("callbacks.diary._target_=my_parts.Diary", *SHORT))
+
+
+AT_WORK = [
+    ("optim=sgd optim.lr=1e39", "optim: torch.optim.SGD does not work here: value cannot be converted"),
+    ("optim.betas=[0.9]", "optim: torch.optim.Adam cannot be made: list index out of range"),
+    ("optim.lr=inf", "optim.lr=inf is out of range"),
+    ("loss.reduction=none", r"loss: CrossEntropyLoss does not work here: it gives \[16\] numbers"),
+    ("schedule=plateau schedule.monitor=val_los", "schedule.monitor=val_los is no metric here"),
+    ("schedule=cosine schedule.interval=batch", "schedule.interval=batch is no choice"),
+    ("trainer.limit_val_batches=0", "Epoch 1 ended without val_loss"),
+    ("trainer.profiler=smple", "trainer: pytorch_lightning.Trainer cannot be made: .*simple"),
+    ("trainer.accelerator=tpu", "trainer.accelerator=tpu trainer.devices=1: "),
+    ("callbacks.x._target_=torch.nn.ReLU", "callbacks.x: torch.nn.ReLU is no Callback of Lightning's"),
+    (
+        "callbacks.x._target_=pytorch_lightning.callbacks.EarlyStopping callbacks.x.monitor=val_los",
+        "Early stopping conditioned on metric `val_los`",
+    ),
+    ("augment.extra=[{_target_:torchvision.transforms.v2.Normalize,mean:[0],std:[1]}]", r"augment\.extra\[0\] fails"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), AT_WORK)
+def test_what_parts_object_to_at_work_is_a_users_mistake(overrides: str, message: str, compose: Compose) -> None:
+    with pytest.raises(UserError, match=message):
+        train(compose(*SHORT, "logger=none", *overrides.split()))
+
+
+def test_kenyan13_train_starts_and_ends_two_processes(demo_root: Path, cache: Path, tmp_path: Path) -> None:
+    given = [
+        "train",
+        *TINY,
+        f"data.root={demo_root}",
+        f"data.cache={cache}",
+        f"runs={tmp_path}",
+        *SHORT,
+        "trainer.devices=2",
+    ]
+    done = python("from kenyan13.cli import main; main()", *given, "optim=sgd", "optim.lr=1e39")
+    assert done.returncode == 2
+    assert "MEMBER: 2/2" in done.stderr
+    assert "Error: optim: torch.optim.SGD does not work here" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_any_trainer_argument(compose: Compose, capfd: pytest.CaptureFixture[str]) -> None:

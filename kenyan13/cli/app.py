@@ -53,5 +53,6 @@ def train_command(context: typer.Context) -> None:
     """Hand all arguments to Hydra."""
     from kenyan13.cli import train
 
-    sys.argv = [sys.argv[0], *context.args]
+    # train.py rather than this command: Lightning starts the other processes of a data-parallel run by sys.argv[0]
+    sys.argv = [str(Path(__file__).parents[2] / "train.py"), *context.args]
     train.main()

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kenyan13.cli.app import RunFolder, app, console
 from kenyan13.errors import UserError
+from kenyan13.terminal import WIDTH, align, fit
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from kenyan13.training.inference import Run
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
+PATH = 20  # columns that a path is given at least: with three of KenyanFood13's classes, a line
 
 
 @app.command(epilog="Example:  kenyan13 evaluate runs/demo")
@@ -27,25 +25,25 @@ def evaluate(
         list[str] | None, typer.Argument(help="Settings to change, as in data.root=DIR where the images were moved.")
     ] = None,
 ) -> None:
-    """Compute a run's validation figures again from its best checkpoint, and compare them with result.json."""
+    """Compute a run's validation metrics again from its best checkpoint, and compare them with result.json."""
     from kenyan13.runs.result import read_result
     from kenyan13.training import inference
 
     opened = inference.open_run(run, overrides or [])
-    figures = inference.evaluate(opened)
+    metrics = inference.evaluate(opened)
     result = read_result(run)
     recorded = {} if result is None else {
         "loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1
     }  # fmt: skip
-    table = Table("", "now", "result.json", box=None, padding=(0, 2, 0, 0))
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.6f}", f"{recorded[name]:.6f}" if recorded else "-")
-    console.print(table)
+    rows = [
+        (name, f"{value:.6f}", f"{recorded[name]:.6f}" if name in recorded else "-") for name, value in metrics.items()
+    ]
+    print(align([("", "now", "result.json"), *rows]))
     if not recorded:
         console.print("The run has not finished: there is no result.json to compare with.")
         return
     # Another device or number of threads adds in another order; the same machine gives the same bits.
-    agrees = all(abs(figures[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
+    agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
     console.print("Both agree." if agrees else "They differ: other images, another device, or changed files.")
     if not agrees:
         raise typer.Exit(1)
@@ -54,7 +52,7 @@ def evaluate(
 @app.command(epilog="Examples:  kenyan13 predict runs/demo photo.jpg holiday/      kenyan13 predict runs/demo --test")
 def predict(
     run: RunFolder,
-    places: Annotated[
+    given: Annotated[
         list[str] | None,
         typer.Argument(metavar="[IMAGE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
@@ -68,8 +66,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Print the most probable classes of photos, or with --test write a submission for the test images."""
-    overrides = [place for place in places or [] if SETTING.match(place)]
-    images = [Path(place) for place in places or [] if not SETTING.match(place)]
+    overrides = [one for one in given or [] if SETTING.match(one)]
+    images = [Path(one) for one in given or [] if not SETTING.match(one)]
     if bool(images) == test:
         raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
     if (test and as_json) or (output and not test):
@@ -102,36 +100,44 @@ def predict_test(run: "Run", file: Path) -> None:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
-def print_predictions(run: "Run", places: list[Path], top: int, as_json: bool) -> None:
+def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -> None:
     """Print the top classes of each image, as a table or as JSON."""
     from kenyan13.training import inference
 
-    paths = inference.find_images(places)
+    paths = inference.find_images(images)
     probabilities, bad = inference.predict(run, paths)
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
+    predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
     if as_json:
-        answer = [
+        listed = [
             {"image": str(path), "error": bad[row]}
             if row in bad
             else {
                 "image": str(path),
-                "classes": [{"class": run.classes[k], "probability": float(probabilities[row, k])} for k in best[row]],
+                "classes": [{"class": name, "probability": probability} for name, probability in predictions[row]],
             }
             for row, path in enumerate(paths)
         ]
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(json.dumps(listed, indent=2, ensure_ascii=False))
     else:
-        print_table(run, paths, probabilities, best, bad)
+        print_table(list(map(str, paths)), predictions, bad)
     if len(bad) == len(paths):
         raise typer.Exit(1)
 
 
-def print_table(
-    run: "Run", paths: list[Path], probabilities: "NDArray[np.float32]", best: "NDArray[np.int64]", bad: dict[int, str]
-) -> None:
-    """Print a line an image: its path and its top classes, aligned."""
-    width = max(len(str(path)) for path in paths)
-    widest = max(len(name) for name in run.classes)
+def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], bad: dict[int, str]) -> None:
+    """Print each image's path and its top classes, aligned in 80 columns: paths are cut, many classes take more lines.
+
+    predictions: (class, probability) from the most probable one on; bad: row -> why an image could not be read.
+    """
+    widest = min(30, max(len(name) for row in predictions for name, _ in row))
+    cell = widest + 7 + 2  # with the probability and the gap before it
+    width = min(max(map(len, paths)), max(PATH, WIDTH - cell * len(predictions[0])))
+    a_line = max(1, (WIDTH - width) // cell)
     for row, path in enumerate(paths):
-        cells = [f"{run.classes[k]:<{widest}} {probabilities[row, k]:6.1%}" for k in best[row]]
-        print(f"{path!s:<{width}}  " + (f"not read: {bad[row]}" if row in bad else "   ".join(cells)))
+        if row in bad:
+            print(f"{fit(path, width):<{width}}  {fit(f'not read: {bad[row]}', WIDTH - width - 2)}")
+            continue
+        cells = [f"  {fit(name, widest):<{widest}} {probability:6.1%}" for name, probability in predictions[row]]
+        for start in range(0, len(cells), a_line):
+            print(f"{'' if start else fit(path, width):<{width}}" + "".join(cells[start : start + a_line]))

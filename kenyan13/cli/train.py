@@ -17,7 +17,7 @@ from kenyan13.config.compose import finish, to_settings
 from kenyan13.config.explain import explain, known_settings
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Task
-from kenyan13.errors import UserError, one_screen
+from kenyan13.errors import FULL_ERROR, UserError, one_screen
 from kenyan13.training.device_sharing import launched
 
 HYDRA_FLAGS = (
@@ -75,7 +75,7 @@ def suggest(name: str) -> str:
 def main() -> None:
     """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
         refuse_dashes(sys.argv[1:])
         sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))

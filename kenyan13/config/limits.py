@@ -39,6 +39,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "optim.weight_decay": (0, inf),
     "optim.momentum": (0, 0.9999),
     "optim.betas": (0, 0.999999),
+    "optim.layer_decay": (0, 1),
     "schedule.factor": (0, 1),
     "schedule.gamma": (0, 1),
     "schedule.step_size": (1, inf),
@@ -52,8 +53,13 @@ LIMITS: dict[str, tuple[float, float]] = {
     "loss.label_smoothing": (0, 1),
     "loss.gamma": (0, inf),
     "trainer.max_epochs": (1, inf),
+    "trainer.accumulate_grad_batches": (1, inf),
     "seed": (0, 2**32 - 1),
 }
+WHOLE = (
+    "trainer.max_epochs", "trainer.accumulate_grad_batches", "freeze.level", "freeze.views", "schedule.step_size",
+    "stop.patience",
+)  # fmt: skip
 # lists that are a lowest and a highest value to draw between
 PAIRS = ("brightness", "contrast", "saturation", "scale", "erasing.area", "erasing.ratio")
 
@@ -64,8 +70,11 @@ def check(settings: Settings) -> None:
         low, high = LIMITS.get(key, (-inf, inf))
         if key in LIMITS and isinstance(value, str | bool) and "${" not in str(value):
             raise UserError(f"{key}={value} is not a number.", f"allowed: {allowed(low, high)}")
+        if key in WHOLE and isinstance(value, float):
+            raise UserError(f"{key}={value} is no whole number.", f"allowed: {allowed(low, high)}")
         for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int | float) and not low <= number <= high:
+            infinite = key in LIMITS and number in (inf, -inf)
+            if isinstance(number, int | float) and (infinite or not low <= number <= high):
                 raise UserError(f"{key}={value} is out of range.", f"allowed: {allowed(low, high)}")
     augment = dict(leaves(settings.augment))
     for name in PAIRS:

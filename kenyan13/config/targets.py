@@ -5,10 +5,11 @@ The target itself, and torch with it, is imported only where conf/ does not tell
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from kenyan13.config.presets import TARGET, nodes, presets, presets_of
@@ -78,11 +79,11 @@ def unknown_key(group: str, key: str, node: Mapping[str, Any]) -> UserError:
 def find_target(key: str, path: str) -> Callable[..., Any]:
     """Return the class or function of a dotted path. Raises UserError where there is none."""
     try:
-        target = get_object(path)
+        target = resolve_name(path)
     except Exception as error:  # an import may raise anything
         module, _, name = path.rpartition(".")
         try:
-            close = did_you_mean(name, dir(get_object(module)))
+            close = did_you_mean(name, dir(resolve_name(module)))
         except Exception:
             close = ""
         raise UserError(
@@ -122,10 +123,9 @@ def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, A
         return instantiate(root.built)(*args, **given)
     except UserError:
         raise
-    except InstantiationException as error:
-        raise refused(key, node, error.__cause__ or error) from error
-    except (TypeError, ValueError, ImportError, ModuleNotFoundError, AttributeError) as error:
-        raise refused(key, node, error) from error
+    except Exception as error:  # a target may raise anything
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise refused(key, node, cause or error) from error
 
 
 def refused(key: str, node: Mapping[str, Any], error: BaseException) -> UserError:

@@ -65,7 +65,10 @@ class Images:
 
 
 class ImageDataset(Dataset[Sample]):
-    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position)."""
+    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position).
+
+    A loader asks for whole batches, in `__getitems__`.
+    """
 
     def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
         self.store, self.store_rows = images.store, images.store_rows
@@ -74,6 +77,8 @@ class ImageDataset(Dataset[Sample]):
         self.crop, self.seed, self.augment = crop, seed, augment
         nodes = [] if augment is None else augment.extra
         self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(nodes)]
+        if self.extra:
+            apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
 
     def __len__(self) -> int:
         return len(self.store_rows)
@@ -90,6 +95,9 @@ class ImageDataset(Dataset[Sample]):
             pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
         return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
 
+    def __getitems__(self, draws: Sequence[Draw]) -> RawBatch:
+        return collate([self[draw] for draw in draws])
+
 
 def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:
     """Return an image, uint8 [crop, crop, 3], after transforms of torchvision's, which see uint8 [3, crop, crop].
@@ -101,8 +109,11 @@ def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]]
     shape = image.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for transform in transforms:
-            image = transform(image)
+        for k, transform in enumerate(transforms):
+            try:
+                image = transform(image)
+            except Exception as error:  # a user's own may raise anything
+                raise UserError(f"augment.extra[{k}] fails: {error}", "it gets uint8 [3, crop, crop]") from error
     if not isinstance(image, Tensor) or image.shape != shape or image.dtype != torch.uint8:
         kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise UserError(

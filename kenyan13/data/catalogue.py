@@ -1,7 +1,6 @@
 """What images there are, and of what class: reads the competition layout and one folder a class."""
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 
 from kenyan13.config.settings import DataSettings, Layout
+from kenyan13.data.folders import class_names, images_below, print_passed_over, subfolders
 from kenyan13.errors import UserError, did_you_mean, shorten
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, beside one a class
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
@@ -183,83 +181,38 @@ def read_folders(root: Path) -> Source:
             f"{root} has a folder {there} but no train/.",
             "put the class folders into train/, or rename what is a class",
         )
-    say_passed_over(root)
+    print_passed_over(root)
+    classes = class_names(parts.get("train", root))
     if not parts:
-        return Source(read_classes(root, root, class_names(root)))
-    classes = class_names(parts["train"])
-    validation = read_classes(root, parts["val"], classes) if "val" in parts else None
-    return Source(
-        read_classes(root, parts["train"], classes),
-        validation,
-        read_test_folder(root, parts["test"], classes) if "test" in parts else None,
-    )
-
-
-def say_passed_over(root: Path) -> None:
-    """Print how many files below `root` are left out as no images, and their endings."""
-    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    endings = Counter(path.suffix.lower() or "none" for path in files if path.suffix.lower() not in IMAGE_SUFFIXES)
-    if endings:
-        listed = shorten([f"{ending} ({count:,})" for ending, count in endings.most_common()], 5)
-        console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"Passed over, by ending, as no images: {listed}")
-
-
-def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the class folders below `folder`, sorted. Raises UserError when there are fewer than two."""
-    names = tuple(sorted(child.name for child in visible(folder) if child.is_dir()))
-    if len(names) < 2:
-        flat = len(images_below(folder)) - sum(len(images_below(folder / name)) for name in names)
-        raise UserError(
-            f"{folder} has {len(names)} class folder(s), and {flat:,} images outside them; two or more are needed.",
-            "put the images of each class into a folder named as the class",
-            "for train.csv and images/ (the competition's layout): data=kenyan13 data.root=DIR",
-        )
-    return names
+        return Source(read_classes(root, root, classes))
+    labelled = {part: read_classes(root, parts[part], classes) for part in ("train", "val") if part in parts}
+    test = None
+    if "test" in parts:
+        unlabelled = not subfolders(parts["test"])
+        files = images_below(parts["test"])
+        test = of_files(root, files, None, classes) if unlabelled else read_classes(root, parts["test"], classes)
+    return Source(labelled["train"], labelled.get("val"), test)
 
 
 def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
     """Read the images in the class folders below `folder`; folders of other names are refused with UserError."""
-    found = sorted(child.name for child in visible(folder) if child.is_dir())
-    unknown = [name for name in found if name not in classes]
+    unknown = [child.name for child in subfolders(folder) if child.name not in classes]
     if unknown:
         raise UserError(
             f"{folder} has folders of no class of the training images: {shorten(unknown)}.",
             f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}",
         )
-    ids, paths, targets = [], [], []
-    for target, name in enumerate(classes):
-        images = images_below(folder / name) if name in found else []
-        if not images and folder.name != "test":
-            raise UserError(
-                f"There are no images of the class {name} in {folder}.",
-                f"add images to {folder / name}, or take the class out",
-            )
-        ids += [path.relative_to(root).as_posix() for path in images]
-        paths += images
-        targets += [target] * len(images)
-    return Catalogue(tuple(ids), tuple(paths), np.array(targets, dtype=np.int64), classes)
+    images = [images_below(folder / name) for name in classes]
+    empty = [name for name, paths in zip(classes, images, strict=True) if not paths]
+    if empty and folder.name != "test":
+        raise UserError(
+            f"There are no images of the class {empty[0]} in {folder}.",
+            f"add images to {folder / empty[0]}, or take the class out",
+        )
+    targets = np.repeat(np.arange(len(classes)), [len(paths) for paths in images])
+    return of_files(root, [path for paths in images for path in paths], targets, classes)
 
 
-def read_test_folder(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
-    """Read test images: labelled where they lie in class folders, without labels otherwise."""
-    if any(child.is_dir() for child in visible(folder)):
-        return read_classes(root, folder, classes)
-    paths = tuple(images_below(folder))
-    return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), paths, None, classes)
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Return the image files anywhere below `folder`, sorted; other files and hidden ones are passed over."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-
-
-def visible(folder: Path) -> list[Path]:
-    """Return what is in `folder`, hidden entries left out."""
-    return [child for child in folder.iterdir() if not child.name.startswith(".")]
+def of_files(root: Path, paths: list[Path], targets: NDArray[np.int64] | None, classes: tuple[str, ...]) -> Catalogue:
+    """Return the catalogue of files below root; an image's id is its path relative to root."""
+    return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), tuple(paths), targets, classes)

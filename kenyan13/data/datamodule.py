@@ -2,23 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from rich.console import Console
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import AugmentSettings, OnBad, Settings
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import Batch, ImageDataset, Images, RawBatch, collate
+from kenyan13.data.batches import Batch, ImageDataset, Images, RawBatch
 from kenyan13.data.catalogue import Catalogue, Source, read
 from kenyan13.data.features import FeatureDataset, Features
-from kenyan13.data.images import resize_length
+from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
@@ -32,7 +30,7 @@ class ImageDataModule(LightningDataModule):
 
     Of one stage of a two-stage classifier, training images are those of its classes. Validation images are those
     of all classes, as the stages are put together by them; those of no class of the stage have the target -1 and count
-    in no figure, `validation_images` is the number of the others. The split is made before the stages are taken
+    in no metric, `validation_images` is the number of the others. The split is made before the stages are taken
     (study, E. Two stages).
 
     Reading, splitting and decoding happen at once: after construction it is known that every image can be read.
@@ -71,7 +69,7 @@ class ImageDataModule(LightningDataModule):
         The stage that the settings name is taken last: all stages open the same images, and so share a store.
         """
         paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
-        place = {path: row for row, path in enumerate(paths)}
+        row_of = {path: row for row, path in enumerate(paths)}
         chosen = self.settings.data
         store = open_store(paths, resize_length(self.crop), Path(chosen.cache).expanduser(), chosen.store)
         bad = {paths[row]: reason for row, reason in store.bad.items()}
@@ -81,20 +79,18 @@ class ImageDataModule(LightningDataModule):
         for catalogue in catalogues:
             kept = catalogue.take([row for row, path in enumerate(catalogue.paths) if path not in bad])
             view = stage_view(kept, self.settings.data.groups, self.settings.data.stage)
-            opened.append(Images(view, store, np.array([place[path] for path in kept.paths], dtype=np.int64)))
+            opened.append(Images(view, store, np.array([row_of[path] for path in kept.paths], dtype=np.int64)))
         return opened
 
     def report_bad(self, catalogues: Sequence[Catalogue], bad: dict[Path, str]) -> None:
         """Name the images that cannot be read; raises UserError unless data.on_bad=skip."""
         ids = {path: id_ for catalogue in catalogues for id_, path in zip(catalogue.ids, catalogue.paths, strict=True)}
-        listed = [f"{ids[path]}: {reason} ({path})" for path, reason in sorted(bad.items())]
-        message = f"{len(bad):,} of {len(ids):,} images cannot be read:\n    " + "\n    ".join(listed[:15])
-        if len(listed) > 15:
-            message += f"\n    and {len(listed) - 15:,} more"
+        lines = [f"{ids[path]}: {reason} ({path})" for path, reason in sorted(bad.items())]
+        message = list_unreadable(lines, len(ids))
         if self.settings.data.on_bad is OnBad.stop:
             raise UserError(message, "repair or remove these files and rows", "or leave them out: data.on_bad=skip")
         Console(stderr=True, markup=False, highlight=False).print(
-            f"Left out, as data.on_bad=skip says: {message}", soft_wrap=True
+            f"Left out (data.on_bad=skip): {message}", soft_wrap=True
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -106,16 +102,20 @@ class ImageDataModule(LightningDataModule):
         sampler = self.sampler(self.train_order(), len(targets))
         size = self.settings.model.batch_size
         drop_last = len(sampler) % size == 1 and size > 1
-        if self.features is not None:
-            return self.feature_loader(self.features.train, targets, sampler, drop_last)
-        dataset = ImageDataset(self.train, self.crop, self.settings.seed, self.settings.augment)
-        loader = self.loader(dataset, sampler, drop_last)
+        loader = self.loader(self.dataset(self.train, self.settings.augment), sampler, drop_last)
         if not len(loader):
             raise UserError(
                 f"A batch of {size} leaves nothing to train on: {len(sampler)} image for this process.",
                 "fewer trainer.devices, or more images",
             )
         return loader
+
+    def dataset(self, images: Images, augment: AugmentSettings | None = None) -> ImageDataset | FeatureDataset:
+        """Return the training or validation images as a data set: of their features, where these are given."""
+        if self.features is not None:
+            features = self.features.train if images is self.train else self.features.validation
+            return FeatureDataset(features, images.catalogue.labels(), self.settings.seed)
+        return ImageDataset(images, self.crop, self.settings.seed, augment)
 
     def train_order(self) -> Order:
         """Return the order in which epochs draw the training images."""
@@ -125,20 +125,7 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of validation images, centre-cropped, in catalogue order, each of them once."""
         rows = np.arange(len(self.validation.catalogue))
-        sampler = self.sampler(lambda epoch: rows, len(rows))
-        if self.features is not None:
-            return self.feature_loader(self.features.validation, self.validation.catalogue.labels(), sampler)
-        return self.loader(ImageDataset(self.validation, self.crop, 0), sampler)
-
-    def feature_loader(
-        self, features: Tensor, targets: NDArray[np.int64], sampler: EpochSampler, drop_last: bool = False
-    ) -> DataLoader[Batch]:
-        """Return a loader of features, which need no processes to load them."""
-        dataset = FeatureDataset(features, targets, self.settings.seed)
-        size = self.settings.model.batch_size
-        return DataLoader[Batch](
-            dataset, size, sampler=sampler, drop_last=drop_last, generator=torch.Generator(), collate_fn=whole
-        )
+        return self.loader(self.dataset(self.validation), self.sampler(lambda epoch: rows, len(rows)))
 
     def sampler(self, order: Order, length: int) -> EpochSampler:
         """Return the sampler of this process."""
@@ -151,13 +138,17 @@ class ImageDataModule(LightningDataModule):
         sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return sampler
 
-    def loader(self, dataset: ImageDataset, sampler: Iterable[Draw], drop_last: bool = False) -> DataLoader[RawBatch]:
-        """Return a loader with the number of workers that the settings or the machine give."""
+    def loader(
+        self, dataset: ImageDataset | FeatureDataset, sampler: Iterable[Draw], drop_last: bool = False
+    ) -> DataLoader[Any]:
+        """Return a loader with the number of workers that the settings or the machine give; none for features."""
         workers = self.settings.data.workers
-        if workers is None:
+        if isinstance(dataset, FeatureDataset):
+            workers = 0
+        elif workers is None:
             workers = default_workers(len(dataset))
-        return DataLoader[RawBatch](
-            cast(Dataset[RawBatch], dataset),  # collate makes batches of its samples
+        return DataLoader[Any](
+            dataset,
             batch_size=self.settings.model.batch_size,
             sampler=sampler,
             drop_last=drop_last,
@@ -166,7 +157,7 @@ class ImageDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=use_one_thread,
             generator=torch.Generator(),  # or each start would take a number from the one that dropout draws with
-            collate_fn=collate,
+            collate_fn=whole,
         )
 
     def on_after_batch_transfer(self, batch: RawBatch | Batch, dataloader_idx: int) -> Batch:

@@ -1,5 +1,6 @@
 """One image file as pixels: decoded to RGB, upright, resized. A user's file is never changed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,9 @@ def resize_short_side(image: Image.Image, length: int) -> Image.Image:
 def load(path: Path, length: int) -> Pixels:
     """Decode and resize an image file. Raises UNREADABLE."""
     return np.asarray(resize_short_side(decode(path), length))
+
+
+def list_unreadable(lines: Sequence[str], total: int) -> str:
+    """Return a message about images that cannot be read, of `total`: a line each, up to fifteen."""
+    more = [f"and {len(lines) - 15:,} more"] if len(lines) > 15 else []
+    return "\n    ".join([f"{len(lines):,} of {total:,} images cannot be read:", *lines[:15], *more])

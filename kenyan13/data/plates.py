@@ -3,92 +3,44 @@
 Colour and height are painted together in one four-channel image, and the light is computed from the height.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from PIL import ImageColor
 
 
 class Layer(NamedTuple):
-    """Pieces of one kind heaped on a portion; lengths are in radii of the plate's well."""
+    """Pieces of one kind heaped on a portion; dishes.yaml explains the fields."""
 
-    dish: str
-    recipe: int  # a dish may have more than one; the layers of one recipe are painted in their order
-    shape: str  # round, block or wedge
-    pieces: float  # how many on a full plate
-    size: float  # half the width of a piece
-    long: float  # length over width
-    rise: float  # how far the middle stands out, in the 0-255 of the height channel
-    rough: float  # unevenness of the outline
-    bend: float  # how far the ends curl
-    spread: float  # the pieces lie within this part of the portion
-    colours: str  # hexadecimal, each piece has one of them
-    spots: str = ""  # hexadecimal
+    shape: str
+    pieces: float = 1
+    size: float = 1
+    long: float = 1
+    rise: float = 0
+    rough: float = 0
+    bend: float = 0
+    spread: float = 0
+    colours: str = ""
+    spots: str = ""
 
 
-LAYERS = (
-    Layer("bhaji", 1, "round", 12, 0.25, 1.1, 120, 0.07, 0, 0.95, "e2a935 d4942a edbd4d", "b0701f f0cd6a"),
-    Layer("bhaji", 2, "round", 18, 0.20, 1.2, 110, 0.12, 0, 0.95, "d9962b c9832a e0a840", "9a5a1c f0cd6a"),
-    Layer("chapati", 1, "round", 2.4, 0.82, 1.0, 22, 0.02, 0, 0.15, "e6cb95 dcbc80", "8c5a2b a9713a 6d421f"),
-    Layer("chapati", 2, "wedge", 5, 0.50, 1.1, 40, 0.03, 0, 0.6, "e6cb95 d9b87c", "8c5a2b a9713a"),
-    Layer("chapati", 3, "round", 6, 0.17, 4.0, 80, 0.02, 0, 0.7, "e3c58d dcbc80", "8c5a2b a9713a"),
-    Layer("githeri", 1, "round", 1, 0.88, 1.0, 20, 0.09, 0, 0, "8a5a2e 9a6836"),
-    Layer("githeri", 1, "block", 110, 0.06, 1.2, 60, 0.08, 0, 0.95, "f2e2a0 f7efcf ead183", "fff6d8"),
-    Layer("githeri", 1, "round", 110, 0.06, 1.5, 70, 0.08, 0.2, 0.95, "7a2f22 5e2018 8f4632 a8654a"),
-    Layer("githeri", 1, "block", 45, 0.06, 1.2, 60, 0.08, 0, 0.95, "f2e2a0 f7efcf ead183", "fff6d8"),
-    Layer("githeri", 1, "block", 14, 0.06, 1.0, 40, 0.08, 0, 0.9, "d9772c 4f8a35"),
-    Layer("kachumbari", 1, "block", 50, 0.12, 1.3, 30, 0.08, 0, 0.95, "c8402c b93022"),
-    Layer("kachumbari", 1, "round", 40, 0.032, 6.0, 35, 0.08, 0.6, 0.9, "e9dfe6 d8b8cf f3eeea"),
-    Layer("kachumbari", 1, "block", 75, 0.09, 1.3, 55, 0.15, 0, 0.95, "d8442c e2603e c22f20", "f0a070"),
-    Layer("kachumbari", 1, "round", 30, 0.032, 6.0, 35, 0.08, 0.6, 0.9, "e9dfe6 d8b8cf f3eeea"),
-    Layer("kachumbari", 1, "round", 60, 0.035, 1.6, 25, 0.3, 0, 0.9, "3f7a2b 5c9a3a"),
-    Layer("kukuchoma", 1, "round", 9, 0.26, 1.5, 130, 0.10, 0.1, 0.9, "b8682a a3561f c87a35", "5e2c10 d99a4e"),
-    Layer("kukuchoma", 1, "round", 3, 0.045, 4.0, 60, 0.08, 0, 0.8, "efe3cc"),
-    Layer("kukuchoma", 2, "round", 15, 0.20, 1.5, 110, 0.13, 0.1, 0.9, "a55a24 8c471b c27434", "4a2410 d08c45"),
-    Layer("mandazi", 1, "wedge", 9, 0.30, 1.1, 120, 0.03, 0, 0.9, "c18339 b0702b cf9549", "dba85c a3662a"),
-    Layer("mandazi", 2, "round", 11, 0.26, 1.2, 120, 0.04, 0, 0.9, "c98f42 b67a31 d8a24f", "a3662a"),
-    Layer("masalachips", 1, "block", 100, 0.05, 5.5, 75, 0.05, 0.1, 0.9, "d9762c cc5a22 e59440 c24a1e", "a8351a"),
-    Layer("masalachips", 1, "round", 22, 0.035, 1.6, 25, 0.3, 0, 0.9, "3f7a2b 5c9a3a"),
-    Layer("matoke", 1, "round", 1, 0.8, 1.1, 20, 0.09, 0, 0, "c9a03c b88a30"),
-    Layer("matoke", 1, "round", 30, 0.12, 2.3, 100, 0.07, 0.3, 0.95, "d9c25a c9b84e e3cf74 b8ad48", "a8862e"),
-    Layer("matoke", 1, "round", 20, 0.035, 1.3, 30, 0.2, 0, 0.9, "c8502c 4f8a35"),
-    Layer("mukimo", 1, "round", 1.2, 0.75, 1.0, 80, 0.05, 0, 0.1, "8fa85a 7f9a4e a0b56a"),
-    Layer("mukimo", 1, "round", 70, 0.11, 1.2, 35, 0.2, 0, 0.8, "8aa355 9db266 79934a"),
-    Layer("mukimo", 1, "block", 26, 0.055, 1.2, 50, 0.08, 0, 0.8, "f2e2a0 f7efcf ead183"),
-    Layer("mukimo", 1, "round", 50, 0.03, 1.6, 25, 0.3, 0, 0.8, "3f7a2b 4c8a34"),
-    Layer("nyamachoma", 1, "block", 38, 0.14, 1.4, 110, 0.09, 0, 0.95, "6e3a1e 5a2c16 834a28", "2e160c 9a5c34"),
-    Layer("nyamachoma", 1, "round", 3, 0.04, 3.0, 50, 0.08, 0, 0.8, "efe3cc e6d2b8"),
-    Layer("nyamachoma", 2, "round", 15, 0.20, 1.6, 110, 0.12, 0.1, 0.95, "8c4a22 70381a 9c5a2c", "3a1c0e b87840"),
-    Layer("pilau", 1, "round", 1, 0.85, 1.0, 40, 0.06, 0, 0, "a87b45 94683a"),
-    Layer("pilau", 1, "round", 500, 0.02, 3.6, 45, 0.08, 0.1, 0.95, "b98a50 a67840 c99c62 8f6436"),
-    Layer("pilau", 1, "block", 7, 0.12, 1.3, 80, 0.12, 0, 0.8, "6e3a1e 5a2c16", "9a5c34"),
-    Layer("pilau", 1, "round", 130, 0.02, 3.6, 45, 0.08, 0.1, 0.95, "c29458 d3aa70"),
-    Layer("sukumawiki", 1, "round", 1, 0.75, 1.0, 20, 0.12, 0, 0, "2a4d20 223f1b"),
-    Layer("sukumawiki", 1, "round", 260, 0.028, 5.0, 60, 0.25, 0.4, 0.95, "2f5a24 3b6d2c 25481d 4a7d36 1f3d1a"),
-    Layer("sukumawiki", 1, "round", 12, 0.04, 1.5, 30, 0.08, 0, 0.9, "c8502c e3d6c8"),
-    Layer("ugali", 1, "round", 1, 0.68, 1.0, 130, 0.03, 0, 0, "f1ece0 e9e2d2"),
-    Layer("ugali", 2, "wedge", 3, 0.45, 1.2, 110, 0.04, 0, 0.5, "f1ece0 e6dfce"),
-    Layer("ugali", 3, "block", 2.6, 0.42, 1.5, 110, 0.04, 0, 0.4, "efe8d8 e9e2d2"),
-)  # fmt: skip
-# What may lie beside a class. Ugali with greens is two classes on one plate: only their shares tell them apart.
-SIDES = {
-    "bhaji": "kachumbari masalachips", "chapati": "githeri sukumawiki matoke", "githeri": "chapati kachumbari",
-    "kachumbari": "ugali nyamachoma", "kukuchoma": "masalachips ugali kachumbari", "mandazi": "githeri bhaji",
-    "masalachips": "kachumbari kukuchoma", "matoke": "sukumawiki chapati", "mukimo": "nyamachoma sukumawiki",
-    "nyamachoma": "ugali kachumbari", "pilau": "kachumbari nyamachoma", "sukumawiki": "ugali ugali chapati",
-    "ugali": "sukumawiki sukumawiki nyamachoma kukuchoma",
-}  # fmt: skip
-# What a table is made of and its two tones; rim and well of a plate.
-TABLES = (
-    "wood 8a5a34 5d3a20", "wood b98a5a 8f6238", "wood 5a4030 3b281d", "check f0ece4 b8342c", "check eef0f2 3a62a0",
-    "check f2efe0 4c8a50", "plain d8d2c4 c2baa8", "plain 7a2f2a 64241f", "plain 3f5f58 304a45", "plain a8acb0 8d9196",
-)  # fmt: skip
-PLATES = (
-    "f1eee7 f8f6f1", "2f5b9c f3f3ee", "e2d6ba ece3cd", "7da39c 8fb5ad", "3a3838 474545", "aeb4b9 c9ced2",
-    "98632f a9733f", "b8443a f1eadd", "f4f2ee faf9f6", "5f8f5a e9efe2",
-)  # fmt: skip
+class Dish(NamedTuple):
+    """How often a dish is drawn among others, the dishes that may lie beside it, and its recipes: lists of layers."""
+
+    weight: int
+    sides: list[str]
+    recipes: list[list[Layer]]
+
+
+KITCHEN = yaml.safe_load((Path(__file__).parent / "dishes.yaml").read_text())
+DISHES = {
+    name: Dish(dish["weight"], dish["sides"], [[Layer(**one) for one in recipe] for recipe in dish["recipes"]])
+    for name, dish in KITCHEN["dishes"].items()
+}
 Floats = NDArray[np.floating[Any]]
 
 
@@ -105,7 +57,7 @@ def noise(rng: np.random.Generator, height: int, width: int, cell_y: int, cell_x
 
 def table_top(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     """Return a table of wood, checked cloth or plain cloth: colour, and a height of zero, (height, width, 4)."""
-    made_of, *colours = rng.choice(TABLES).split()
+    made_of, *colours = rng.choice(KITCHEN["tables"]).split()
     side = int(np.hypot(height, width)) + 1
     across = np.arange(side, dtype=np.float32) / side
     if made_of == "wood":
@@ -136,13 +88,13 @@ class Scene:
         turn, tilt = rng.uniform(0, np.pi), rng.uniform(0.78, 1.0)
         cos, sin = np.cos(turn), np.sin(turn)
         # The pieces on the plate turn freely; the camera then squeezes everything a little from top to bottom.
-        self.place = self.radius * np.array([[cos, -sin], [sin * tilt, cos * tilt]])
+        self.to_pixels = self.radius * np.array([[cos, -sin], [sin * tilt, cos * tilt]])
         self.middle = np.array([width, height]) * rng.normal(0.5, 0.05, 2)
         self.tint = rng.normal(1, 0.03, 3)
 
     def fill(self, outlines: Floats, colours: Floats, heights: Floats) -> None:
         """Paint outlines (n, points, 2), one after the other, with RGB colours (n, 3) and heights (n), all in 0-255."""
-        points = np.rint((outlines @ self.place.T + self.middle) * 16).astype(np.int32)
+        points = np.rint((outlines @ self.to_pixels.T + self.middle) * 16).astype(np.int32)
         values = np.column_stack([colours, heights]).clip(0, 255).tolist()
         for outline, value in zip(points, values, strict=True):
             cv2.fillPoly(self.paint, [outline], value, cv2.LINE_AA, shift=4)
@@ -198,18 +150,16 @@ class Scene:
 
     def serve(self, dish: str, centre: Floats, portion: float) -> None:
         """Put one of the recipes of a dish on the disc of radius `portion` around `centre`."""
-        layers = [layer for layer in LAYERS if layer.dish == dish]
-        recipe = self.rng.integers(1, layers[-1].recipe + 1)
-        for layer in layers:
-            if layer.recipe == recipe:
-                self.scatter(layer, centre, portion)
+        recipes = DISHES[dish].recipes
+        for layer in recipes[self.rng.integers(len(recipes))]:
+            self.scatter(layer, centre, portion)
 
     def set_table(self) -> None:
         """Paint the plate and, on some tables, a mug of tea beside it."""
         rng = self.rng
-        rim, well = tones(rng.choice(PLATES)) * rng.normal(1, 0.02, 3)
+        rim, well = tones(rng.choice(KITCHEN["plates"])) * rng.normal(1, 0.02, 3)
         long = 1.0 if rng.random() < 0.8 else 1.25
-        plate = Layer("", 1, "block" if rng.random() < 0.2 else "round", 1, 1, long, 0, 0, 0, 0, "")
+        plate = Layer("block" if rng.random() < 0.2 else "round", long=long)
         outline = self.outlines(plate, 1, 1.0) * np.array([1, 0.97, 0.82, 0.79])[:, None, None]
         shades = np.array([rim, 0.97 * rim, well, 0.96 * well])
         self.fill(outline / np.abs(outline).max() * 1.3, shades, np.array([42, 34, 28, 16]))

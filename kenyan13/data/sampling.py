@@ -66,8 +66,8 @@ def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray
     rows = np.empty(len(targets), dtype=np.int64)
     shuffles: dict[tuple[int, int], NDArray[np.int64]] = {}
     for number in range(first // len(present), (first + len(targets) - 1) // len(present) + 1):
-        for place, k in enumerate(generator(ROUNDS, seed, number).permutation(len(present))):
-            at = number * len(present) + place - first
+        for position, k in enumerate(generator(ROUNDS, seed, number).permutation(len(present))):
+            at = number * len(present) + position - first
             if 0 <= at < len(targets):
                 turn, offset = divmod(number, len(members[k]))
                 if (k, turn) not in shuffles:
@@ -100,5 +100,5 @@ class EpochSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         rows = self.order(self.epoch)
-        for place in range(self.rank, len(self) * self.world, self.world):
-            yield Draw(int(rows[place % self.length]), self.epoch, place)
+        for position in range(self.rank, len(self) * self.world, self.world):
+            yield Draw(int(rows[position % self.length]), self.epoch, position)

@@ -27,10 +27,10 @@ def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catal
     classes = stage_classes(catalogue.classes, groups, stage)
     if stage is None or catalogue.targets is None:
         return Catalogue(catalogue.ids, catalogue.paths, catalogue.targets, classes)
-    place = {name: target for target, name in enumerate(classes)}
+    index = {name: target for target, name in enumerate(classes)}
     if stage == FIRST:
-        place |= {member: place[group] for group, members in groups.items() for member in members}
-    new_targets = np.array([place.get(name, -1) for name in catalogue.classes], dtype=np.int64)
+        index |= {member: index[group] for group, members in groups.items() for member in members}
+    new_targets = np.array([index.get(name, -1) for name in catalogue.classes], dtype=np.int64)
     return Catalogue(catalogue.ids, catalogue.paths, new_targets[catalogue.targets], classes)
 
 

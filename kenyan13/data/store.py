@@ -1,7 +1,7 @@
 """Images decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
 
 A store is a folder <cache>/<length>px-<digest of the paths>/ with images.bin (one image after the other: uint8
-pixels, JPEG, or nothing where images are decoded anew each time) and index.npz. It is built beside its place and
+pixels, JPEG, or nothing where images are decoded anew each time) and index.npz. It is built beside its folder and
 renamed, so it is there whole or not at all.
 """
 
@@ -92,7 +92,7 @@ def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind 
 
 
 def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
-    """Decode all files into a new store and put it at `folder`, in place of an older one."""
+    """Decode all files into a new store and put it at `folder`, instead of an older one."""
     expected = int(len(paths) * length * length * ASPECT * BYTES[kind])
     free = shutil.disk_usage(folder.parent).free
     if expected > free:

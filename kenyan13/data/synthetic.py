@@ -10,9 +10,7 @@ from filelock import FileLock
 from PIL import Image
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.plates import SIDES, Scene
-from kenyan13.errors import UserError
-from kenyan13.study.dataset import TRAIN_ROWS
+from kenyan13.data.plates import DISHES, Scene
 from kenyan13.terminal import progress
 
 README = """These images are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
@@ -33,7 +31,7 @@ def draw(dish: str, rng: np.random.Generator) -> Image.Image:
         toward = np.array([np.cos(angle), np.sin(angle)])
         portion = rng.uniform(0.52, 0.7)
         centre = toward * (1 - portion)
-        scene.serve(rng.choice(SIDES[dish].split()), -toward * (1 - side), side)
+        scene.serve(rng.choice(DISHES[dish].sides), -toward * (1 - side), side)
     scene.serve(dish, centre, portion)
     photo = cv2.GaussianBlur(scene.lit(), (0, 0), rng.uniform(0.3, 0.7))
     photo = photo + rng.uniform(1, 6) * rng.standard_normal(photo.shape, dtype=np.float32)
@@ -57,18 +55,18 @@ def stored(photo: Image.Image, index: int) -> bytes:
     return file.getvalue()
 
 
-def class_counts(labelled: int) -> dict[str, int]:
-    """Share images out among the classes in proportion to TRAIN_ROWS, at least one each (Sainte-Lague's method)."""
-    rows = np.array(list(TRAIN_ROWS.values()))
-    counts = np.ones(len(rows), dtype=np.int64)
-    for _ in range(labelled - len(rows)):
-        counts[np.argmax(rows / (2 * counts + 1))] += 1
-    return dict(zip(TRAIN_ROWS, counts.tolist(), strict=True))
+def class_counts(number: int) -> dict[str, int]:
+    """Share images out among the dishes in proportion to their weights, at least one each (Sainte-Lague's method)."""
+    weights = np.array([dish.weight for dish in DISHES.values()])
+    counts = np.ones(len(weights), dtype=np.int64)
+    for _ in range(number - len(weights)):
+        counts[np.argmax(weights / (2 * counts + 1))] += 1
+    return dict(zip(DISHES, counts.tolist(), strict=True))
 
 
 def shuffled_classes(number: int, rng: np.random.Generator) -> list[str]:
-    """Return `number` class names in random order, as many of each as class_counts says where there are enough."""
-    counts = class_counts(max(number, len(TRAIN_ROWS)))
+    """Return `number` dishes in random order, as many of each as class_counts says where there are enough."""
+    counts = class_counts(number)
     return [str(name) for name in rng.permutation(np.repeat(list(counts), list(counts.values())))][:number]
 
 
@@ -86,25 +84,15 @@ def draw_if_missing(data: DataSettings) -> None:
 def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 13) -> None:
     """Write a synthetic data set with `labelled` training and `test` test images into the new folder `root`.
 
-    Every byte is a function of the numbers given. The folder appears only once it is complete.
-    Raises UserError when `root` is there already and not empty, or when a class would have no training image.
+    Every byte is a function of the numbers given; labelled: 13 or more, one a dish. The folder appears only once it is
+    complete. Raises OSError when it is there already with something in it.
     """
     root = root.resolve()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(
-            f"{root} is there already and is not an empty folder; nothing was drawn.",
-            "Name another folder, or remove this one first if it is an earlier drawing.",
-        )
-    if labelled < len(TRAIN_ROWS) or test < 1:
-        raise UserError(
-            f"{labelled} labelled and {test} test images are too few.",
-            f"Ask for at least {len(TRAIN_ROWS)} labelled images (one a class) and 1 test image.",
-        )
     rng = np.random.default_rng(seed)
     total = labelled + test
     # One number from each of `total` equal steps of the 64-bit numbers with 20 digits: distinct without a check.
     step = (2**64 - 10**19) // total
-    ids = [str(10**19 + int(place) * step + int(rng.integers(step))) for place in rng.permutation(total)]
+    ids = [str(10**19 + int(number) * step + int(rng.integers(step))) for number in rng.permutation(total)]
     classes = shuffled_classes(labelled, rng) + shuffled_classes(test, rng)
 
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +110,4 @@ def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 1
         }
         for name, lines in texts.items():
             (half / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-        if root.exists():
-            root.rmdir()
         half.rename(root)

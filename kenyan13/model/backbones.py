@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -26,19 +25,13 @@ WAYS_TO_WEIGHTS = (
 )
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """Channel means and standard deviations, of images in 0..1, that the weights were trained with."""
+def normalisation(settings: ModelSettings) -> PretrainedCfg:
+    """Return timm's configuration of the backbone's weights: `mean` and `std`, of channels of images in 0..1.
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-def normalisation(settings: ModelSettings) -> Normalisation:
-    """Return the normalisation of the backbone's weights. Raises UserError for an unknown backbone."""
+    Raises UserError for an unknown backbone.
+    """
     check_name(settings.backbone)
-    config = configuration(settings.backbone)
-    return Normalisation(tuple(config.mean), tuple(config.std))
+    return configuration(settings.backbone)
 
 
 def check_model(settings: ModelSettings) -> None:
@@ -74,7 +67,7 @@ def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, cut to one line; its type where it says nothing."""
+    """Return the first line of an error's message; its type where there is none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -1,4 +1,4 @@
-"""The LightningModule: a network, its loss, its optimiser, and validation figures over every image exactly once."""
+"""The LightningModule: a network, its loss, its optimiser, and validation metrics over every image exactly once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,14 +8,17 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
+from kenyan13.config.presets import TARGET
 from kenyan13.data.batches import Batch
-from kenyan13.model.optimisation import create_optimizer, create_schedule
+from kenyan13.errors import UserError, shorten
+from kenyan13.model.optimisation import create_optimizer, create_schedule, explained
 
 
 class Predictions(NamedTuple):
@@ -55,7 +58,7 @@ class Classifier(LightningModule):
         self.classes = classes
         self.loss = loss or nn.CrossEntropyLoss()
         self.optim, self.schedule_node = dict(optim or {}), dict(schedule or {})
-        metrics = {
+        metrics = {  # one more metric is one more line: it is logged, and a column of metrics.csv
             "val_accuracy": MulticlassAccuracy(len(classes), average="micro"),
             "val_macro_f1": MulticlassF1Score(len(classes), average="macro"),
         }
@@ -68,11 +71,15 @@ class Classifier(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float [n, classes]."""
-        return self.compute_logits[0](images)
+        return self.compute_logits[0](images.to(self.dtype))  # float32, unless trainer.precision says 64-true or so
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""
-        loss: Tensor = self.loss(self(batch.images), batch.targets)
+        logits = self(batch.images)
+        with explained("loss", type(self.loss).__name__):
+            loss: Tensor = self.loss(logits, batch.targets)
+            if loss.ndim:
+                raise ValueError(f"it gives {list(loss.shape)} numbers for a batch, not one")
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
         return loss
 
@@ -81,7 +88,7 @@ class Classifier(LightningModule):
         self.outputs.append((batch.rows, batch.targets, self(batch.images).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Gather the logits of all processes, each image once, and log the figures."""
+        """Gather the logits of all processes, each image once, and log the metrics."""
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:
@@ -113,7 +120,35 @@ class Classifier(LightningModule):
     @property
     def by_step(self) -> bool:
         """Whether the schedule goes from step to step of the optimiser, rather than from epoch to epoch."""
-        return bool(self.schedule_node.get("interval", "epoch") == "step")
+        interval = self.schedule_node.get("interval", "epoch")
+        if interval not in ("epoch", "step"):
+            raise UserError(f"schedule.interval={interval} is no choice.", "epoch or step")
+        return bool(interval == "step")
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Let the optimiser take a step; what it raises itself is explained, but not what its closure raises."""
+        failed: list[Exception] = []
+
+        def closure() -> Any:
+            try:
+                return optimizer_closure() if optimizer_closure else None
+            except Exception as error:
+                failed.append(error)
+                raise
+
+        try:
+            with explained("optim", self.optim.get(TARGET)):
+                super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        except UserError:
+            if failed:
+                raise failed[0] from failed[0].__cause__
+            raise
 
     def on_train_start(self) -> None:
         """Put a resumed schedule where it was."""
@@ -124,19 +159,27 @@ class Classifier(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Step a schedule by steps, once the optimiser has taken one: not between accumulated batches."""
-        if self.schedule is not None and self.by_step and self.trainer.global_step > self.steps:
-            self.schedule.step()
+        if self.by_step and self.trainer.global_step > self.steps:
+            self.step_schedule()
             self.steps = self.trainer.global_step
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule by epochs."""
-        if self.schedule is None or self.by_step:
-            return
-        if isinstance(self.schedule, ReduceLROnPlateau):
+        if not self.by_step:
+            self.step_schedule()
+
+    def step_schedule(self) -> None:
+        """Step the schedule, if there is one; raises UserError where it cannot, or its metric is unknown."""
+        schedule, logged = self.schedule, self.trainer.callback_metrics
+        with explained("schedule", self.schedule_node.get(TARGET)):
+            if not isinstance(schedule, ReduceLROnPlateau):
+                if schedule is not None:
+                    schedule.step()
+                return
             monitor = self.schedule_node.get("monitor", "train_loss")
-            self.schedule.step(float(self.trainer.callback_metrics[monitor]))
-        else:
-            self.schedule.step()
+            if monitor not in logged:
+                raise UserError(f"schedule.monitor={monitor} is no metric here.", f"there are: {shorten(list(logged))}")
+            schedule.step(float(logged[monitor]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the classes and the schedule's state, plain values only; the loss is made anew by each run."""

@@ -1,16 +1,20 @@
 """Optimisers and learning-rate schedules as conf/optim and conf/schedule name them, made for one network."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import cos, pi
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from kenyan13.config.presets import TARGET
 from kenyan13.config.targets import build, find_target
+from kenyan13.errors import UserError
+from kenyan13.model.backbones import first_line
 
 NETWORK = ("model_or_params", "model", "network")  # first parameters of targets that take a network, as timm's do
 
@@ -33,6 +37,21 @@ def create_schedule(schedule: Mapping[str, Any], optimizer: Optimizer, context: 
     """Return the schedule that conf/schedule describes. context: what its interpolations may name, as `run`."""
     created: LRScheduler = build("schedule", schedule, optimizer, context=context)
     return created
+
+
+@contextmanager
+def explained(key: str, target: object) -> Iterator[None]:
+    """Turn what a configured part raises at work, as for numbers that it cannot take, into a UserError naming it."""
+    try:
+        yield
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{key}: {target} does not work here: {first_line(error)}",
+            f"its settings: python train.py --cfg job --package {key}",
+            "HYDRA_FULL_ERROR=1 before the command shows where",
+        ) from error
 
 
 def warmup_cosine(optimizer: Optimizer, max_epochs: float, warmup: float = 1, steps_per_epoch: int = 1) -> LRScheduler:

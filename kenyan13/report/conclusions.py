@@ -33,7 +33,7 @@ def same_images(runs: Sequence[Run]) -> list[list[Run]]:
     sets: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
     for run in runs:
         if run.state is State.finished and run.predictions is not None:
-            sets[tuple(sorted(labelled(run.predictions)["target"].items()))].append(run)
+            sets[tuple(sorted((str(k), str(v)) for k, v in labelled(run.predictions)["target"].items()))].append(run)
     return [sorted(some, key=best_first) for images, some in sets.items() if images]
 
 

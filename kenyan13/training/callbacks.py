@@ -17,9 +17,6 @@ from kenyan13.runs.predictions import write_predictions
 from kenyan13.runs.result import write_metrics
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
-
-
-METRICS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
 C = TypeVar("C", bound=Callback)
 
 
@@ -59,7 +56,14 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row; validation has been made."""
-        metrics = {name: float(trainer.callback_metrics[name]) for name in METRICS}
+        names = ["train_loss", "val_loss", *pl_module.metrics]  # type: ignore[misc]
+        absent = [name for name in names if name not in trainer.callback_metrics]
+        if absent:
+            raise UserError(
+                f"Epoch {trainer.current_epoch + 1} ended without {' and '.join(absent)}.",
+                "leave out trainer.limit_val_batches, check_val_every_n_epoch, max_steps: every epoch is validated",
+            )
+        metrics = {name: float(trainer.callback_metrics[name]) for name in names}
         epoch, seconds = trainer.current_epoch + 1, perf_counter() - self.start
         self.rows.append({"epoch": epoch, **metrics, "lr": self.lr, "seconds": round(seconds, 3)})
         pl_module.log("lr", self.lr)

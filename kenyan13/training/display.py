@@ -9,7 +9,6 @@ from typing import Any
 
 from pytorch_lightning import Callback
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from kenyan13.config.settings import Settings
@@ -17,7 +16,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs.result import Result
-from kenyan13.terminal import duration
+from kenyan13.terminal import align, duration
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
@@ -32,7 +31,7 @@ def print_start(
     resumed: bool,
     brief: bool = False,
 ) -> None:
-    """Say what is going to be trained on what, and how many parameters of each layer group train.
+    """Print what is going to be trained on what, and how many parameters of each layer group train.
 
     brief: no more than a line or two, for one run of many.
     """
@@ -40,7 +39,7 @@ def print_start(
         console.print(f"\n{folder.name}" + ("  (going on where it stopped)" if resumed else ""), style="bold")
         return
     if settings.smoke:
-        console.print("\nSmoke run: toy size, on synthetic drawings. Its figures say nothing.", style="yellow")
+        console.print("\nSmoke run: tiny, on synthetic drawings. Its metrics say nothing.", style="yellow")
     model = settings.model
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
@@ -52,16 +51,13 @@ def print_start(
 
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:
-    """Say how many parameters each level has, and which levels train."""
-    table = Table("layers", "level", box=None, padding=(0, 2, 0, 0))
-    table.add_column("parameters", justify="right")
-    table.add_column("train", justify="left")
-    starts = {level: epoch for epoch, level in reversed(freeze.unfreeze)}
+    """Print how many parameters each level has, and which levels train."""
+    rows = [("layers", "level", "parameters", "train")]
     for level, count in enumerate(parameter_counts(network)):
-        later = [epoch for reached, epoch in starts.items() if reached >= level]
-        trains = "yes" if level <= freeze.level else f"from epoch {min(later) + 1}" if later else "no"
-        table.add_row(LEVEL_NAMES[level], f"pt{level}", f"{count:,}", trains)
-    console.print(table)
+        later = [epoch for epoch, reached in freeze.unfreeze if reached >= level]
+        trains = "yes" if level <= freeze.level else f"from epoch {later[0] + 1}" if later else "no"
+        rows.append((LEVEL_NAMES[level], f"pt{level}", f"{count:,}", trains))
+    console.print(align(rows, right=(2,)))
     total, trainable = count_parameters(network, freeze.level)
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
     if freeze.features == "cached":
@@ -91,26 +87,23 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     """Print the summary of a finished run and what can be done with it; brief: no more than a line."""
     if brief:
         again = "had finished before: " if before else "finished: "
-        figures = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
-        console.print(f"{folder.name} {again}{figures}, {duration(result.seconds)}")
+        metrics = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
+        console.print(f"{folder.name} {again}{metrics}, {duration(result.seconds)}")
         return
     error = standard_error(result.accuracy, result.validation_images)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
-    lines = (
-        ("lowest validation loss", f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}"),
-        (
-            "accuracy there",
-            f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_images:,} images)",
-        ),
-        ("macro F1 there", f"{result.macro_f1:.3f}"),
-        ("overfitting", f"{slope}  (rise of validation / training loss an epoch)"),
-        ("training time", f"{duration(result.seconds)} on {result.device}"),
-        ("ended by", result.stopped),
-        ("run directory", str(folder)),
-    )
     again = "This run has finished before (to train again: another name=, or remove its directory)"
     console.print("\n" + (again if before else "Finished"), style="bold")
-    for name, value in lines:
+    lines = {
+        "lowest validation loss": f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}",
+        "accuracy there": f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_images:,} images)",
+        "macro F1 there": f"{result.macro_f1:.3f}",
+        "overfitting": f"{slope}  (rise of validation / training loss an epoch)",
+        "training time": f"{duration(result.seconds)} on {result.device}",
+        "ended by": result.stopped,
+        "run directory": str(folder),
+    }
+    for name, value in lines.items():
         console.print(f"{name:<24}{value}")
     run, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
     console.print(f"\nNext:  kenyan13 predict {run} IMAGE...")
@@ -119,19 +112,15 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     console.print(f"       tensorboard --logdir {runs}    then open http://localhost:6006\n")
 
 
+HINTS = (  # beginnings or parts of warnings
+    "does not have many workers", "This DataLoader will create", "number of training batches",
+    "in eval mode at the start", "LeafSpec", "treespec", "sync_dist=True", "all_gather is deprecated",
+)  # fmt: skip
+
+
 def quiet_libraries() -> None:
     """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("pytorch_lightning.profilers").setLevel(
-        logging.INFO
-    )  # what trainer.profiler=simple has asked for
-    hints = (
-        "does not have many workers",
-        "This DataLoader will create",
-        "number of training batches",
-        "in eval mode at the start",
-        "LeafSpec",
-        "treespec",
-    )
-    for hint in hints:
+    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # trainer.profiler=simple asks for its text
+    for hint in HINTS:
         warnings.filterwarnings("ignore", message=f".*{hint}.*")

@@ -49,7 +49,7 @@ def cached_features(
 ) -> Features:
     """Return the features of all images, from the cache or computed now; the network is left on the CPU.
 
-    described: what config.yaml says of the data. Features are known by it, by the weights and by the settings.
+    described: what config.yaml records of the data. Features are known by it, by the weights and by the settings.
     """
     folder = Path(settings.data.cache).expanduser().parent / "features"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a finished run is used for: its validation figures again from the checkpoint, and new predictions."""
+"""What a finished run is used for: its validation metrics again from the checkpoint, and new predictions."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +14,12 @@ from pytorch_lightning import Trainer
 from kenyan13.config.settings import OnBad, Settings, Task
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import Catalogue, images_below, read
+from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import UNREADABLE, Pixels, load, resize_length
+from kenyan13.data.folders import images_below
+from kenyan13.data.images import UNREADABLE, Pixels, list_unreadable, load, resize_length
 from kenyan13.data.stages import stage_view
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
@@ -46,6 +48,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
 
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
     """
+    quiet_libraries()
     settings = read_settings(folder, overrides)
     if settings.task is not Task.train:
         raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
@@ -64,9 +67,7 @@ def evaluate(run: Run) -> dict[str, float]:
 
     Raises UserError when the data now has other classes than the run.
     """
-    quiet_libraries()
-    colours = normalisation(run.settings.model)
-    data = ImageDataModule(run.settings, colours.mean, colours.std)
+    data = open_data(run.settings)
     check_classes(run, data.classes)
     network = run.network
     if run.settings.model.channels_last:
@@ -82,8 +83,15 @@ def evaluate(run: Run) -> dict[str, float]:
         enable_checkpointing=False,
         deterministic="warn",
     )
-    figures = trainer.validate(classifier, datamodule=data, verbose=False)[0]
-    return {name.removeprefix("val_"): float(value) for name, value in figures.items()}
+    metrics = trainer.validate(classifier, datamodule=data, verbose=False)[0]
+    return {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
+
+
+def open_data(settings: Settings) -> ImageDataModule:
+    """Return the data with which the settings train, decoded; the demo's images are drawn where there are none."""
+    draw_if_missing(settings.data)
+    colours = normalisation(settings.model)
+    return ImageDataModule(settings, colours.mean, colours.std)
 
 
 def check_classes(run: Run, classes: tuple[str, ...]) -> None:
@@ -96,18 +104,18 @@ def check_classes(run: Run, classes: tuple[str, ...]) -> None:
         )
 
 
-def find_images(places: Sequence[Path]) -> list[Path]:
+def find_images(named: Sequence[Path]) -> list[Path]:
     """Return the images named, and those anywhere below the folders named. Raises UserError for what is not there."""
     found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            found += images_below(place)
-        elif place.is_file():
-            found.append(place)
+    for path in named:
+        if path.is_dir():
+            found += images_below(path)
+        elif path.is_file():
+            found.append(path)
         else:
-            raise UserError(f"There is no image or folder {place}.", "give the path of a photo or a folder of photos")
+            raise UserError(f"There is no image or folder {path}.", "give the path of a photo or a folder of photos")
     if not found:
-        raise UserError(f"There are no images in {shorten(places)}.", "images end in .jpg, .png, .webp and the like")
+        raise UserError(f"There are no images in {shorten(named)}.", "images end in .jpg, .png, .webp and the like")
     return found
 
 
@@ -132,23 +140,14 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     are not a number).
     """
     bad: dict[int, str] = {}
-
-    def readable() -> Iterator[Pixels]:
-        for row, crop in enumerate(crops_of(paths, run)):
-            if isinstance(crop, str):
-                bad[row] = crop
-            else:
-                yield crop
-
-    known = forward(run, readable(), len(paths))
-    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
-    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
+    known = forward(run, readable_crops(paths, run.settings.model.crop, bad), len(paths))
     if bad and run.settings.data.on_bad is OnBad.stop:
-        listed = "\n    ".join(f"{paths[row]}: {reason}" for row, reason in list(bad.items())[:15])
         raise UserError(
-            f"{len(bad):,} of {len(paths):,} images cannot be read:\n    {listed}",
+            list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths)),
             "repair or remove these files, or leave them out: data.on_bad=skip",
         )
+    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
+    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
     return probabilities, bad
 
 
@@ -180,16 +179,17 @@ def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32
     return np.concatenate(parts)
 
 
-def crops_of(paths: Sequence[Path], run: Run) -> Iterator[Pixels | str]:
-    """Yield each image's centre crop, uint8 [crop, crop, 3], or the reason why it cannot be read."""
-    crop = run.settings.model.crop
+def readable_crops(paths: Sequence[Path], crop: int, bad: dict[int, str]) -> Iterator[Pixels]:
+    """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
 
-    def one(path: Path) -> Pixels | str:
+    def one(row: int) -> Pixels | None:
         try:
-            return centre_crop(load(path, resize_length(crop)), crop)
+            return centre_crop(load(paths[row], resize_length(crop)), crop)
         except UNREADABLE as error:
-            return str(error) or type(error).__name__
+            bad[row] = str(error) or type(error).__name__
+            return None
 
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(paths), AHEAD):  # not all at once: they would all be held in memory
-            yield from pool.map(one, paths[start : start + AHEAD])
+            decoded = pool.map(one, range(len(paths))[start : start + AHEAD])
+            yield from (pixels for pixels in decoded if pixels is not None)

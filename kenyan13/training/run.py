@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import signal
-import sys
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
@@ -11,22 +9,17 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from kenyan13.config.identity import plain
-from kenyan13.config.presets import nodes
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import auc_loss, overfitting
-from kenyan13.model.backbones import check_model, create, normalisation
+from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze
 from kenyan13.runs import directory
@@ -36,11 +29,11 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, find_callback
-from kenyan13.training.device import check_device, trainer_arguments
 from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.inference import open_run, predict_stored
+from kenyan13.training.inference import open_data, open_run, predict_stored
 from kenyan13.training.stopping import StopRule
+from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave
 
 
 def train(settings: Settings, brief: bool = False) -> Result:
@@ -51,9 +44,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
     """
     folder = run_directory(settings)
     check_model(settings.model)
-    draw_if_missing(settings.data)
-    colours = normalisation(settings.model)
-    data = ImageDataModule(settings, colours.mean, colours.std)
+    data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
     before = finished_before(folder, settings, described)
@@ -106,7 +97,7 @@ def fit(
     if settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
     context = {**plain(settings), "run": {"folder": str(folder), "name": folder.name}}
-    freeze: Callback | None = build_group("freeze", settings, context).get("freeze")
+    freeze = next(iter(build_group("freeze", settings, context, Callback)), None)
     head = None
     if isinstance(freeze, Freeze) and freeze.features == "cached":
         data.features = cached_features(settings, data, network, described)
@@ -124,71 +115,27 @@ def fit(
         write_config(folder, settings, described)
         print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
-            tell(trainer, "on_run_start", trainer, data, network)
+            call_hook(trainer, "on_run_start", trainer, data, network)
     fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
         console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
+    if not history.rows:
+        raise UserError("No epoch was trained.", "trainer.limit_train_batches and trainer.max_steps above 0")
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     result = summarise(data, history, network, freeze, trainer)
     if trainer.is_global_zero:
         try:
-            tell(trainer, "on_run_end", trainer, settings, result)
-        except Exception as error:  # a figure that cannot be drawn is no reason to lose a training
+            call_hook(trainer, "on_run_end", trainer, settings, result)
+        except Exception as error:  # a plot that cannot be drawn is no reason to lose a training
             console.print(f"The logger lacks the end of this run: {error}", style="yellow")
         write_result(folder, result)
         print_end(folder, result, brief=brief)
     return result
 
 
-def build_group(group: str, settings: Settings, context: dict[str, Any]) -> dict[str, Any]:
-    """Return what Hydra builds of a group, by the parts' names; a group of one part has the group's name."""
-    return {
-        key.rpartition(".")[2]: build(key, node, context=context)
-        for key, node in nodes(group, getattr(settings, group))
-    }
-
-
-def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], freeze: Callback | None) -> Trainer:
-    """Return Lightning's trainer with the run's callbacks and loggers. Its files go below the run directory."""
-    callbacks: list[Callback] = [*filter(None, [freeze]), *build_group("callbacks", settings, context).values()]
-    callbacks += build_group("stop", settings, context).values()
-    loggers: list[Logger] = list(build_group("logger", settings, context).values())
-    watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
-    if not watched or settings.trainer.get("enable_progress_bar") is False:
-        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    given: dict[str, Any] = {
-        "callbacks": callbacks,
-        "logger": loggers or False,
-        "default_root_dir": folder,
-        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
-    }
-    trainer: Trainer = build("trainer", trainer_arguments(settings), **given)
-    return trainer
-
-
-def tell(trainer: Trainer, hook: str, *arguments: Any) -> None:
-    """Call a hook of kenyan13's own, on_run_start or on_run_end, of the callbacks that have it."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if hasattr(callback, hook):
-            getattr(callback, hook)(*arguments)
-
-
-def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, checkpoint: Path | None) -> None:
-    """Fit; a signal that ends the process ends it with the exit code that says so."""
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from None
-        if isinstance(end, SIGTERMException):  # which would end the process as if all were well
-            print("Terminated. The same command goes on where it stopped.", file=sys.stderr)
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise  # of submitit, when Slurm wants the node back: the run is queued again
-
-
 def describe(data: ImageDataModule) -> dict[str, Any]:
-    """Return what config.yaml says of the data: classes, sizes, and a digest of ids, labels and the files' contents."""
+    """Return the data as config.yaml records it: classes, sizes, a digest of ids, labels and the files' contents."""
 
     def digest(images: Images) -> str:
         contents = images.store.digests[images.store_rows]

@@ -9,12 +9,18 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+from bench.measure import WALL, Job, Rate, measure
 from bench.peers import Items, open_rgb, study_transforms
 from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import default_workers
-from kenyan13.training.bench import WALL, Job, Rate, Step, measure, open_data, train_loader
+from kenyan13.model.backbones import build
+from kenyan13.training.bench import Step
+from kenyan13.training.device import one_device
+from kenyan13.training.inference import open_data
 
 PLAIN, OURS = "plain loop, the study's input", "kenyan13"
 
@@ -30,9 +36,21 @@ def compare(files: Sequence[Path], settings: Settings, rounds: int) -> list[Rate
     with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as cache, plain_process(files, settings) as plain:
         chosen = replace(settings.data, layout=Layout.folder, root=str(files[0].parents[2]), cache=cache)
         data = open_data(replace(settings, data=chosen))
-        ours = Step(settings, len(data.classes)).epoch(data, train_loader(data, settings.data.workers))
-        name = settings.model.backbone
+        step, name = Step(settings, len(data.classes)), settings.model.backbone
+        ours = finished(one_device(settings), lambda: step.epoch(data))
         return measure({(PLAIN, name): plain, (OURS, name): ours}, rounds, 0, WALL)
+
+
+def finished(device: torch.device, job: Job) -> Job:
+    """Return a job that waits until the device has done everything."""
+
+    def waiting() -> int:
+        images = job()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return images
+
+    return waiting
 
 
 @contextmanager
@@ -50,9 +68,21 @@ def prepare(files: Sequence[Path], settings: Settings) -> None:
     """Keep an epoch of Pillow's images, in float32 and contiguous memory, for the calls that will come."""
     items = Items(files, open_rgb, study_transforms(settings.model.crop, settings.augment))
     loader = DataLoader(items, settings.model.batch_size, num_workers=default_workers(len(files)))
-    step = Step(settings, classes=2, plain=True)
-    device = step.fabric.device
-    _jobs.append(lambda: step.finish(sum(step.train(images.to(device), y.to(device)) for images, y in loader)))
+    device = one_device(settings)
+    network = build(settings.model, 2, pretrained=False).train().to(device)
+    optimizer = torch.optim.Adam(network.parameters())
+
+    def epoch() -> int:
+        done = 0
+        for images, targets in loader:
+            loss = F.cross_entropy(network(images.to(device)), targets.to(device))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            done += len(targets)
+        return done
+
+    _jobs.append(finished(device, epoch))
 
 
 def one_epoch() -> int:

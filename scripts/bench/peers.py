@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.transforms as pil
+from bench.measure import CPU, Job, Rate, measure, one_core
 from PIL import Image
 from timm.data.loader import create_loader
 from torch import Tensor
@@ -19,12 +20,12 @@ from torchvision.transforms import InterpolationMode, v2
 
 from kenyan13.config.settings import AugmentSettings, StoreKind
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import ImageDataset, Images, collate
+from kenyan13.data.batches import ImageDataset, Images
 from kenyan13.data.catalogue import Catalogue
+from kenyan13.data.datamodule import whole
 from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import EpochSampler
 from kenyan13.data.store import open_store, write
-from kenyan13.training.bench import CPU, Job, Rate, measure, one_core
 
 OURS = "kenyan13, from its store"
 STUDY = "study: Pillow, from JPEG"
@@ -163,7 +164,7 @@ def ours(images: Images, crop: int, augment: AugmentSettings) -> Epoch:
     dataset: Any = ImageDataset(images, crop, seed=0, augment=augment)
     rows = np.arange(len(dataset))
     sampler = EpochSampler(lambda epoch: rows, len(rows))
-    loader: DataLoader[Any] = DataLoader(dataset, BATCH, sampler=sampler, collate_fn=collate)
+    loader: DataLoader[Any] = DataLoader(dataset, BATCH, sampler=sampler, collate_fn=whole)
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
 
     def epoch() -> Iterator[Tensor]:

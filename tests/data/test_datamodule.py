@@ -288,7 +288,7 @@ def test_skipped_images_are_in_neither_part(compose: Compose, copied: Path, caps
     assert images.class_counts.tolist() == np.bincount(np.concatenate(labels)).tolist()
     assert images.class_counts.sum() == 126
     messages = capsys.readouterr().err
-    assert "Left out, as data.on_bad=skip says: 4 of 130 images" in messages
+    assert "Left out (data.on_bad=skip): 4 of 130 images" in messages
     assert all(id_ in messages for id_ in bad)
     whole = joined(batches(images, images.val_dataloader()))
     assert whole.rows.tolist() == list(range(25))

@@ -1,4 +1,4 @@
-"""Networks by name: the study's presets, the small CNN, weights from files, and what is said where there are none."""
+"""Networks by name: the study's presets, the small CNN, weights from files, and the message where there are none."""
 
 import socket
 from collections.abc import Sequence
@@ -195,7 +195,7 @@ def test_weights_from_a_file(backbone: str, head: str, suffix: str, of: tuple[st
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
 @pytest.mark.parametrize(
-    ("of", "change", "told"),
+    ("of", "change", "listed"),
     [
         ("test_resnet", {"neck.weight": 3}, "(not in the network: neck.weight)"),
         ("test_resnet", {"bn1.bias": 3}, "(of another shape: bn1.bias)"),
@@ -203,13 +203,13 @@ def test_weights_from_a_file(backbone: str, head: str, suffix: str, of: tuple[st
         ("test_efficientnet", {}, "(missing: conv1.0.weight, conv1.1.weight, conv1.1.bias and "),
     ],
 )
-def test_misfits_are_named(suffix: str, of: str, change: dict[str, int], told: str, tmp_path: Path) -> None:
+def test_misfits_are_named(suffix: str, of: str, change: dict[str, int], listed: str, tmp_path: Path) -> None:
     weights = random_weights(of, 13) | {name: torch.ones(width) for name, width in change.items()}
     weights = {name: value for name, value in weights.items() if value.shape != (0,)}
     file = save(tmp_path / f"weights{suffix}", weights, CLASSES)
     with pytest.raises(UserError) as caught:
         create(untrained("test_resnet", weights=file), CLASSES)
-    assert caught.value.problem.startswith(f"{file} holds weights of another network {told}")
+    assert caught.value.problem.startswith(f"{file} holds weights of another network {listed}")
     assert "model.backbone=" in caught.value.next_steps[0]
 
 

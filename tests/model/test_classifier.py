@@ -1,4 +1,4 @@
-"""The classifier: its losses by hand, its figures over every image once, and what its checkpoints hold."""
+"""The classifier: its losses by hand, its metrics over every image once, and what its checkpoints hold."""
 
 from collections.abc import Sequence
 from math import log
@@ -105,14 +105,14 @@ def test_validation_counts_every_image_once(
     validated = classifier(Scale(), None if weights is None else torch.tensor(weights))
     shuffled = torch.randperm(53, generator=torch.Generator().manual_seed(3)).tolist()
     batches = loader(logits, targets, shuffled + shuffled[:4], batch_size)  # some twice, as processes share them
-    figures = trainer().validate(validated, batches, verbose=False)[0]
+    metrics = trainer().validate(validated, batches, verbose=False)[0]
     predicted = logits.argmax(1)
-    assert figures == {
+    assert metrics == {
         "val_loss": pytest.approx(F.cross_entropy(logits, targets).item(), rel=1e-5),
         "val_accuracy": pytest.approx(accuracy_score(targets, predicted)),
         "val_macro_f1": pytest.approx(f1_score(targets, predicted, average="macro")),
     }
-    assert 0.05 < figures["val_accuracy"] < 0.95
+    assert 0.05 < metrics["val_accuracy"] < 0.95
     predictions = validated.predictions
     assert predictions is not None
     assert predictions.rows.tolist() == list(range(53))
@@ -126,9 +126,9 @@ def test_images_of_no_class_are_predicted_but_do_not_count(logits: Tensor, targe
     marked = targets.clone()
     marked[::3] = -1
     validated = classifier(Scale())
-    figures = trainer().validate(validated, loader(logits, marked, range(53), 10), verbose=False)[0]
+    metrics = trainer().validate(validated, loader(logits, marked, range(53), 10), verbose=False)[0]
     known = marked >= 0
-    assert figures == {
+    assert metrics == {
         "val_loss": pytest.approx(F.cross_entropy(logits[known], targets[known]).item(), rel=1e-5),
         "val_accuracy": pytest.approx(accuracy_score(targets[known], logits[known].argmax(1))),
         "val_macro_f1": pytest.approx(f1_score(targets[known], logits[known].argmax(1), average="macro")),
@@ -140,9 +140,9 @@ def test_images_of_no_class_are_predicted_but_do_not_count(logits: Tensor, targe
 
 def test_macro_f1_leaves_out_classes_that_are_nowhere() -> None:
     logits, targets = torch.eye(5)[[0, 0, 1, 2]], torch.tensor([0, 1, 1, 2])
-    figures = trainer().validate(classifier(Scale()), loader(logits, targets, range(4), 2), verbose=False)[0]
-    assert figures["val_macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
-    assert figures["val_accuracy"] == pytest.approx(3 / 4)
+    metrics = trainer().validate(classifier(Scale()), loader(logits, targets, range(4), 2), verbose=False)[0]
+    assert metrics["val_macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert metrics["val_accuracy"] == pytest.approx(3 / 4)
 
 
 class StandingStill(nn.Module):

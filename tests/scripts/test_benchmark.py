@@ -8,10 +8,10 @@ import benchmark
 import pytest
 import torch
 from bench import epochs, peers
+from bench.measure import CLOCKS, CPU, WALL, Rate, measure, one_core
 from PIL import Image
 
 from kenyan13.config.settings import Settings
-from kenyan13.training.bench import CPU, Rate
 
 NAMES = [peers.STUDY, peers.TORCHVISION, peers.TIMM, peers.OURS, peers.STUDY_DECODE, peers.BUILD]
 
@@ -82,3 +82,38 @@ def test_whole_epochs_are_compared_with_those_of_a_plain_loop(
     plain, ours = (row["seconds"] for row in written["rates"])
     assert written["ratio"] == plain / ours
     assert f"ratio: {plain / ours:.2f} x" in capsys.readouterr().out
+
+
+def test_the_median_of_rounds_counts_and_the_first_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setitem(CLOCKS, WALL, lambda: clock[0])
+    steps = iter([9.0, 2.0, 9.0, 3.0])
+
+    def job() -> int:
+        clock[0] += next(steps)
+        return 2
+
+    assert measure({("job", "here"): job}, 3, 0, WALL) == [Rate("job", "here", 1.5, WALL, 1 / 1.5)]
+
+
+def test_jobs_take_turns_and_a_short_one_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, turns = [0.0], []
+    monkeypatch.setitem(CLOCKS, CPU, lambda: clock[0])
+
+    def job(name: str, seconds: float) -> int:
+        turns.append(name)
+        clock[0] += seconds
+        return 1
+
+    rates = measure({("a", ""): lambda: job("a", 4), ("b", ""): lambda: job("b", 1)}, 1, 2.5, CPU)
+    assert turns == ["a", "b", "b", "b"] * 2
+    assert [rate.seconds for rate in rates] == [4, 1]
+
+
+def test_threads_are_one_only_while_measuring() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with one_core():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kenyan13.training.callbacks import History
-from kenyan13.training.stopping import StopOnAccuracy, StopOnLoss, StopRule, has_levelled_off, lacks_new_lowest
+from kenyan13.training.stopping import StopOnAccuracy, StopOnLoss, StopRule
 
 
 def stopping_epoch(stop: StopRule, name: str, values: list[float]) -> int | None:
@@ -54,13 +54,13 @@ def test_stop_on_accuracy_by_hand() -> None:
 
 def test_stop_on_accuracy_with_the_studys_numbers() -> None:
     rising = [0.3 + 0.002 * epoch for epoch in range(11)]  # two points in ten epochs, less when smoothed
-    assert not has_levelled_off(rising[:10], 10, 0.02, 0.3)
-    assert has_levelled_off(rising, 10, 0.02, 0.3)
-    assert not has_levelled_off([0.3 + 0.01 * epoch for epoch in range(11)], 10, 0.02, 0.3)
+    assert stopping_epoch(StopOnAccuracy(), "val_accuracy", rising) == 11
+    assert stopping_epoch(StopOnAccuracy(), "val_accuracy", [0.3 + 0.01 * epoch for epoch in range(11)]) is None
 
 
-def test_nothing_is_lacked_before_the_first_epoch() -> None:
-    assert not lacks_new_lowest([], 1)
+def test_nothing_stops_before_the_first_epoch() -> None:
+    assert StopOnLoss(1).reason(History()) is None
+    assert StopOnAccuracy(1).reason(History()) is None
 
 
 def test_best_epoch_is_the_first_of_equals_and_a_number() -> None:

@@ -60,8 +60,8 @@ def test_the_cached_runs_checkpoint_is_the_whole_network(
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
     assert "epochs draw from 3 views of each image" in capsys.readouterr().out
-    figures = evaluate(open_run(run_directory(settings)))
-    assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
+    metrics = evaluate(open_run(run_directory(settings)))
+    assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
 
 def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from kenyan13.training.inference import open_run, predict
 from kenyan13.training.run import train
 
 
-def test_a_trained_network_answers_as_with_torchvisions_images(compose: Callable[..., Settings]) -> None:
-    """At most one answer in 200 differs from those on Resize (antialiased), CenterCrop and Normalize."""
+def test_a_trained_network_predicts_as_with_torchvisions_images(compose: Callable[..., Settings]) -> None:
+    """At most one prediction in 200 differs from those on Resize (antialiased), CenterCrop and Normalize."""
     settings = compose("model.crop=64", "trainer.max_epochs=3")
     train(settings)
     run = open_run(run_directory(settings))

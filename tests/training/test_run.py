@@ -23,8 +23,8 @@ from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import classes_of, read_predictions
 from kenyan13.runs.result import Result, read_result
-from kenyan13.training import board, callbacks, stopping
-from kenyan13.training.callbacks import RunFiles
+from kenyan13.training import board, stopping
+from kenyan13.training.callbacks import DROPOUT, RunFiles
 from kenyan13.training.inference import evaluate, open_run
 from kenyan13.training.run import train
 
@@ -74,18 +74,18 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def assert_one_of_each(folder: Path) -> None:
-    """Images, curves, session and final figures are in TensorBoard once."""
+    """Images, curves, session and final metrics are in TensorBoard once."""
     tags = Counter(
         value.tag
         for file in folder.glob("events.out.tfevents.*")
         for event in EventFileLoader(str(file)).Load()
         for value in event.summary.value
     )
-    figures = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
+    metrics = [name for name in board.METRICS if name != "overfitting" or len(without_time(folder)) > 1]
     expected = {"sheets/original", "sheets/augmented", "confusion_matrix"}
     expected |= {f"precision_recall/{name}" for name in classes_of(read_predictions(folder))}
     expected |= {"_hparams_/session_start_info", "_hparams_/session_end_info"}
-    expected |= {f"Result/{name}" for name in figures}
+    expected |= {f"Result/{name}" for name in metrics}
     assert {tag for tag in tags if "/" in tag or tag == "confusion_matrix"} == expected
     assert {tags[tag] for tag in expected} == {1}
 
@@ -94,7 +94,7 @@ def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path
     _, folder = finished
     result = json.loads((folder / directory.RESULT).read_text())
     metrics = pd.read_csv(folder / directory.METRICS)
-    assert list(metrics.columns) == ["epoch", *callbacks.METRICS, "lr", "seconds"]
+    assert list(metrics.columns) == ["epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1", "lr", "seconds"]
     assert metrics["epoch"].tolist() == [1, 2, 3]
     best = metrics.iloc[int(metrics["val_loss"].argmin())]
     assert result["status"] == "finished"
@@ -148,10 +148,10 @@ def test_evaluate_agrees_bit_for_bit(finished: tuple[Settings, Path], tmp_path: 
     result = json.loads((folder / directory.RESULT).read_text())
     moved = folder.rename(tmp_path / "moved elsewhere")
     try:
-        figures = evaluate(open_run(moved))
+        metrics = evaluate(open_run(moved))
     finally:
         moved.rename(folder)
-    assert figures == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
+    assert metrics == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
 
 
 def test_finished_run_is_not_trained_again(finished: tuple[Settings, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +192,10 @@ VARIANTS = {
     "multistep": ["schedule=multistep", "schedule.milestones=[1,3]", "optim=sgd"],
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
     "worker": ["data.workers=1"],
-    "step": ["balance=weighted_loss", "schedule=step", "schedule.step_size=2"],
+    "steps": [
+        "balance=weighted_loss", "schedule=cosine_steps", "optim=timm", "optim.layer_decay=0.75",
+        "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0",
+    ],
     "moving_statistics": [
         "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
     ],
@@ -264,7 +267,8 @@ def test_run_killed_after_its_stop_rule_fired_does_not_train_on(
     compose: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The rule is made to see no lower loss from epoch 2 on.
-    monkeypatch.setattr(stopping, "lacks_new_lowest", lambda losses, patience: len(losses) >= 2)
+    rule = lambda self, history: "made to" if len(history.rows) >= 2 else None  # noqa: E731
+    monkeypatch.setattr(stopping.StopOnLoss, "reason", rule)
     common = ["stop=loss", "trainer.max_epochs=5"]
     straight, broken = compose(*common, "name=straight"), compose(*common, "name=broken")
     assert train(straight).epochs == 2
@@ -381,7 +385,7 @@ def test_torch_is_seeded_for_each_epoch(compose: Compose, monkeypatch: pytest.Mo
     seen: list[int] = []
     monkeypatch.setattr(torch, "manual_seed", seen.append)
     train(compose())
-    expected = [int(generator(callbacks.DROPOUT, 42, epoch, 0).integers(2**62)) for epoch in (0, 1)]
+    expected = [int(generator(DROPOUT, 42, epoch, 0).integers(2**62)) for epoch in (0, 1)]
     assert seen[-2:] == expected
 
 
@@ -394,5 +398,5 @@ def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compo
     assert not any("_orig_mod" in name for name in names)
     plain = train(compose("trainer.max_epochs=1"))
     assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
-    figures = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
-    assert figures["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
+    metrics = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
+    assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)

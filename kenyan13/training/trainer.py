@@ -1,0 +1,109 @@
+"""Lightning's trainer: built from conf/, checked, run; what goes wrong in it in a user's words."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from kenyan13.config.presets import TARGET, nodes
+from kenyan13.config.settings import Settings
+from kenyan13.config.targets import build
+from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.errors import UserError
+from kenyan13.model.backbones import first_line
+from kenyan13.model.classifier import Classifier
+from kenyan13.training.device import precision
+from kenyan13.training.display import console
+
+P = TypeVar("P")
+
+
+def check_device(settings: Settings) -> None:
+    """Raise UserError when the machine has no such device."""
+    asked = {key: settings.trainer.get(key, "auto") for key in ("accelerator", "devices")}
+    try:
+        Trainer(**asked, precision=precision(settings), logger=False, enable_checkpointing=False)
+    except Exception as error:  # each accelerator raises its own
+        written = " ".join(f"trainer.{key}={value}" for key, value in asked.items())
+        raise UserError(f"{written}: {first_line(error)}", "trainer=cpu trains on the CPU") from error
+
+
+def trainer_arguments(settings: Settings) -> dict[str, Any]:
+    """Return the node of conf/trainer with what kenyan13 decides: arithmetic, and how gradients are shared."""
+    node = dict(settings.trainer)
+    if node.get("strategy", "auto") == "auto" and node.get("devices", 1) != 1:
+        # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
+        node["strategy"] = "ddp_find_unused_parameters_true" if settings.freeze.get("unfreeze") else "ddp"
+    # Checkpoints are RunFiles' business, to which conf/callbacks hands this setting; Lightning would refuse it.
+    return {**node, "precision": precision(settings), "enable_checkpointing": True}
+
+
+def build_group(group: str, settings: Settings, context: dict[str, Any], kind: type[P]) -> list[P]:
+    """Return what Hydra builds of a group. Raises UserError for a part that is not of the kind that the group is of."""
+    parts = []
+    for key, node in nodes(group, getattr(settings, group)):
+        parts.append(build(key, node, context=context))
+        if not isinstance(parts[-1], kind):
+            raise UserError(f"{key}: {node[TARGET]} is no {kind.__name__} of Lightning's.", "a class that inherits it")
+    return parts
+
+
+def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], freeze: Callback | None) -> Trainer:
+    """Return Lightning's trainer with the run's callbacks and loggers. Its files go below the run directory."""
+    callbacks: list[Callback] = list(filter(None, [freeze]))
+    for group in ("callbacks", "stop"):
+        callbacks += build_group(group, settings, context, Callback)
+    loggers = build_group("logger", settings, context, Logger)  # type: ignore[type-abstract]
+    watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
+    if not watched or settings.trainer.get("enable_progress_bar") is False:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    given: dict[str, Any] = {
+        "callbacks": callbacks,
+        "logger": loggers or False,
+        "default_root_dir": folder,
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+    }
+    if settings.trainer.get("overfit_batches"):
+        raise UserError("trainer.overfit_batches takes another sampler.", "trainer.limit_train_batches=8 balance=none")
+    trainer: Trainer = build("trainer", trainer_arguments(settings), **given)
+    return trainer
+
+
+def call_hook(trainer: Trainer, hook: str, *arguments: Any) -> None:
+    """Call a hook of kenyan13's own, on_run_start or on_run_end, of the callbacks that have it."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, hook):
+            getattr(callback, hook)(*arguments)
+
+
+def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, checkpoint: Path | None) -> None:
+    """Fit; a signal that ends the process ends it with the exit code of that signal."""
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"The device's memory is too small: {first_line(error)}",
+            "a smaller model.batch_size; trainer.accumulate_grad_batches=2 takes steps over two batches",
+        ) from error
+    except (MisconfigurationException, ImportError, RuntimeError) as error:
+        # Lightning's own words for what a callback or the trainer cannot do; any other error keeps its traceback
+        at = Path(extract_tb(error.__traceback__)[-1].filename).as_posix()
+        if isinstance(error, RuntimeError) and "pytorch_lightning/callbacks" not in at:
+            raise
+        raise UserError(first_line(error), "all settings: python train.py --cfg job") from error
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's reaction to Ctrl-C
+            raise KeyboardInterrupt from None
+        if isinstance(end, SIGTERMException):  # which would end the process as if all were well
+            print("Terminated. The same command goes on where it stopped.", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise  # of submitit, when Slurm wants the node back: the run is queued again
