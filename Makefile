@@ -9,7 +9,7 @@ BENCH ?= data=demo
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables for reproduce: SMOKE=1 (toy size, on drawings), DATA=DIR, RUNS=DIR, REPORT=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
+	@echo "Variables for reproduce: SMOKE=1 (small network, on drawings), DATA=DIR, RUNS=DIR, REPORT=DIR, LAUNCHER=joblib, ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -33,7 +33,7 @@ data: .venv/.complete  ## download KenyanFood13 from Kaggle (needs a token; othe
 
 # The study, group by group. Tables and report are made even where runs have failed; make then fails.
 GROUPS := A B C D E F G H
-SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
+SETTINGS = $(if $(SMOKE),debug=smoke 'runs=$(RUNS)/smoke','data.root=$(DATA)' 'runs=$(RUNS)') $(ARGS)
 REPORT ?= $(if $(SMOKE),report-smoke,report)
 WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$(REPORT)'
 

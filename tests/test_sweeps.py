@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from kenyan13.training.sweep import make_plan
 from test_commands import TINY, assert_one_screen, call
 
 from kenyan13.config.arguments import translate
@@ -19,7 +20,6 @@ from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import differing_settings, write_config
 from kenyan13.runs.locate import run_directory
-from kenyan13.training.sweep import make_plan
 
 
 def values(override: str) -> list[Any]:

@@ -12,9 +12,13 @@ from PIL import Image
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.plates import SIDES, Scene
 from kenyan13.errors import UserError
-from kenyan13.study.dataset import TRAIN_ROWS
 from kenyan13.terminal import progress
 
+# Labelled images of KenyanFood13 a class, in whose proportions the drawings are shared out.
+TRAIN_ROWS = {
+    "bhaji": 632, "chapati": 862, "githeri": 479, "kachumbari": 494, "kukuchoma": 173, "mandazi": 620,
+    "masalachips": 438, "matoke": 483, "mukimo": 212, "nyamachoma": 784, "pilau": 329, "sukumawiki": 402, "ugali": 628,
+}  # fmt: skip
 README = """These images are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
 They are NOT photographs and NOT part of KenyanFood13; they only follow its classes, their proportions and its layout.
 They show that the software works. An accuracy on them says nothing about the accuracy on photographs of food."""

@@ -18,13 +18,10 @@ ONE_SEED = (
     "Each run is one seed. How much another seed, or another split, would change is not in these figures; the best of "
     "many runs on the same images is partly luck."
 )
-SMOKE = "These are smoke runs: toy networks on synthetic drawings. Nothing can be concluded from them about images."
 
 
 def among(runs: Sequence[Run]) -> list[str]:
     """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
-    if runs and all(run.setting("smoke") for run in runs):
-        return [SMOKE]
     sets = [right for right in same_images(runs) if len(right) > 1]
     said = [sentence(right) for right in sets]
     return [*said, ONE_SEED] if said else ["One run, or runs on different images: there is nothing to compare."]

@@ -17,13 +17,10 @@ from kenyan13.report.parts import PlotFile, write_figure
 from kenyan13.report.runs import Run
 from kenyan13.runs.directory import CASCADE
 from kenyan13.runs.predictions import TEST, read_predictions
-from kenyan13.study.definitions import experiments
-from kenyan13.study.references import reference, reference_tables
+from kenyan13.study.definitions import experiments, groups
 from kenyan13.study.tables import Table
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
-LAYERS = {"A": "head only (PT0)", "B": "head and two fifths (PT2)", "C": "all layers (PT5)"}
-FAMILIES = dict(zip("ABCDEF", ("ResNet", "ResNeXt", "Wide ResNet", "VGG", "DenseNet", "EfficientNet"), strict=True))
 TOP = 12  # of group G's models, combined at most (study, H)
 
 
@@ -49,7 +46,7 @@ def figures_b(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
     drawn = []
     for letter, best in zip("ABC", tables[0].rows, strict=True):
         runs = {id_: run for id_, run in found.items() if id_.startswith(f"B{letter}") and run.result}
-        study = next(id_ for id_ in reference() if id_.startswith(f"B{letter}"))
+        study = next(id_ for id_ in groups()["B"].reported if id_.startswith(f"B{letter}"))
         file = f"figures/{anchor}/rates_{letter}.png"
         if runs:
             rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in runs]
@@ -78,7 +75,7 @@ def draw_rates(
 def figures_c(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Accuracy against size by the layers that train, and beside the study's."""
     runs = {id_: run for id_, run in found.items() if id_[0] == "C"}
-    families = {id_: LAYERS[id_[2]] for id_ in runs}
+    families = {id_: experiments()[id_].series for id_ in runs}
     return [*draw_sizes(runs, families, output, anchor), *draw_intervals(found, tables, output, anchor)]
 
 
@@ -111,7 +108,7 @@ def figures_f(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
 def figures_g(found: Found, tables: Sequence[Table], output: Path, anchor: str) -> list[PlotFile]:
     """Accuracy against size and training time, and beside the study's."""
     runs = {id_: run for id_, run in found.items() if id_[0] == "G"}
-    families = {id_: FAMILIES[id_[1]] for id_ in runs}
+    families = {id_: experiments()[id_].series for id_ in runs}
     return [*draw_sizes(runs, families, output, anchor), *draw_intervals(found, tables, output, anchor)]
 
 
@@ -122,7 +119,7 @@ def figures_h(found: Found, tables: Sequence[Table], output: Path, anchor: str) 
     seeds = [run.folder for id_, run in found.items() if id_[0] == "H" and (run.folder / TEST).is_file()]
     if len(models) > 1:
         ours = {method: shares(values(tables[0], method)) for method in METHODS}
-        study = reference_tables()["H1_ensemble_accuracy"]
+        study = groups()["H"].reported_tables["ensembles"]
         theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
         images = validated(next(run for id_, run in found.items() if id_[0] == "G" and run.result))
         figure = ensemble_figure(study["models"], ours, theirs, images)

@@ -12,19 +12,8 @@ from kenyan13.report.parts import Section
 from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import Run, kind, study_id
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
-from kenyan13.study.definitions import GROUPS, experiments
+from kenyan13.study.definitions import GROUPS, experiments, groups
 from kenyan13.study.group_tables import tables
-
-QUESTIONS = {
-    "A": ("Data and pipeline", "Do the images look right as they go in, and how many loader processes do they need?"),
-    "B": ("Learning rate", "At which learning rate does each of three models train best?"),
-    "C": ("Model size and transfer", "Do larger models help, and how many layers should be fine-tuned?"),
-    "D": ("Regularisation and imbalance", "Do stronger augmentation, weight decay or other balancing help?"),
-    "E": ("Two stages", "Does a second classifier for dishes that look alike help?"),
-    "F": ("From scratch", "How far does training come without ImageNet weights?"),
-    "G": ("Comparison of models", "Which of 25 ImageNet models is best on these images?"),
-    "H": ("Ensembles", "How much do several models together gain over the best one?"),
-}
 
 
 def group_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
@@ -65,10 +54,10 @@ def age(run: Run) -> tuple[bool, float]:
 
 def group_section(group: str, found: Found, doubles: Sequence[Run], said: str, anchor: str, output: Path) -> Section:
     """Return the section of one group. said: what sets these runs apart from the study's; "" for the study's own."""
-    name, question = QUESTIONS[group]
-    section = Section(anchor, f"Group {group}: {name}" + (f" ({said})" if said else ""), [question])
+    about = groups()[group]
+    section = Section(anchor, f"Group {group}: {about.title}" + (f" ({said})" if said else ""), [about.question])
     mine = [run for id_, run in found.items() if id_.startswith(group)]
-    needed = [one for one in experiments().values() if one.id[0] in ("GH" if group == "H" else group)]
+    needed = [experiments()[id_] for id_ in about.ids_for_tables()]
     missing = output / "missing"  # no folder: beside variants lie the study's own runs, which are not meant
     folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:

@@ -130,9 +130,7 @@ def reason(run: Run) -> str:
 def notes(runs: Sequence[Run]) -> list[str]:
     """Return what must be said of images that are no photographs, and of runs that are toys."""
     said = []
-    if any(run.setting("smoke") for run in runs):
-        said.append("Smoke runs are at toy size, on synthetic drawings: their figures say nothing.")
-    elif any(run.setting("data.layout") == Layout.demo.name for run in runs):
+    if any(run.setting("data.layout") == Layout.demo.name for run in runs):
         said.append("The demo's images are synthetic drawings: accuracies on them say nothing about photographs.")
     return said
 
@@ -150,6 +148,6 @@ def study_id(run: Run) -> str | None:
 
 def kind(run: Run) -> str:
     """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
-    if run.setting("smoke"):
-        return "smoke runs"
+    if run.setting("data.layout") == Layout.demo.name:
+        return "synthetic drawings"
     return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"

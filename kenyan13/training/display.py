@@ -1,7 +1,6 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
 import logging
-import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from kenyan13.config.settings import Settings
+from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
@@ -39,8 +38,8 @@ def print_start(
     if brief:
         console.print(f"\n{folder.name}" + ("  (going on where it stopped)" if resumed else ""), style="bold")
         return
-    if settings.smoke:
-        console.print("\nSmoke run: toy size, on synthetic drawings. Its figures say nothing.", style="yellow")
+    if settings.data.layout is Layout.demo:
+        console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
     model = settings.model
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
@@ -112,11 +111,6 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     console.print("\n" + (again if before else "Finished"), style="bold")
     for name, value in lines:
         console.print(f"{name:<24}{value}")
-    run, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    console.print(f"\nNext:  kenyan13 predict {run} IMAGE...")
-    console.print(f"       kenyan13 report {runs}")
-    console.print(f"       kenyan13 compare {run} OTHER...")
-    console.print(f"       tensorboard --logdir {runs}    then open http://localhost:6006\n")
 
 
 def quiet_libraries() -> None:
@@ -129,6 +123,7 @@ def quiet_libraries() -> None:
         "does not have many workers",
         "This DataLoader will create",
         "number of training batches",
+        "`srun` command",
         "in eval mode at the start",
         "LeafSpec",
         "treespec",

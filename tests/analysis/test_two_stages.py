@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from kenyan13.analysis.two_stages import compose_stage_runs, find_run, is_stage
 from sklearn.metrics import accuracy_score, f1_score
 from test_commands import call
 
 from kenyan13 import cli
 from kenyan13.analysis.cascade import SOFT, compose, composed_correct, read_stages, summary, write_cascade
-from kenyan13.analysis.two_stages import compose_stage_runs, find_run, is_stage
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings, Task
 from kenyan13.errors import BusyError, UserError

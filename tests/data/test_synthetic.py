@@ -13,9 +13,8 @@ from PIL import Image, ImageOps
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data import synthetic
 from kenyan13.data.plates import LAYERS, SIDES
-from kenyan13.data.synthetic import class_counts, draw_dataset, draw_if_missing
+from kenyan13.data.synthetic import TRAIN_ROWS, class_counts, draw_dataset, draw_if_missing
 from kenyan13.errors import UserError
-from kenyan13.study.dataset import TRAIN_ROWS
 
 CLASSES = (
     "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"

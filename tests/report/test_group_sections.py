@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from kenyan13.analysis.cascade import read_matrices
 from kenyan13.analysis.ensemble import vote_tallies
-from kenyan13.analysis.two_stages import compose_stage_runs
 from kenyan13.cli import app
-from kenyan13.config.compose import compose_settings
 from kenyan13.report.conclusions import against_study
 from kenyan13.report.writing import write_report
 from kenyan13.runs.predictions import write_test_predictions
+from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables
+from kenyan13.study.jobs import compose_stages
 
 LOSSES = ([1.0, 0.5], [1.5, 1.0])
 ALONE = ["githeri", "mandazi", "masalachips", "matoke", "mukimo", "pilau"]
@@ -47,7 +47,7 @@ def two_stages(runs: Path) -> None:
         hand_made(
             runs, [f"experiment={id_}"], *LOSSES, inner, certain(answers, 0.9, len(members)), names, members
         )  # fmt: skip
-    compose_stage_runs(compose_settings(["experiment=EAE", f"runs={runs}"]))
+    compose_stages(experiments()["EAE"], ["experiment=EAE", f"runs={runs}"])
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
+from kenyan13.study.definitions import experiments
 
 EVIL = ["<script>alert(1)</script>", "a\"b'c&amp;", "$x_1$ | `y`"]
 STUDY = ("CAC", "CBC", "CCC")
@@ -63,7 +64,7 @@ def test_golden_values_of_a_group(tmp_path: Path) -> None:
     page = report(tmp_path / "runs", output=tmp_path / "report")
     table = pd.read_csv(tmp_path / "report/tables/C3.csv", index_col="id")
     first = table.loc["CAC"]
-    study = pd.read_csv(Path("kenyan13/study/reference.csv"), index_col="id").loc["CAC"]
+    study = experiments()["CAC"].reported
     assert (first["min_loss"], first["accuracy"]) == (0.5, 90.0)
     assert first["overfitting"] == pytest.approx(1.0)
     assert (first["min_loss_study"], first["accuracy_study"]) == (study["min_val_loss"], study["accuracy"])
@@ -216,10 +217,10 @@ def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     assert text.count("Beside the study's accuracies") == 1, "only the study's own runs are held against it"
     assert "CAC: another run of it, newer or finished, stands in the tables" in text
     assert "Group C: Model size and transfer (other settings or images, data/kenyan13)" in text
-    hand_made(tmp_path / "toys", ["experiment=CAC", "smoke=true"], [1.0, 1.0], [2.0, 1.0], targets, right)
+    hand_made(tmp_path / "toys/smoke", ["experiment=CAC", "debug=smoke"], [1.0, 1.0], [2.0, 1.0], targets, right)
     page = report(tmp_path / "toys/smoke", output=tmp_path / "report")
-    assert any("Nothing can be concluded" in text for text in page.texts)
-    assert "(smoke runs" in (tmp_path / "report/tables/C3.md").read_text()
+    assert any("say nothing about photographs" in text for text in page.texts)
+    assert "(synthetic drawings" in (tmp_path / "report/tables/C3.md").read_text()
 
 
 def test_as_accurate_runs_are_named(tmp_path: Path) -> None:
