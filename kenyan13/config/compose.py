@@ -1,5 +1,6 @@
 """From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
@@ -34,7 +35,8 @@ def list_choices() -> str:
     """Return a line a config group with its choices, for --help; the study's many experiments are listed elsewhere."""
     lines = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in sorted(CONF.iterdir())}
     lines["experiment"].append("and the study's, AAA to HAO: kenyan13 study list")
-    return "\n".join(f"{group}: {', '.join(choices)}" for group, choices in lines.items() if choices)
+    texts = [f"{group}: {', '.join(choices)}" for group, choices in lines.items() if choices]
+    return "\n".join(textwrap.fill(text, 80, subsequent_indent="    ", break_on_hyphens=False) for text in texts)
 
 
 OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
