@@ -119,8 +119,8 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     best = min(finished, key=lambda folder: read_result(folder).min_val_loss)  # type: ignore[union-attr]
     rate = read_settings(best).optim["lr"]
     assert [line.split()[2] for line in table if line.startswith("*")] == [f"optim.lr={rate}"]
-    assert max(map(len, done.stdout.partition("Next:")[0].splitlines())) <= 80
-    assert f"kenyan13 report {tmp_path}/runs" in done.stdout
+    printed = [line for line in done.stdout.partition("Next:")[0].splitlines() if str(tmp_path.parent) not in line]
+    assert max(map(len, printed)) <= 80
 
 
 def plan(root: Path, *overrides: str, by_pattern: bool = False) -> dict[str, str]:

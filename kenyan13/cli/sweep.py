@@ -133,7 +133,7 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     results = {one.folder: result for one in planned if (result := read_result(one.folder))}
     ranked = sorted(results, key=lambda folder: results[folder].min_val_loss)
     comparable = len({repr(one.settings.data) for one in planned if one.folder in results}) == 1 and len(ranked) > 1
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for one, label in zip(planned, run_labels(planned), strict=True):
         mark = "*" if comparable and one.folder == ranked[0] else ""
         result = results.get(one.folder)

@@ -43,7 +43,7 @@ def run(config: DictConfig, alone: bool) -> float | None:
         sys.path.append(str(Path.cwd()))
     hydra_config = HydraConfig.get()
     settings = finish(to_settings(config, hydra_config.overrides.task))
-    experiment = experiments().get(hydra_config.runtime.choices.get("experiment"))
+    experiment = experiments().get(str(hydra_config.runtime.choices.get("experiment")))
     with launched(hydra_config, settings.trainer):
         # Torch is imported here, so that --help and --cfg need none.
         if experiment is not None and experiment.kind != TRAINING:

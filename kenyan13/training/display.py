@@ -91,7 +91,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     if brief:
         again = "had finished before: " if before else "finished: "
         figures = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
-        console.print(f"{folder.name} {again}{figures}, {duration(result.seconds)}")
+        console.print(f"{folder.name}\n  {again}{figures}, {duration(result.seconds)}")
         return
     error = standard_error(result.accuracy, result.validation_images)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
