@@ -9,22 +9,13 @@ from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
+from kenyan13.report.tables import Column, Table, Value
 from kenyan13.runs.directory import CASCADE, METRICS, SHEETS, Result, read_result
 from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import experiments
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.references import reference, reference_tables
-from kenyan13.study.tables import (
-    Column,
-    Table,
-    Value,
-    compared,
-    comparison,
-    noise_notes,
-    number,
-    triple,
-    within_noise,
-)
+from kenyan13.study.tables import compared, comparison, noise_notes, number, triple, within_noise
 
 Folders = Mapping[str, Path]  # by id; they need not exist
 Runs = dict[str, tuple[str, Path]]  # id -> the study's name, folder of our run

@@ -16,7 +16,7 @@ from kenyan13.data.batches import ImageDataset, Images, collate
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import normalisation
-from kenyan13.plots.grids import preset_figure
+from kenyan13.plots.grids import preset_plot
 from kenyan13.runs.directory import PRESETS, SHEETS, State, read_settings, read_state, write_config
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import contact_sheets
@@ -67,14 +67,14 @@ def test_another_runs_folder_is_refused(compose: Callable[..., Settings]) -> Non
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[np.uint8]]:
-    """The blocks of images that the presets' figure is given."""
+    """The blocks of images that the presets' plot is given."""
     blocks: dict[str, NDArray[np.uint8]] = {}
 
     def keep(given: dict[str, NDArray[np.uint8]], title: str = "") -> Figure:
         blocks.update(given)
-        return preset_figure(given, title)
+        return preset_plot(given, title)
 
-    monkeypatch.setattr(contact_sheets, "preset_figure", keep)
+    monkeypatch.setattr(contact_sheets, "preset_plot", keep)
     return blocks
 
 
