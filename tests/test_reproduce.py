@@ -107,8 +107,8 @@ def test_group_e_ends_with_the_two_stage_result(demo_root: Path, cache: Path, tm
     accuracy = 100 * (composed["target"] == composed["predicted"]).mean()
     assert float(rows[0][6]) == pytest.approx(accuracy, abs=0.005)
     assert len(composed) == 26
-    figures = {file.stem for file in (tmp_path / "report/figures/group-E").iterdir()}
-    assert figures == {"accuracy_E1", *(f"confusion_{k}" for k in range(6))}
+    plots = {file.stem for file in (tmp_path / "report/plots/group-E").iterdir()}
+    assert plots == {"accuracy_E1", *(f"confusion_{k}" for k in range(6))}
     assert (tmp_path / "report/tables/E1.csv").is_file()
 
 
@@ -123,7 +123,7 @@ def test_group_h_ends_with_the_ensemble_table(demo_root: Path, cache: Path, tmp_
     tests = list(tmp_path.glob("smoke/HA?_*/predictions_test.csv"))
     assert len(tests) == 15
     assert all(len(pd.read_csv(file)) == 26 for file in tests)
-    assert {"accuracy_H3", "votes_test"} <= {file.stem for file in (tmp_path / "report/figures/group-H").iterdir()}
+    assert {"accuracy_H3", "votes_test"} <= {file.stem for file in (tmp_path / "report/plots/group-H").iterdir()}
 
 
 TRAINED = [id_ for id_, one in experiments().items() if one.kind == TRAINING]

@@ -10,12 +10,11 @@ from kenyan13.errors import shorten
 from kenyan13.metrics.statistics import holm, mcnemar, wilson
 from kenyan13.report.runs import Run, predictions
 from kenyan13.runs.directory import State
-from kenyan13.study.tables import WITHIN, Table
 
 LEVEL = 0.05
 NAMED = 8  # runs that a sentence lists
 ONE_SEED = (
-    "Each run is one seed. How much another seed, or another split, would change is not in these figures; the best of "
+    "Each run is one seed. How much another seed, or another split, would change is not in these numbers; the best of "
     "many runs on the same images is partly luck."
 )
 
@@ -58,23 +57,3 @@ def sentence(right: dict[str, NDArray[np.bool_]]) -> str:
     worse = len(others) - len(equal)
     rest = f"; {worse} {'is' if worse == 1 else 'are'} less accurate beyond chance ({test})" if worse else f" ({test})"
     return f"{start} By these images, {told}{rest}."
-
-
-def against_study(tables: Sequence[Table]) -> list[str]:
-    """Return how many accuracies differ from the study's by more than noise, and which."""
-    within, beyond = 0, []
-    for table in tables:
-        places = {column.key: place for place, column in enumerate(table.columns)}
-        if not {"id", "accuracy_difference", "noise"} <= set(places):
-            continue
-        for row in table.rows:
-            difference, noise = row[places["accuracy_difference"]], row[places["noise"]]
-            if noise == WITHIN:
-                within += 1
-            elif isinstance(difference, float):
-                beyond.append(f"{row[places['id']]} ({difference:+.1f})")
-    total = within + len(beyond)
-    if not total:
-        return []
-    said = f"Beside the study's accuracies, {within} of {total} are within noise (two standard errors of a difference)"
-    return [f"{said}; beyond it: {', '.join(beyond)} points." if beyond else f"{said}."]

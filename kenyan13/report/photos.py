@@ -1,4 +1,4 @@
-"""PlotFile grids of a run: its most confident mistakes, and the classes that it confuses most."""
+"""Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,40 +16,40 @@ from kenyan13.errors import UserError
 from kenyan13.metrics.classification import confusion_counts
 from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Run
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import Saved
-from kenyan13.study.tables import Column, Table
 
-SIDE = 112  # pixels
+SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
 PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
 MISTAKES, PAIRS, EACH = 12, 4, 3  # images; pairs of classes, images of each
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that a run names wrongly: its id, its class, the answer, and the answer's probability (0..1)."""
+    """An image that a run names wrongly: its id, its class, the predicted class, and its probability (0..1)."""
 
     id: str
     target: str
-    answer: str
+    prediction: str
     confidence: float
 
     def caption(self) -> str:
         """Return what stands below the image."""
-        return f"{self.target}, named {self.answer} ({self.confidence:.0%})"
+        return f"{self.target}, named {self.prediction} ({self.confidence:.0%})"
 
 
 def mistakes(saved: Saved) -> list[Mistake]:
-    """Return all wrong answers, the most confident first."""
-    answers = saved.probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != saved.targets)
-    ranked = wrong[np.argsort(-saved.probabilities[wrong, answers[wrong]], kind="stable")]
+    """Return all wrong predictions, the most confident first."""
+    predicted = saved.probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != saved.targets)
+    ranked = wrong[np.argsort(-saved.probabilities[wrong, predicted[wrong]], kind="stable")]
     return [
         Mistake(
             saved.ids[row],
             saved.classes[saved.targets[row]],
-            saved.classes[answers[row]],
-            float(saved.probabilities[row, answers[row]]),
+            saved.classes[predicted[row]],
+            float(saved.probabilities[row, predicted[row]]),
         )
         for row in ranked
     ]
@@ -87,12 +87,12 @@ def of_pairs(saved: Saved, wrong: list[Mistake]) -> list[Mistake]:
     chosen: list[Mistake] = []
     for k, m in confused_pairs(counts)[:PAIRS]:
         pair = {saved.classes[k], saved.classes[m]}
-        chosen += [one for one in wrong if {one.target, one.answer} == pair][:EACH]
+        chosen += [one for one in wrong if {one.target, one.prediction} == pair][:EACH]
     return chosen
 
 
 def find_files(run: Run) -> dict[str, Path]:
-    """Return the files of a run's labelled images by id, or nothing where its data is no longer at its place."""
+    """Return the files of a run's labelled images by id, or nothing where its data has gone."""
     try:
         return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
     except (UserError, KeyError):
@@ -117,16 +117,16 @@ def small(path: Path) -> bytes | None:
 def grid_of(title: str, chosen: list[Mistake], files: dict[str, Path]) -> Grid:
     """Return the images of mistakes that are still there, with captions."""
     found = [(one, small(files[one.id])) for one in chosen if one.id in files]
-    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None], SIDE)
+    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None], SHOWN)
 
 
 def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
     grids = []
-    for title, pattern, width in ((PRESETS, directory.PRESETS, 960), (CLASSES, "sheets/*/*.png", 480)):
+    for title, pattern, width in ((PRESETS, directory.PRESETS, 640), (CLASSES, "sheets/*/*.png", 320)):
         files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
-        smaller = [(shrunk(file, width), caption(file)) for file in files]
-        grids.append(Grid(title, [(photo, said) for photo, said in smaller if photo is not None], width))
+        smaller = [(shrunk(file, 2 * width), caption(file)) for file in files]
+        grids.append(Grid(title, [(photo, text) for photo, text in smaller if photo is not None], width))
     return [grid for grid in grids if grid.photos]
 
 

@@ -14,10 +14,9 @@ from kenyan13.config.settings import Layout
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, Result, State, read_config, read_result, read_state
 from kenyan13.runs.predictions import VALIDATION, Saved, read_predictions
-from kenyan13.study.definitions import experiments
 
 # OmegaConf takes 50 ms to read a configuration, and checks what has been checked when the run was trained.
-FIGURES = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]
+COLUMNS = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"]  # of metrics.csv that all runs have
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,33 @@ class Run:
         return value
 
     def anchor(self) -> str:
-        """Return the name of the run's place on the page."""
+        """Return the id of the run's page."""
         return f"run-{self.name}"
 
+    def accuracy(self) -> float:
+        """Return a finished run's accuracy, 0..1; -1 for others."""
+        return self.result.accuracy if self.result else -1.0
 
-def find_folders(places: Sequence[Path]) -> list[Path]:
+    def validation_images(self) -> int:
+        """Return the number of a finished run's validation images; 0 for others."""
+        return self.result.validation_images if self.result else 0
+
+
+def find_folders(paths: Sequence[Path]) -> list[Path]:
     """Return the run directories named, and those in the folders named, in order of names, each once.
 
-    Raises UserError for a place that is none and has none.
+    Raises UserError for a path that is none and has none.
     """
     found: dict[Path, None] = {}
-    for place in places:
-        inside = [place] if (place / CONFIG).is_file() else sorted(file.parent for file in place.glob(f"*/{CONFIG}"))
+    for path in paths:
+        inside = [path] if (path / CONFIG).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
         if not inside:
             there = {True: "is a file, not a run directory", False: "does not exist"}
-            problem = "holds no run directories" if place.is_dir() else there[place.exists()]
-            toys = (f"its toy runs: kenyan13 report {place / 'smoke'}",) if any(place.glob(f"smoke/*/{CONFIG}")) else ()
-            raise UserError(f"{place} {problem}.", *toys, "train a run first: python train.py; runs are in runs/")
+            problem = "holds no run directories" if path.is_dir() else there[path.exists()]
+            smoke = (
+                (f"its smoke runs: kenyan13 report {path / 'smoke'}",) if any(path.glob(f"smoke/*/{CONFIG}")) else ()
+            )
+            raise UserError(f"{path} {problem}.", *smoke, "train a run first: python train.py; runs are in runs/")
         found |= dict.fromkeys(inside)
     return list(found)
 
@@ -86,7 +95,7 @@ def read_run(folder: Path, name: str) -> Run:
         config = read_config(folder / CONFIG)
         parts = [config[part] for part in ("settings", "data", "versions", "commit")]
         check_settings(parts[0], parts[1])
-        metrics = pd.read_csv(folder / METRICS)[FIGURES].astype(float) if (folder / METRICS).is_file() else None
+        metrics = read_metrics(folder / METRICS)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{CONFIG} or {METRICS} is damaged: {error}", "train the run again") from None
     settings, data, versions, commit = parts
@@ -94,6 +103,14 @@ def read_run(folder: Path, name: str) -> Run:
         raise UserError(f"{CONFIG} is damaged.", "train the run again")
     predictions(folder)
     return Run(folder, name, read_state(folder), settings, data, versions, str(commit), read_result(folder), metrics)
+
+
+def read_metrics(file: Path) -> pd.DataFrame | None:
+    """Read metrics.csv; None where there is none. Raises KeyError or ValueError for a damaged file."""
+    if not file.is_file():
+        return None
+    metrics = pd.read_csv(file)
+    return metrics[[*COLUMNS, *({"val_macro_f1"} & {*metrics.columns})]].astype(float)
 
 
 def check_settings(settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
@@ -127,27 +144,13 @@ def reason(run: Run) -> str:
     return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
 
 
+def is_synthetic(run: Run) -> bool:
+    """Return whether a run's images are synthetic drawings."""
+    return bool(run.setting("data.layout") == Layout.demo.name)
+
+
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what must be said of images that are no photographs, and of runs that are toys."""
-    said = []
-    if any(run.setting("data.layout") == Layout.demo.name for run in runs):
-        said.append("The demo's images are synthetic drawings: accuracies on them say nothing about photographs.")
-    return said
-
-
-def study_id(run: Run) -> str | None:
-    """Return the study's id of the experiment that a run is, or is a variant of, by its configuration; or None."""
-    experiment, name = str(run.setting("experiment")), str(run.setting("name"))
-    if experiment in experiments():
-        return experiment
-    id_ = name.partition("_")[0]
-    if id_ in experiments() and re.fullmatch(re.escape(experiments()[id_].name) + "(-.*)?", name):
-        return id_
-    return None
-
-
-def kind(run: Run) -> str:
-    """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
-    if run.setting("data.layout") == Layout.demo.name:
-        return "synthetic drawings"
-    return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"
+    """Return what must be said of images that are no photographs."""
+    if any(is_synthetic(run) for run in runs):
+        return ["The demo's images are synthetic drawings: accuracies on them say nothing about photographs."]
+    return []

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, rank
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import read_result
 from kenyan13.runs.predictions import TEST, read_predictions
 from kenyan13.study.definitions import Group, groups
 from kenyan13.study.exposure import STUDY_METHODS, combine_unseen
-from kenyan13.study.tables import Column, Table, compared, noise_notes, triple, within_noise
+from kenyan13.study.tables import compared, noise_notes, triple, within_noise
 
 
 def ensembles_of_models(group: Group, entry: Mapping[str, Any], folders: Mapping[str, Path]) -> list[Table]:

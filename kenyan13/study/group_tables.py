@@ -9,13 +9,14 @@ import pandas as pd
 from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout, Settings
+from kenyan13.report.tables import Column, Table, Value
 from kenyan13.runs import directory
 from kenyan13.runs.directory import METRICS, Result, read_result
 from kenyan13.runs.locate import run_directory
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Experiment, Group, find_group
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
-from kenyan13.study.tables import Column, Table, Value, compared, comparison, noise_notes, triple, within_noise
+from kenyan13.study.tables import compared, comparison, noise_notes, triple, within_noise
 
 Folders = Mapping[str, Path]  # by id; they need not exist
 

@@ -21,8 +21,7 @@ from kenyan13.config.limits import leaves
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
-from kenyan13.plots.confusion import confusion_figure
-from kenyan13.plots.rendering import png
+from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.directory import Result
 from kenyan13.runs.predictions import Saved, read_predictions
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
@@ -62,7 +61,7 @@ class TensorBoardImages(Callback):
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
 
-        Only what is written here bears the ending .end, and takes the place of an earlier one: a run may have been
+        Only what is written here bears the ending .end, and replaces an earlier one: a run may have been
         killed between its last epoch and its result.
         """
         logger = tensorboard_logger(trainer)
@@ -94,23 +93,22 @@ def add_predictions(writer: SummaryWriter, saved: Saved, name: str, epoch: int) 
     known = saved.targets >= 0
     targets, probabilities = saved.targets[known], saved.probabilities[known]
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
-    figure = confusion_figure(counts, saved.classes, f"{name}, epoch {epoch}")
-    add_encoded(writer, "confusion_matrix", png(figure), epoch)
+    writer.add_figure("confusion_matrix", confusion_plot(counts, saved.classes, f"{name}, epoch {epoch}"), epoch)
     for k, class_name in enumerate(saved.classes):
         writer.add_pr_curve(f"precision_recall/{class_name}", targets == k, probabilities[:, k], epoch)
 
 
 def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> None:
-    """Add the settings that matter to the result and the final figures, for the HPARAMS tab.
+    """Add the settings that matter to the result and the final metrics, for the HPARAMS tab.
 
     Without the summary of all runs that torch and Lightning write with each: TensorBoard makes its own then, from all
     runs, and shows the settings that differ between them first.
     """
-    figures = {f"Result/{name}": getattr(result, name) for name in METRICS}
-    for name, value in figures.items():
+    metrics = {f"Result/{name}": getattr(result, name) for name in METRICS}
+    for name, value in metrics.items():
         if value is not None:
             writer.add_scalar(name, value, result.epochs)
-    _, start, end = hparams(hyperparameters(settings), figures)  # type: ignore[no-untyped-call]
+    _, start, end = hparams(hyperparameters(settings), metrics)  # type: ignore[no-untyped-call]
     for summary in (start, end):
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 

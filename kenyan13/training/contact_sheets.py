@@ -11,8 +11,8 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.model.backbones import normalisation
-from kenyan13.plots.grids import preset_figure
-from kenyan13.plots.rendering import png
+from kenyan13.plots.grids import preset_plot
+from kenyan13.plots.saving import render
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
@@ -67,4 +67,4 @@ def preset_sheet(data: ImageDataModule) -> bytes:
         shown = draw_views(data, draws, composed(f"augment={name}").augment, LONGEST)
         white = np.full((9 - len(shown), *shown.shape[1:]), 255, dtype=np.uint8)  # where there are fewer
         blocks[name] = np.concatenate([shown, white])
-    return png(preset_figure(blocks), photographs=True)
+    return render(preset_plot(blocks))

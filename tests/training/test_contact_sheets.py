@@ -12,7 +12,7 @@ from PIL import Image
 from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import ImageDataset, Images, collate
-from kenyan13.plots.grids import preset_figure
+from kenyan13.plots.grids import preset_plot
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
 from kenyan13.training.contact_sheets import class_draws, open_data, preset_sheet, write_contact_sheets
@@ -46,9 +46,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[np.uint8]]:
 
     def keep(given: dict[str, NDArray[np.uint8]], title: str = "") -> Figure:
         blocks.update(given)
-        return preset_figure(given, title)
+        return preset_plot(given, title)
 
-    monkeypatch.setattr(contact_sheets, "preset_figure", keep)
+    monkeypatch.setattr(contact_sheets, "preset_plot", keep)
     return blocks
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Column headings sort their table; the heading of the page that the menu leads to gets the focus.
+// Column headings sort their table; images enlarge; the heading of the page that the menu leads to gets the focus.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   if (body.rows.length < 3) continue;
@@ -29,6 +29,15 @@ function sort(table, body, head, place) {
   };
   body.append(...[...body.rows].sort(compare));
 }
+
+const dialog = document.querySelector("dialog");
+document.addEventListener("click", event => {
+  const button = event.target.closest(".enlarge");
+  if (button) {
+    dialog.querySelector("div").replaceChildren(button.firstElementChild.cloneNode());
+    dialog.showModal();
+  } else if (event.target === dialog) dialog.close(); // beside the image
+});
 
 function arrive() {
   const article = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -1,0 +1,108 @@
+"""Plots of the study alone: ensembles by number of models, how far models agree, and epochs by loader processes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from kenyan13.metrics.statistics import standard_error
+from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
+from kenyan13.study.tables import STUDY_IMAGES
+
+METHODS = {
+    "AP": "AP: sum of probabilities",
+    "MP": "MP: highest single probability",
+    "V1": "V1: vote, ties to the most accurate",
+    "V2": "V2: vote, ties to the highest probability",
+}
+
+
+@styled
+def ensemble_plot(
+    models: Sequence[int],
+    accuracies: Mapping[str, Sequence[float | None]],
+    study: Mapping[str, Sequence[float]],
+    images: int,
+) -> Figure:
+    """Draw the accuracy of ensembles by number of models: ours, and beside it the study's on the same axis.
+
+    accuracies, study: by method (AP, MP, V1, V2), 0..1, one value for each of `models`; None is left out. images: on
+    how many ours were measured, at least 1. Bands: one standard error around the best value.
+    """
+    figure = new_figure(8.0, 4.4)
+    panels = figure.subplots(1, 2, sharey=True)
+    both = (("Ours", accuracies, images), ("Study", study, STUDY_IMAGES))
+    for axes, (name, values, number) in zip(panels, both, strict=True):
+        axes.set_title(f"{name}, {number:,} images. Band: one standard error")
+        axes.set_xlabel("Models")
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+        _draw_methods(axes, models, values, number)
+    panels[0].set_ylabel("Accuracy (%)")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower left", ncols=2, borderpad=0)
+    return figure
+
+
+def _draw_methods(axes: Axes, models: Sequence[int], values: Mapping[str, Sequence[float | None]], images: int) -> None:
+    """Draw a line for each method, and the band of one standard error of the best value."""
+    every: list[float] = []
+    for k, (method, label) in enumerate(METHODS.items()):
+        known = [(n, one) for n, one in zip(models, values.get(method, []), strict=False) if one is not None]
+        every += [share for _, share in known]
+        xs, ys = np.array(known).reshape(-1, 2).T
+        axes.plot(xs, 100 * ys, color=COLOURS[k], marker=MARKERS[k], linestyle=LINES[k], markersize=5.5, label=label)
+    if every:
+        best, error = 100 * max(every), 100 * standard_error(max(every), images)
+        axes.axhspan(best - error, best + error, color="#e6e6e6", zorder=0)
+        axes.axhline(best, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+
+
+@styled
+def vote_plot(tallies: NDArray[np.int64], runs: int, right: NDArray[np.bool_] | None) -> Figure:
+    """Draw for how many images the winning class got 1 to `runs` votes.
+
+    tallies: int64 [n], the votes of each image's winning class, 1 to runs; right: bool [n], which winning classes are
+    the target, or None where it is not known: bars are then split, and the share that is right stands above them.
+    """
+    votes = np.arange(1, runs + 1)
+    total = np.bincount(tallies, minlength=runs + 1)[1:]
+    figure = new_figure(max(5.0, 1.0 + 0.42 * runs), 3.8)
+    axes = figure.add_subplot()
+    if right is None:
+        axes.bar(votes, total, color=PALE, edgecolor=OURS)
+        axes.set_title(f"{len(tallies):,} images; all {runs} votes for one class: {total[-1]:,}.")
+    else:
+        good = np.bincount(tallies[right], minlength=runs + 1)[1:]
+        axes.bar(votes, good, color=PALE, edgecolor=OURS, label="Right")
+        wrong = axes.bar(votes, total - good, bottom=good, color="white", edgecolor=STUDY, hatch="////", label="Wrong")
+        shares = [f"{100 * one / images:.0f}" if images else "" for one, images in zip(good, total, strict=True)]
+        axes.bar_label(wrong, shares, padding=3)
+        axes.set_title(f"{len(tallies):,} images. Above the bars: share that is right, in %.")
+        figure.legend(loc="outside lower left", ncols=2, borderpad=0)
+    axes.set(xlabel="Votes for the winning class", ylabel="Images", ylim=(0, 1.1 * max(1, total.max())))
+    axes.xaxis.set_major_locator(MaxNLocator(16, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    return figure
+
+
+@styled
+def worker_plot(workers: Sequence[int], seconds: Sequence[float | None], study: Sequence[float | None]) -> Figure:
+    """Draw seconds an epoch over the number of loader processes, ours and the study's; None is left out."""
+    figure = new_figure(7.0, 4.2)
+    axes = figure.add_subplot()
+    fastest = []
+    for k, (name, values) in enumerate((("Ours", seconds), ("Study", study))):
+        known = sorted((n, one) for n, one in zip(workers, values, strict=True) if one is not None)
+        xs, ys = np.array(known).reshape(-1, 2).T
+        axes.plot(xs, ys, color=(OURS, STUDY)[k], linestyle="-:"[k], marker=MARKERS[k], markersize=5.5, label=name)
+        if known:
+            best, least = min(known, key=lambda point: point[1])
+            fastest.append(f"{name}: fastest with {best} process{'es' * (best != 1)}, {least:.3g} s an epoch")
+    axes.set_title("; ".join(fastest) or "No values")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(16, integer=True, min_n_ticks=1))
+    axes.set(xlabel="Loader worker processes", ylabel="Seconds an epoch")
+    axes.legend(loc="upper right")
+    return figure
