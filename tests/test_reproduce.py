@@ -49,7 +49,7 @@ def reproduce(group: str, root: Path, cache: Path, runs: Path) -> str:
 @pytest.mark.parametrize(
     ("variables", "parts"),
     [
-        ([], ["-m 'experiment=C*'  'data.root=data/kenyan13'", "study table C", "report 'runs' --output 'report'"]),
+        ([], ["-m 'experiment=C*' 'data.root=data/kenyan13'", "study table C", "report 'runs' --output 'report'"]),
         (["SMOKE=1", "RUNS=d"], ["debug=smoke 'runs=d/smoke'", "kenyan13 report 'd/smoke' --output 'report-smoke'"]),
         (["DATA=some where"], ["'data.root=some where'"]),
         (["SMOKE=1", "LAUNCHER=joblib", "ARGS=trainer=gpu"], ["debug=smoke", "trainer=gpu hydra/launcher=joblib"]),

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.cli.app import print_next
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import finish, to_settings

@@ -10,14 +10,7 @@ from kenyan13.config.compose import composed
 from kenyan13.config.identity import config_hash, differences
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.study.definitions import experiments, register_experiments
-
-
-def register() -> None:
-    """Make the study's experiments choices of Hydra's, and their names be checked after each composition."""
-    register_experiments()
-    if name_experiment not in compose.finishers:
-        compose.finishers.append(name_experiment)
+from kenyan13.study.definitions import experiments
 
 
 def name_experiment(settings: Settings) -> Settings:
@@ -59,3 +52,6 @@ def is_other_data(root: Path) -> bool:
     except (OSError, UnicodeDecodeError, csv.Error):
         return False  # reading it for training will say what is wrong
     return classes != Counter(TRAIN_ROWS)
+
+
+compose.finishers.append(name_experiment)  # when this module is imported, also in a launcher's processes
