@@ -68,7 +68,8 @@ def scatter_plot(points: Sequence[Point], x_label: str, title: str = "", log: bo
     axes.set_title("Thin lines: 95 % Wilson intervals. Named: runs that none beats further left.")
     _name(axes, best)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[:FAMILIES], labels[:FAMILIES], loc="outside right upper", borderpad=0, handlelength=1)
+    if len(labels) > 1:
+        figure.legend(handles[:FAMILIES], labels[:FAMILIES], loc="outside right upper", borderpad=0, handlelength=1)
     return figure
 
 

@@ -89,7 +89,7 @@ def scientific(value: float) -> str:
     return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
 
 
-def compact(value: float, _: int | None = None) -> str:
+def compact(value: float, _: float | None = None) -> str:
     """Return a number of an axis in few letters: 0.25, 1200, but 1.6·10⁵. (matplotlib adds the number of the tick.)"""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}".replace("-", MINUS)

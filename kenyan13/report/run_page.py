@@ -109,8 +109,9 @@ def class_table(saved: Saved) -> Table:
     ]  # fmt: skip
     found = per_class(confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes)))
     table = Table("", "Classes", columns)
-    for name, one in zip(saved.classes, found.itertuples(), strict=True):
-        table.rows.append([name, float(one.images), 100 * one.precision, 100 * one.recall, one.f1])
+    found[["precision", "recall"]] *= 100
+    rows = found[["images", "precision", "recall", "f1"]].astype(float).to_numpy().tolist()
+    table.rows = [[name, *row] for name, row in zip(saved.classes, rows, strict=True)]
     return table
 
 

@@ -40,8 +40,6 @@ QUESTIONS = {
     "G": ("Comparison of models", "Which of 25 ImageNet models is best on these images?"),
     "H": ("Ensembles", "How much do several models together gain over the best one?"),
 }
-LAYERS = {"A": "head only (PT0)", "B": "head and two fifths (PT2)", "C": "all layers (PT5)"}
-FAMILIES = dict(zip("ABCDEF", ("ResNet", "ResNeXt", "Wide ResNet", "VGG", "DenseNet", "EfficientNet"), strict=True))
 TOP = 12  # of group G's models, combined at most (study, H)
 
 
@@ -169,13 +167,15 @@ def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
             rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in done]
             best = float(experiments()[study].settings["optim.lr"])
             values = (rates, list(done.values()), folder, f"rates_{letter}", best)
-            drawn.append(draw_sweep(str(model), "Learning rate", *values))
+            drawn.append(draw_sweep(str(model), "learning rate", *values))
     return drawn
 
 
-def plots_c(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy against size by the layers that train."""
-    return draw_sizes({id_: (run, LAYERS[id_[2]]) for id_, run in runs.items()}, folder)
+def plots_sizes(key: str, runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
+    """Accuracy against size and training time; colours tell apart the choices of a config group, without numbers."""
+    choices = {id_: str(experiments()[id_].settings[key]) for id_ in runs}
+    families = {id_: choice if key == "freeze" else re.split(r"_?\d", choice)[0] for id_, choice in choices.items()}
+    return draw_sizes({id_: (run, families[id_]) for id_, run in runs.items()}, folder)
 
 
 def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
@@ -202,11 +202,6 @@ def plots_f(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
             text = f"Training and validation loss over {len(train)} epochs; the run's own page has the values."
             drawn.append(folder.draw(f"losses_{id_}", f"Losses of {id_}", text, loss_plot, train, validation))
     return drawn
-
-
-def plots_g(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy against size and training time."""
-    return draw_sizes({id_: (run, FAMILIES[id_[1]]) for id_, run in runs.items()}, folder)
 
 
 def plots_h(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
@@ -263,5 +258,6 @@ def validated(run: Run) -> int:
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
-    "A": plots_a, "B": plots_b, "C": plots_c, "E": plots_e, "F": plots_f, "G": plots_g, "H": plots_h,
+    "A": plots_a, "B": plots_b, "C": partial(plots_sizes, "freeze"), "E": plots_e, "F": plots_f,
+    "G": partial(plots_sizes, "model"), "H": plots_h,
 }  # fmt: skip

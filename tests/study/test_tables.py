@@ -10,13 +10,14 @@ import pytest
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
+from kenyan13.report.tables import Table
 from kenyan13.runs.directory import METRICS, Result, write_config, write_result
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions, write_test_predictions
 from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables, tables_of_settings
 from kenyan13.study.references import reference_tables
-from kenyan13.study.tables import Table, within_noise
+from kenyan13.study.tables import within_noise
 
 SPEC = Path(__file__).parents[3] / "shared" / "spec" / "reference_tables.json"
 CLASSES = ("a", "b")
