@@ -25,8 +25,8 @@ def among(runs: Sequence[Run]) -> list[str]:
     if runs and all(run.setting("smoke") for run in runs):
         return [SMOKE]
     sets = [right for right in same_images(runs) if len(right) > 1]
-    said = [sentence(right) for right in sets]
-    return [*said, ONE_SEED] if said else ["One run, or runs on different images: there is nothing to compare."]
+    sentences = [sentence(right) for right in sets]
+    return [*sentences, ONE_SEED] if sentences else ["One run, or runs on different images: there is nothing to compare."]
 
 
 def same_images(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from kenyan13.analysis.cascade import read_matrices, read_summary
-from kenyan13.analysis.ensemble import align, rank, vote_by_accuracy, vote_tallies
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -22,11 +21,10 @@ from kenyan13.report.runs import Run
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
-from kenyan13.runs.predictions import TEST, read_predictions
 from kenyan13.study.definitions import GROUPS, experiments
 from kenyan13.study.group_tables import tables
-from kenyan13.study.plots import METHODS, ensemble_plot, vote_plot, worker_plot
-from kenyan13.study.references import reference, reference_tables
+from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
+from kenyan13.study.references import reference
 from kenyan13.study.tables import WITHIN
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
@@ -40,7 +38,6 @@ QUESTIONS = {
     "G": ("Comparison of models", "Which of 25 ImageNet models is best on these images?"),
     "H": ("Ensembles", "How much do several models together gain over the best one?"),
 }
-TOP = 12  # of group G's models, combined at most (study, H)
 
 
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
@@ -143,11 +140,6 @@ def against_study(tables: Sequence[Table]) -> list[str]:
     return [f"{start}; beyond it: {', '.join(beyond)} points." if beyond else f"{start}."]
 
 
-def numbers(table: Table, key: str, scale: float = 1) -> list[float | None]:
-    """Return a column of numbers, divided by a scale."""
-    return [cell / scale if isinstance(cell, float | int) else None for cell in table.column(key)]
-
-
 def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Seconds an epoch by loader workers."""
     workers, seconds, study = (numbers(tables[1], key) for key in ("workers", "seconds", "seconds_study"))
@@ -204,35 +196,6 @@ def plots_f(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     return drawn
 
 
-def plots_h(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy by the number of models, votes for the winning class, and the seeds one by one."""
-    drawn = []
-    models = [run for id_, run in runs.items() if id_[0] == "G" and run.result]
-    seeds = [run.folder for id_, run in runs.items() if id_[0] == "H" and (run.folder / TEST).is_file()]
-    if len(models) > 1:
-        ours = {method: numbers(tables[0], method, 100) for method in METHODS}
-        study = reference_tables()["H1_ensemble_accuracy"]
-        theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
-        text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
-        values = (study["models"], ours, theirs, models[0].validation_images())
-        drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
-        top = list(rank([run.folder for run in models], min(TOP, len(models))))
-        drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
-    if len(seeds) > 1:
-        drawn.append(draw_votes(list(rank(seeds)), "test", f"{len(seeds)} seeds", folder))
-    return drawn
-
-
-def draw_votes(runs: Sequence[Path], part: str, title: str, folder: Folder) -> Plot:
-    """Draw how many votes the winning class had; on validation images, how often rightly, too."""
-    name = TEST if part == "test" else "predictions.csv"
-    aligned = align({run.name: read_predictions(run, name) for run in runs})
-    tallies = vote_tallies(aligned.probabilities)
-    right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
-    text = f"Of {len(tallies)} images, all {len(runs)} agree on {int((tallies == len(runs)).sum())}."
-    return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, tallies, len(runs), right)
-
-
 def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
@@ -259,5 +222,5 @@ def validated(run: Run) -> int:
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
     "A": plots_a, "B": plots_b, "C": partial(plots_sizes, "freeze"), "E": plots_e, "F": plots_f,
-    "G": partial(plots_sizes, "model"), "H": plots_h,
+    "G": partial(plots_sizes, "model"), "H": draw_ensembles,
 }  # fmt: skip

@@ -19,9 +19,8 @@ def test_the_commands_write_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     answering(tmp_path / "runs", "demo")
     monkeypatch.chdir(tmp_path)
     for line in COMMANDS.splitlines():
-        words = [
-            str(found) for word in shlex.split(line, comments=True) for found in sorted(Path().glob(word)) or [word]
-        ]
+        given = shlex.split(line, comments=True)
+        words = [found for word in given for found in sorted(map(str, Path().glob(word))) or [word]]
         assert words[0] == "kenyan13"
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, done.output
