@@ -6,8 +6,10 @@ from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.ticker import LogLocator, NullFormatter
 
 P = ParamSpec("P")
 
@@ -79,6 +81,13 @@ def short(text: str, longest: int = 24) -> str:
         return line
     end = longest // 3
     return line[: longest - end - 1].rstrip() + "…" + line[len(line) - end :].lstrip()
+
+
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Name 1, 2 and 5 times each power of ten on a logarithmic axis, or the powers where values range far."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(compact)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def scientific(value: float) -> str:

@@ -26,7 +26,9 @@ def among(runs: Sequence[Run]) -> list[str]:
         return [SMOKE]
     sets = [right for right in same_images(runs) if len(right) > 1]
     sentences = [sentence(right) for right in sets]
-    return [*sentences, ONE_SEED] if sentences else ["One run, or runs on different images: there is nothing to compare."]
+    return (
+        [*sentences, ONE_SEED] if sentences else ["One run, or runs on different images: there is nothing to compare."]
+    )
 
 
 def same_images(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:

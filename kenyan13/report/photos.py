@@ -1,5 +1,6 @@
 """Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
+from collections import Counter
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def mistakes(saved: Saved) -> pd.DataFrame:
         "confidence": saved.probabilities.max(axis=1).astype(float),
         "pair": list(zip(names[low].tolist(), names[high].tolist(), strict=True)),
     })  # fmt: skip
-    return table[saved.targets != predicted].sort_values("confidence", ascending=False, kind="stable")
+    wrong: pd.DataFrame = table[saved.targets != predicted].sort_values("confidence", ascending=False, kind="stable")
+    return wrong
 
 
 def mistake_table(wrong: pd.DataFrame) -> Table:
@@ -56,18 +58,22 @@ def pair_table(saved: Saved, wrong: pd.DataFrame) -> Table:
     ]  # fmt: skip
     table = Table("", "Most confused pairs of classes", columns)
     images = np.bincount(saved.targets, minlength=len(saved.classes))
-    for pair, together in wrong["pair"].value_counts()[:PAIRS].items():
-        one, other = pair
-        there = int((wrong[wrong["pair"] == pair]["target"] == one).sum())
+    for (one, other), together in most_confused(wrong)[:PAIRS]:
+        there = int((wrong["target"][[pair == (one, other) for pair in wrong["pair"]]] == one).sum())
         share = 100 * together / int(images[saved.classes.index(one)] + images[saved.classes.index(other)])
         table.rows.append([one, other, float(there), float(together - there), share])
     return table
 
 
+def most_confused(wrong: pd.DataFrame) -> list[tuple[tuple[str, str], int]]:
+    """Return pairs of classes with the number of images that are taken for each other, most images first."""
+    return Counter[tuple[str, str]](wrong["pair"].tolist()).most_common()
+
+
 def of_pairs(wrong: pd.DataFrame) -> pd.DataFrame:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    pairs = wrong["pair"].value_counts()[:SHOWN_PAIRS].index
-    return pd.concat([wrong[:0], *(wrong[wrong["pair"] == pair][:EACH] for pair in pairs)])
+    chosen = [wrong[[one == pair for one in wrong["pair"]]][:EACH] for pair, _ in most_confused(wrong)[:SHOWN_PAIRS]]
+    return pd.concat([wrong[:0], *chosen])
 
 
 def find_files(run: Run) -> dict[str, Path]:
