@@ -10,7 +10,6 @@ from browser import open_page
 from hand_made import answering, certain, hand_made
 from PIL import Image
 
-from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
 
 EVIL = ["<script>alert(1)</script>", "a\"b'c&amp;", "$x_1$ | `y`"]
@@ -218,22 +217,6 @@ def test_damaged_and_unfinished_runs_are_listed(tmp_path: Path) -> None:
     assert states == {"config": "unreadable", "rows": "unreadable", "stopped": "interrupted"}
     assert "This run cannot be read: " in index.read_text()
     assert whole.exists()
-
-
-def test_what_cannot_be_a_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    answering(tmp_path / "runs/smoke", "toy")
-    with pytest.raises(UserError, match="holds no run directories") as error:
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    assert "kenyan13 report" in str(error.value)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/index.html").write_text("<p>precious")
-    with pytest.raises(UserError, match="is no report"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
-    assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
-    with pytest.raises(UserError, match="cannot be written"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")
 
 
 def test_a_report_replaces_an_older_one(tmp_path: Path) -> None:
