@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from kenyan13.metrics.statistics import wilson
-from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, compact, new_figure, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, compact, new_figure, set_log_ticks, short, styled
 
 FAMILIES = 20  # named in the legend
 APART = (0.35, 0.06)  # of the panel's width and height: names that are closer would overlap
@@ -57,18 +56,17 @@ def scatter_plot(points: Sequence[Point], x_label: str, title: str = "", log: bo
     )  # fmt: skip
     for rank, family in enumerate(dict.fromkeys(point.family for point in points)):
         _draw_family(axes, [point for point in points if point.family == family], family, rank)
+    axes.xaxis.set_major_formatter(compact)
     if log and points:
         axes.set_xscale("log")
-        xs = [point.x for point in points]
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(xs) < 1000 * min(xs) else (1,)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(compact)
+        set_log_ticks(axes.xaxis, min(point.x for point in points), max(point.x for point in points))
     axes.margins(x=0.12)
     axes.set(xlabel=short(x_label, 60) + (", log scale" if log else ""), ylabel="Accuracy (%)")
     axes.set_title("Thin lines: 95 % Wilson intervals. Named: runs that none beats further left.")
     _name(axes, best)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[:FAMILIES], labels[:FAMILIES], loc="outside right upper", borderpad=0, handlelength=1)
+    if len(labels) > 1:
+        figure.legend(handles[:FAMILIES], labels[:FAMILIES], loc="outside right upper", borderpad=0, handlelength=1)
     return figure
 
 

@@ -45,7 +45,7 @@ def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str
     if k <= COUNTS:
         _write(axes, counts, shares, points if k > SHARES else 7.5)
     scale = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 4 / (k * cell)), aspect=25, pad=0.02)
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     scale.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     scale.set_label("Share of the row (%)")
     return figure

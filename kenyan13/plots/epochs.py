@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import exponential_moving_average, lowest, overfitting_line
-from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, compact, new_figure, styled
+from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, compact, new_figure, set_log_ticks, styled
 
 ALPHA = 0.3  # of the moving average (study, What is measured)
 MANY = 60  # epochs from which on markers would hide the lines
@@ -86,9 +86,7 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
     if len(values) and values.min() > 0 and values.max() > 100 * values.min():  # one bad epoch would flatten all others
         axes.set_yscale("log")
         axes.set_ylabel("Loss (log scale)")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 1000 * values.min() else (1,)))
-        axes.yaxis.set_major_formatter(compact)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        set_log_ticks(axes.yaxis, values.min(), values.max())
 
 
 def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:

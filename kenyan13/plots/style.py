@@ -6,8 +6,10 @@ from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.ticker import LogLocator, NullFormatter
 
 P = ParamSpec("P")
 
@@ -81,6 +83,13 @@ def short(text: str, longest: int = 24) -> str:
     return line[: longest - end - 1].rstrip() + "…" + line[len(line) - end :].lstrip()
 
 
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Name 1, 2 and 5 times each power of ten on a logarithmic axis, or the powers where values range far."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(compact)
+    axis.set_minor_formatter(NullFormatter())
+
+
 def scientific(value: float) -> str:
     """Return a positive number as 3.2·10⁻⁴, with up to three digits; a power of ten as 10⁻⁴."""
     digits, power = f"{value:.2e}".split("e")
@@ -89,7 +98,7 @@ def scientific(value: float) -> str:
     return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
 
 
-def compact(value: float, _: int | None = None) -> str:
+def compact(value: float, _: float | None = None) -> str:
     """Return a number of an axis in few letters: 0.25, 1200, but 1.6·10⁵. (matplotlib adds the number of the tick.)"""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}".replace("-", MINUS)

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import outliers
-from kenyan13.plots.style import COLOURS, MARKERS, RING, STUDY, compact, new_figure, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, RING, STUDY, compact, new_figure, set_log_ticks, short, styled
 
 FEW = 5  # runs of which none is an outlier
 Values = NDArray[np.float64]
@@ -41,11 +40,10 @@ def sweep_plot(
     ]
     figure = new_figure(7.5, 6.4, title)
     panels = list(figure.subplots(3, 1, sharex=True))
+    panels[0].xaxis.set_major_formatter(compact)
     if log:
         panels[0].set_xscale("log")
-        panels[0].xaxis.set_major_locator(LogLocator())
-        panels[0].xaxis.set_minor_locator(NullLocator())
-    panels[0].xaxis.set_major_formatter(compact)
+        set_log_ticks(panels[0].xaxis, xs[0], xs[-1])
     for k, name in enumerate(("Lowest loss", "AUC loss", "Accuracy (%)")):
         _draw_metric(panels[k], xs, known[k] * (100 if k == 2 else 1), name, k)
     panels[-1].set_xlabel(short(setting, 60) + (" (log scale)" if log else ""))

@@ -22,8 +22,10 @@ ONE_SEED = (
 def among(runs: Sequence[Run]) -> list[str]:
     """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
     sets = [right for right in same_images(runs) if len(right) > 1]
-    said = [sentence(right) for right in sets]
-    return [*said, ONE_SEED] if said else ["One run, or runs on different images: there is nothing to compare."]
+    sentences = [sentence(right) for right in sets]
+    return (
+        [*sentences, ONE_SEED] if sentences else ["One run, or runs on different images: there is nothing to compare."]
+    )
 
 
 def same_images(runs: Sequence[Run]) -> list[dict[str, NDArray[np.bool_]]]:

@@ -5,13 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from kenyan13.config.identity import relevant
 from kenyan13.errors import shorten
 from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
 from kenyan13.report.conclusions import among
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import Run, is_synthetic, notes, reason
+from kenyan13.report.runs import Run, is_synthetic, notes, predictions, reason
 from kenyan13.report.tables import Column, Table, Value
 
 USUAL = ["model.backbone", "freeze.level", "optim.lr"]  # settings that are shown of a single run
@@ -50,7 +52,7 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
             folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
             section.plots += draw_accuracies(ranked, table.title, folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
-    unfinished = Table("", "Runs without a result", SO_FAR, [so_far(run) for run in runs if not run.result])
+    unfinished = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
     section.tables += [unfinished] if unfinished.rows else []
     return section
 
@@ -80,9 +82,13 @@ def in_words(run: Run) -> str:
     """Return what a run that has none to be compared with has reached."""
     images, correct = run.validation_images(), round(run.accuracy() * run.validation_images())
     low, high = wilson(correct, images)
+    saved = predictions(run.folder)
+    largest = (
+        "" if saved is None else f" The largest class has {np.bincount(saved.targets).max() / images:.1%} of them."
+    )
     return (
         f"{run.name} names {correct:,} of {set_title([run])} rightly: {run.accuracy():.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%})."
+        f"(95 % interval {low:.1%} to {high:.1%}), macro F1 {run.result.macro_f1 if run.result else 0:.3f}.{largest}"
     )
 
 
@@ -95,7 +101,7 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     for run in runs:
         result = run.result
         assert result is not None
-        chosen = [str(run.setting(key)).rpartition("/")[2] for key in shown]  # of paths, the file
+        chosen = [of_setting(run.setting(key)) for key in shown]
         error = 100 * standard_error(result.accuracy, result.validation_images)
         metrics: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.auc_loss]
         row = [run.name, *chosen, *metrics, result.overfitting, float(result.epochs), result.seconds / 60]
@@ -106,11 +112,22 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     return table
 
 
+def of_setting(value: object) -> Value:
+    """Return a setting's value for a table: numbers as they are, of paths the file, True and lists as texts."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return str(value).rpartition("/")[2]
+
+
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Return the settings that matter and are not the same in all runs; the images' folder is in the table's title."""
+    """Return the settings that matter and are not the same in all runs, the usual ones first.
+
+    The images' folder is left out: it is in the table's title.
+    """
     settings = [relevant(run.settings) for run in runs]
     keys = dict.fromkeys(key for one in settings for key in one if key != "data.root")
-    return [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
+    different = [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
+    return sorted(different, key=lambda key: key not in USUAL)
 
 
 def so_far(run: Run) -> list[Value]:

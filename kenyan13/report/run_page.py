@@ -21,7 +21,7 @@ from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
+from kenyan13.report.photos import MISTAKES, find_files, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import Run, notes, predictions, reason
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import Saved
@@ -38,10 +38,11 @@ def run_page(run: Run, output: Path) -> Section:
     if run.metrics is not None and len(run.metrics):
         page.plots += draw_epochs(run.metrics, folder)
     if saved is not None:
-        page.plots += draw_predictions(saved, folder)
         wrong = mistakes(saved)
-        add_photos(page, run, saved, wrong)
-        page.details = [class_table(saved), pair_table(saved), mistake_table(wrong)]
+        pairs = pair_table(saved, wrong)
+        page.plots += draw_predictions(saved, pairs, folder)
+        add_photos(page, run, wrong)
+        page.details = [class_table(saved), pairs, mistake_table(wrong)]
     page.grids += sheets(run)
     if run.settings:
         page.details.append(settings_table(run))
@@ -109,8 +110,9 @@ def class_table(saved: Saved) -> Table:
     ]  # fmt: skip
     found = per_class(confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes)))
     table = Table("", "Classes", columns)
-    for name, one in zip(saved.classes, found.itertuples(), strict=True):
-        table.rows.append([name, float(one.images), 100 * one.precision, 100 * one.recall, one.f1])
+    found[["precision", "recall"]] *= 100
+    rows = found[["images", "precision", "recall", "f1"]].astype(float).to_numpy().tolist()
+    table.rows = [[name, *row] for name, row in zip(saved.classes, rows, strict=True)]
     return table
 
 
@@ -135,13 +137,13 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
     ]  # fmt: skip
 
 
-def draw_predictions(saved: Saved, folder: Folder) -> list[Plot]:
+def draw_predictions(saved: Saved, pairs: Table, folder: Folder) -> list[Plot]:
     """Draw confusion matrix, precision-recall curves and reliability diagram."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
     order = reorder(counts)
     found, error = reliability(targets, probabilities), expected_calibration_error(targets, probabilities)
-    often = "; ".join(f"{row[0]} and {row[1]}" for row in pair_table(saved, 3).rows) or "none"
+    often = "; ".join(f"{row[0]} and {row[1]}" for row in pairs.rows[:3]) or "none"
     return [
         folder.draw(
             "confusion", "Confusion matrix, similar classes beside each other",
@@ -161,25 +163,14 @@ def draw_predictions(saved: Saved, folder: Folder) -> list[Plot]:
     ]  # fmt: skip
 
 
-def add_photos(page: Section, run: Run, saved: Saved, wrong: list[Mistake]) -> None:
+def add_photos(page: Section, run: Run, wrong: pd.DataFrame) -> None:
     """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
     files = find_files(run)
-    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(saved, wrong)}
+    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(wrong)}
     grids = [grid_of(title, some, files) for title, some in chosen.items()]
     page.grids = [grid for grid in grids if grid.photos]
-    if wrong and not page.grids:
+    if len(wrong) and not page.grids:
         page.texts.append(f"The images are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
-
-
-def mistake_table(wrong: list[Mistake]) -> Table:
-    """Return the most confident mistakes."""
-    columns = [
-        Column("id", "image"), Column("target", "class"), Column("prediction", "named"),
-        Column("confidence", "probability %", 1),
-    ]  # fmt: skip
-    table = Table("", "Most confident mistakes", columns)
-    table.rows = [[one.id, one.target, one.prediction, 100 * one.confidence] for one in wrong[: 3 * MISTAKES]]
-    return table
 
 
 def settings_table(run: Run) -> Table:

@@ -87,7 +87,9 @@ def written(value: Value, column: Column) -> str:
     """Return a cell's text."""
     if value is None:
         return MISSING
-    if isinstance(value, str) or column.decimals is None:
-        return str(value)
+    if isinstance(value, str):
+        return value
+    if column.decimals is None:
+        return f"{value:.4g}"
     sign = "+" if column.key.endswith("difference") else ""
     return f"{value:{sign},.{column.decimals}f}"

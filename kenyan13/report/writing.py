@@ -38,7 +38,7 @@ def write_report(
     prepare(output)
     runs = list(progress(read_runs(folders), "Runs", total=len(folders)))
     own: list[Job] = [partial(overview, runs, output), *more_jobs(runs, output), *sweep_jobs(runs, output)]
-    jobs = [*own, partial(how_made, runs), *(partial(run_page, run, output) for run in runs)]
+    jobs: list[Job] = [*own, partial(how_made, runs), *(partial(run_page, run, output) for run in runs)]
     drawn = draw(jobs, output)
     sections = [section for section, _ in drawn[: len(own) + 1]]
     write_tables(sections, output)

@@ -1,6 +1,7 @@
 """Plots of the study alone: ensembles by number of models, how far models agree, and epochs by loader processes."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,9 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from kenyan13.analysis.ensemble import align, rank, vote_by_accuracy, vote_tallies
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
+from kenyan13.report.parts import Folder, Plot
+from kenyan13.report.runs import Run
+from kenyan13.report.tables import Table
+from kenyan13.runs.predictions import TEST, read_predictions
+from kenyan13.study.definitions import groups
 from kenyan13.study.tables import STUDY_IMAGES
+
+TOP = 12  # of group G's models, combined at most (study, H)
 
 METHODS = {
     "AP": "AP: sum of probabilities",
@@ -106,3 +115,38 @@ def worker_plot(workers: Sequence[int], seconds: Sequence[float | None], study: 
     axes.set(xlabel="Loader worker processes", ylabel="Seconds an epoch")
     axes.legend(loc="upper right")
     return figure
+
+
+def numbers(table: Table, key: str, scale: float = 1) -> list[float | None]:
+    """Return a column of numbers, divided by a scale."""
+    return [cell / scale if isinstance(cell, float | int) else None for cell in table.column(key)]
+
+
+def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Folder) -> list[Plot]:
+    """Draw group H: accuracy by the number of models of group G, and votes of these and of the seeds. runs: by id."""
+    drawn = []
+    group = next(one for one in groups().values() if one.ensembles_of)
+    models = [run for id_, run in runs.items() if id_ in groups()[group.ensembles_of].experiments and run.result]
+    seeds = [run.folder for id_, run in runs.items() if id_ in group.experiments and (run.folder / TEST).is_file()]
+    if len(models) > 1:
+        ours = {method: numbers(tables[0], method, 100) for method in METHODS}
+        study = group.reported_tables["ensembles"]
+        theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
+        text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
+        values = (study["models"], ours, theirs, models[0].validation_images())
+        drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
+        top = list(rank([run.folder for run in models], min(TOP, len(models))))
+        drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
+    if len(seeds) > 1:
+        drawn.append(draw_votes(list(rank(seeds)), "test", f"{len(seeds)} seeds", folder))
+    return drawn
+
+
+def draw_votes(runs: Sequence[Path], part: str, title: str, folder: Folder) -> Plot:
+    """Draw how many votes the winning class had; on validation images, how often rightly, too."""
+    name = TEST if part == "test" else "predictions.csv"
+    aligned = align({run.name: read_predictions(run, name) for run in runs})
+    tallies = vote_tallies(aligned.probabilities)
+    right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
+    text = f"Of {len(tallies)} images, all {len(runs)} agree on {int((tallies == len(runs)).sum())}."
+    return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, tallies, len(runs), right)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from kenyan13.analysis.cascade import read_matrices, read_summary
-from kenyan13.analysis.ensemble import align, rank, vote_by_accuracy, vote_tallies
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -22,15 +21,13 @@ from kenyan13.report.runs import Run, is_synthetic
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
-from kenyan13.runs.predictions import TEST, read_predictions
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups
 from kenyan13.study.group_tables import tables
-from kenyan13.study.plots import METHODS, ensemble_plot, vote_plot, worker_plot
+from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
 from kenyan13.study.tables import WITHIN
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
-TOP = 12  # of group G's models, combined at most (study, H)
 
 
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
@@ -133,11 +130,6 @@ def against_study(tables: Sequence[Table]) -> list[str]:
     return [f"{start}; beyond it: {', '.join(beyond)} points." if beyond else f"{start}."]
 
 
-def numbers(table: Table, key: str, scale: float = 1) -> list[float | None]:
-    """Return a column of numbers, divided by a scale."""
-    return [cell / scale if isinstance(cell, float | int) else None for cell in table.column(key)]
-
-
 def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Seconds an epoch by loader workers."""
     workers, seconds, study = (numbers(tables[1], key) for key in ("workers", "seconds", "seconds_study"))
@@ -156,12 +148,12 @@ def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
             rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in done]
             best = float(experiments()[str(study)].settings["optim.lr"])
             values = (rates, list(done.values()), folder, f"rates_{letter}", best)
-            drawn.append(draw_sweep(str(model), "Learning rate", *values))
+            drawn.append(draw_sweep(str(model), "learning rate", *values))
     return drawn
 
 
-def plots_c(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy against size by the layers that train."""
+def plots_sizes(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
+    """Accuracy against size and training time, by the series of the experiments."""
     return draw_sizes({id_: (run, experiments()[id_].series) for id_, run in runs.items()}, folder)
 
 
@@ -191,41 +183,6 @@ def plots_f(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     return drawn
 
 
-def plots_g(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy against size and training time."""
-    return draw_sizes({id_: (run, experiments()[id_].series) for id_, run in runs.items()}, folder)
-
-
-def plots_h(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy by the number of models, votes for the winning class, and the seeds one by one."""
-    drawn = []
-    group = next(one for one in groups().values() if one.ensembles_of)
-    models = [run for id_, run in runs.items() if id_ in groups()[group.ensembles_of].experiments and run.result]
-    seeds = [run.folder for id_, run in runs.items() if id_ in group.experiments and (run.folder / TEST).is_file()]
-    if len(models) > 1:
-        ours = {method: numbers(tables[0], method, 100) for method in METHODS}
-        study = group.reported_tables["ensembles"]
-        theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
-        text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
-        values = (study["models"], ours, theirs, models[0].validation_images())
-        drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
-        top = list(rank([run.folder for run in models], min(TOP, len(models))))
-        drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
-    if len(seeds) > 1:
-        drawn.append(draw_votes(list(rank(seeds)), "test", f"{len(seeds)} seeds", folder))
-    return drawn
-
-
-def draw_votes(runs: Sequence[Path], part: str, title: str, folder: Folder) -> Plot:
-    """Draw how many votes the winning class had; on validation images, how often rightly, too."""
-    name = TEST if part == "test" else "predictions.csv"
-    aligned = align({run.name: read_predictions(run, name) for run in runs})
-    tallies = vote_tallies(aligned.probabilities)
-    right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
-    text = f"Of {len(tallies)} images, all {len(runs)} agree on {int((tallies == len(runs)).sum())}."
-    return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, tallies, len(runs), right)
-
-
 def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
@@ -251,5 +208,6 @@ def validated(run: Run) -> int:
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
-    "A": plots_a, "B": plots_b, "C": plots_c, "E": plots_e, "F": plots_f, "G": plots_g, "H": plots_h,
+    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "F": plots_f,
+    "G": plots_sizes, "H": draw_ensembles,
 }  # fmt: skip

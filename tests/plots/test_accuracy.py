@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -46,9 +45,8 @@ def test_points_intervals_families_and_names() -> None:
 def test_names_on_a_crowded_front_do_not_overlap() -> None:
     points = [Point(f"run {k}", 10 + k / 10, 0.7 + 0.002 * k, 99, "") for k in range(50)]
     figure = scatter_plot(points, "Minutes", log=False)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    boxes = [text.get_window_extent(renderer) for text in figure.axes[0].texts]
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert names(figure)[0] == "run 49"
     assert len(boxes) > 3
     assert not any(boxes[i].overlaps(boxes[j]) for i in range(len(boxes)) for j in range(i))

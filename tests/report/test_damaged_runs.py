@@ -103,3 +103,19 @@ def test_a_report_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch
             write_report([tmp_path / "runs"], tmp_path / "report")
     index, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
     assert "run-one" in index.read_text()
+
+
+def test_what_cannot_be_a_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        write_report([tmp_path / "runs"], tmp_path / "report")
+    answering(tmp_path / "runs/smoke", "tiny")
+    with pytest.raises(UserError, match="holds no run directories") as error:
+        write_report([tmp_path / "runs"], tmp_path / "report")
+    assert "kenyan13 report" in str(error.value)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/index.html").write_text("<p>precious")
+    with pytest.raises(UserError, match="is no report"):
+        write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
+    assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")

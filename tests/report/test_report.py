@@ -10,7 +10,6 @@ from browser import open_page
 from hand_made import answering, certain, hand_made
 from PIL import Image
 
-from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
 
 EVIL = ["<script>alert(1)</script>", "a\"b'c&amp;", "$x_1$ | `y`"]
@@ -93,6 +92,7 @@ def test_a_runs_page_has_its_metrics(tmp_path: Path) -> None:
     assert "a 4 75.0 75.0 0.750" in text  # one of a is named b, one of c is named a
     assert "optim.lr" in text
     assert "mine names 9 of 12 synthetic drawings of 3 classes, data/demo rightly: 75.0%" in text  # the overview
+    assert "macro F1 0.750. The largest class has 33.3% of them." in text
     assert "From 75.0% in the first to 75.0% in the last of 3 epochs." in text
 
 
@@ -116,36 +116,50 @@ def test_texts_of_runs_are_shown_as_texts(tmp_path: Path) -> None:
     assert all("Content Security Policy" in said for said in opened.console)
 
 
-SORT = """
+SCRIPT = """
 const heads = [...document.querySelectorAll("#overview thead th")];
-const place = heads.findIndex(head => head.textContent.startsWith("accuracy"));
+const column = heads.findIndex(head => head.textContent.startsWith("accuracy"));
 const order = () => [...document.querySelectorAll("#overview tbody tr")].map(row => row.cells[0].textContent).join(" ");
-heads[place].querySelector("button").click();
-const down = order() + " " + heads[place].getAttribute("aria-sort");
-heads[place].querySelector("button").click();
-const up = order() + " " + heads[place].getAttribute("aria-sort");
+heads[column].querySelector("button").click();
+const down = order() + " " + heads[column].getAttribute("aria-sort");
+heads[column].querySelector("button").click();
+const up = order() + " " + heads[column].getAttribute("aria-sort");
 const all = [...document.querySelectorAll("article")];
 const seen = () => all.filter(one => one.offsetParent).map(one => one.id).join(" ");
 const before = seen();
+document.querySelector("#overview .enlarge").click();
+const enlarged = document.querySelector("dialog[open] img").alt;
+document.querySelector("dialog button").click();
 location.hash = "#run-two";
-setTimeout(() => { document.title = [down, up, before, seen(), document.activeElement.id].join("; "); }, 100);
+setTimeout(() => {
+  const after = [seen(), document.activeElement.id, document.querySelectorAll("dialog[open]").length];
+  document.documentElement.style.width = "400px"; // all pages, as wide as a phone
+  all.forEach(one => { one.style.display = "block"; });
+  const wide = [...document.querySelectorAll("body *")].filter(one =>
+    !one.closest(".scroll, dialog, .unseen, details:not([open])") && one.getBoundingClientRect().right > 401);
+  const loose = [...document.querySelectorAll(".scroll")].filter(one => one.getBoundingClientRect().right > 401);
+  document.title = [down, up, before, enlarged, ...after, wide.length, loose.length].join(" | ");
+}, 100);
 """
 
 
-def test_sorting_and_pages_in_a_browser(tmp_path: Path) -> None:
+def test_sorting_pages_enlarged_images_and_a_phones_width_in_a_browser(tmp_path: Path) -> None:
     answering(tmp_path / "runs", "one", wrong="abcdef")
     answering(tmp_path / "runs", "two", wrong="a")
-    answering(tmp_path / "runs", "three", wrong="abc")
+    answering(tmp_path / "runs", "three_" + 12 * "long", wrong="abc")
     index, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
     policy = r'<meta http-equiv="Content-Security-Policy"[^>]*>'  # which would forbid the test's script
     index.write_text(re.sub(policy, "", index.read_text()))
-    opened = open_page(index, SORT)
+    opened = open_page(index, SCRIPT)
     assert opened.console == ()
     title = re.search("<title>(.*?)</title>", opened.dom)
     assert title is not None
-    assert title[1].split("; ") == [
-        "two three one descending", "one three two ascending", "overview", "run-two", "run-two-title"
-    ]  # fmt: skip
+    down, up, before, enlarged, *after = title[1].split(" | ")
+    assert (down.split()[0], down.split()[-2:]) == ("two", ["one", "descending"])
+    assert (up.split()[0], up.split()[-2:]) == ("one", ["two", "ascending"])
+    assert (before, enlarged.split(":")[0]) == ("overview", "Accuracy")
+    assert after[:3] == ["run-two", "run-two-title", "0"]
+    assert after[3:] == ["0", "0"], "what is wider than a phone scrolls in its own box"
 
 
 def test_photographs_of_mistakes(tmp_path: Path, demo_root: Path) -> None:
@@ -203,22 +217,6 @@ def test_damaged_and_unfinished_runs_are_listed(tmp_path: Path) -> None:
     assert states == {"config": "unreadable", "rows": "unreadable", "stopped": "interrupted"}
     assert "This run cannot be read: " in index.read_text()
     assert whole.exists()
-
-
-def test_what_cannot_be_a_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    answering(tmp_path / "runs/smoke", "toy")
-    with pytest.raises(UserError, match="holds no run directories") as error:
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    assert "kenyan13 report" in str(error.value)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/index.html").write_text("<p>precious")
-    with pytest.raises(UserError, match="is no report"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
-    assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
-    with pytest.raises(UserError, match="cannot be written"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")
 
 
 def test_a_report_replaces_an_older_one(tmp_path: Path) -> None:

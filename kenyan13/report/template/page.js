@@ -3,22 +3,22 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   if (body.rows.length < 3) continue;
-  table.tHead.rows[0].querySelectorAll("th").forEach((head, place) => {
+  table.tHead.rows[0].querySelectorAll("th").forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
-    button.addEventListener("click", () => sort(table, body, head, place));
+    button.addEventListener("click", () => sort(table, body, head, column));
   });
 }
 
-function sort(table, body, head, place) {
+function sort(table, body, head, column) {
   const numeric = head.classList.contains("number");
   const before = head.getAttribute("aria-sort");
   const down = before ? before === "ascending" : numeric; // numbers begin with the highest
   for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = row => row.cells[place].dataset.key;
+  const key = row => row.cells[column].dataset.key;
   const number = text => text === "" ? NaN : Number(text);
   const compare = (one, other) => {
     const [a, b] = [key(one), key(other)];
