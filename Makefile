@@ -35,7 +35,7 @@ data: .venv/.complete  ## download KenyanFood13 from Kaggle: docs/data.md
 
 # The study, group by group. Tables and report are made even where runs have failed; make then fails.
 GROUPS := A B C D E F G H
-SETTINGS = $(if $(SMOKE),smoke=true) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
+SETTINGS = $(if $(SMOKE),debug=smoke 'runs=$(RUNS)/smoke','data.root=$(DATA)' 'runs=$(RUNS)') $(ARGS)
 REPORT ?= $(if $(SMOKE),report-smoke,report)
 WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$(REPORT)'
 

@@ -124,8 +124,9 @@ def job_arguments(job_overrides: Sequence[Sequence[str]], first: int) -> list[tu
 
 def announce(job: Any, number: int, job_overrides: Sequence[Sequence[str]]) -> None:
     """Print which run a job is, and where its log will be: nothing of it is seen here otherwise."""
-    common = set(job_overrides[0]).intersection(*job_overrides) if len(job_overrides) > 1 else set()
-    words = " ".join(word.lstrip("+") for word in job_overrides[number - 1] if word not in common)
+    from kenyan13.cli.sweep import differing
+
+    words = " ".join(differing(job_overrides[number - 1], job_overrides))
     print(f"run {number} of {len(job_overrides)}: {words}\n  log: {job.paths.stdout}", flush=True)
 
 

@@ -4,7 +4,8 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from kenyan13.study.naming import register
+import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
+from kenyan13.study.definitions import register_experiments
 from kenyan13.training.device_sharing import runs_at_once
 
 
@@ -13,5 +14,5 @@ class StudyExperiments(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Register."""
-        register()
+        register_experiments()
         OmegaConf.register_new_resolver("runs_at_once", runs_at_once, use_cache=True, replace=True)

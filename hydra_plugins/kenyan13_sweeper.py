@@ -1,7 +1,7 @@
 """Hydra's sweeper for `python train.py -m`: all combinations; finished runs are left, failed ones do not stop the rest.
 
 Hydra finds plugins by the name of this folder, which for the same reason has no __init__.py. The sweeper is chosen in
-conf/train.yaml (hydra/sweeper: going_on). What may stand in a list: kenyan13/config/arguments.py.
+conf/train.yaml (hydra/sweeper: resumable). What may stand in a list: kenyan13/config/arguments.py.
 """
 
 import sys
@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from itertools import groupby
-from time import perf_counter
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -19,11 +18,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
 from kenyan13.config.arguments import translate
-from kenyan13.config.settings import Settings, Task
+from kenyan13.config.settings import Settings
 from kenyan13.errors import BusyError, UserError, did_you_mean
+from kenyan13.study.definitions import Experiment, experiments
 
 
-class SweeperThatGoesOn(BasicSweeper):
+class ResumableSweeper(BasicSweeper):
     """Hydra's basic sweeper (all combinations, through any launcher) that goes on when a run fails."""
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
@@ -33,50 +33,48 @@ class SweeperThatGoesOn(BasicSweeper):
         sweeper, it leaves no multirun.yaml: each run keeps its own configuration. Stages are put together when all
         other runs have ended, whatever the launcher runs at the same time.
         """
-        from kenyan13.training import sweep
+        from kenyan13.cli import sweep
 
         assert self.launcher is not None
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(translate([*self._parse_config(), *arguments], sweep=True))
-        for override in overrides:
+        patterns = [override for override in overrides if isinstance(override.value(), Glob)]
+        for override in patterns:
             refuse_idle_pattern(override)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
-        planned = sweep.make_plan([(job, self.settings(job)) for job in jobs], named_choices(overrides))
+        planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs], by_pattern=bool(patterns))
         sweep.print_plan(planned)
-        stages_first = sorted(planned, key=lambda one: one.settings.task is Task.cascade)
-        due = [one for one in stages_first if one.due]
+        due = sorted((one for one in planned if one.due), key=lambda one: one.is_cascade)
         results: list[JobReturn] = []
-        start = perf_counter()
         one_by_one = isinstance(self.launcher, BasicLauncher)
-        for _, together in groupby(due, lambda one: one if one_by_one else one.settings.task is Task.cascade):
+        for _, together in groupby(due, lambda one: one.folder if one_by_one else one.is_cascade):
+            if one_by_one:
+                sweep.print_time_left(planned)
             results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
-            sweep.print_progress(len(results), len(due), perf_counter() - start)
         failures = find_failures(results)
-        sweep.print_outcome(planned, [due[place].folder for place in failures])
+        sweep.print_outcome(planned, [due[index].folder for index in failures])
         report_failures([one.job for one in due], failures)
         return [results]
 
-    def settings(self, job: Sequence[str]) -> Settings:
-        """Return the settings of a job, as the job itself will compose them."""
+    def compose(self, job: Sequence[str]) -> tuple[Settings, Experiment | None]:
+        """Return the settings of a job, as the job itself will compose them, and the study's experiment that it is."""
         from kenyan13.config.compose import finish, to_settings
 
         assert self.hydra_context is not None
         assert self.config is not None
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        experiment = experiments().get(config.hydra.runtime.choices.get("experiment"))
         with open_dict(config):
             del config["hydra"]
-        return finish(to_settings(config, job))
+        return finish(to_settings(config, job)), experiment
 
 
 def refuse_idle_pattern(override: Override) -> None:
     """Raise UserError for a pattern, or a name beside one, that no choice of the group is called."""
-    patterns: object = override.value()
-    if not isinstance(patterns, Glob):
-        return
     assert override.config_loader is not None
     options = override.config_loader.get_group_options(override.key_or_group)
-    for pattern in patterns.include:
+    for pattern in override.value().include:  # type: ignore[union-attr]
         if not any(fnmatch(option, pattern) for option in options):
             close = did_you_mean(pattern, options)
             raise UserError(
@@ -85,39 +83,24 @@ def refuse_idle_pattern(override: Override) -> None:
             )
 
 
-def named_choices(overrides: Sequence[Override]) -> set[str]:
-    """Return the choices that are named whole, rather than by a pattern."""
-    named: set[str] = set()
-    for override in overrides:
-        value: object = override.value()
-        if isinstance(value, Glob):
-            named |= {pattern for pattern in value.include if "*" not in pattern}
-        elif override.is_sweep_override():
-            named |= {str(one) for one in override.sweep_iterator()}
-        else:
-            named.add(str(value))
-    return named
-
-
 def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
-    """Return why jobs have failed, by their place; errors of the program itself are printed whole.
+    """Return why jobs have failed, by their index; errors of the program itself are printed whole.
 
     A run that another process has taken is no failure.
     """
     from kenyan13.config.explain import explain
 
     failures: dict[int, UserError] = {}
-    for place, result in enumerate(results):
+    for index, result in enumerate(results):
         if result.status is JobStatus.COMPLETED:
             continue
         error = result._return_value  # the property would print the overrides and raise
         reason = explain(error)
-        if isinstance(reason, BusyError):
-            continue
         if reason is None:
             traceback.print_exception(error, file=sys.stderr)
             reason = UserError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
-        failures[place] = reason
+        if not isinstance(reason, BusyError):
+            failures[index] = reason
     return failures
 
 
@@ -126,17 +109,17 @@ def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError
 
     A job that failed alone, or all for one reason, is told in that reason's own words.
     """
-    from kenyan13.training.sweep import differing
+    from kenyan13.cli.sweep import differing
 
     if not failures:
         return
     reasons = list(failures.values())
     if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
-        said = reasons[0].problem if len(jobs) == 1 else f"All {len(jobs)} runs failed: {reasons[0].problem}"
-        raise UserError(said, *reasons[0].next_steps)
+        start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
+        raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
     lines = [
-        f"{' '.join(differing(jobs[place], jobs))}: {reason.problem.splitlines()[0]}"
-        for place, reason in failures.items()
+        f"{' '.join(differing(jobs[index], jobs))}: {reason.problem.splitlines()[0]}"
+        for index, reason in failures.items()
     ]
     again = "the same command tries them again, and does not repeat what has finished"
     raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)

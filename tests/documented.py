@@ -15,13 +15,9 @@ from kenyan13.study.definitions import experiments
 ROOT = Path(__file__).parent.parent
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
 
-# What is documented already and comes with other branches; to be emptied when they are merged.
-PENDING = ("kenyan13 contact-sheets", "debug=smoke")
-PENDING_PAGES = ("docs/report.md",)
-
 # Only the arguments are checked. Pattern of the command -> why it is not run.
 ONLY_PARSED = {
-    "kenyan13 bench trainer=gpu": "needs a GPU",
+    "kenyan13 bench": "takes a minute; tests/training/test_bench.py measures a small network",
     "kenyan13 ensemble .* --weights": "needs ten runs; tests/analysis/test_ensemble_weights.py makes them",
     "python scripts/download": "needs the network; tests/scripts/test_download.py has a server of its own",
     "python scripts/benchmark": "takes a minute; tests/scripts/test_benchmark.py runs it on few images",
@@ -42,14 +38,9 @@ COMMANDS = sorted({command for text in PAGES.values() for command in read_comman
 
 def starting(*starts: str) -> list[Any]:
     """Return the documented commands that start so, as parameters of a test."""
-    skip = pytest.mark.skip(reason="comes with another branch")
-    pending = {one for one in COMMANDS if any(word in one for word in PENDING)}
-    slow = {one for one in COMMANDS if one.startswith("kenyan13 study table")}  # twelve compositions: eight seconds
-    return [
-        pytest.param(one, marks=[skip] * (one in pending) + [pytest.mark.slow] * (one in slow))
-        for one in COMMANDS
-        if one.startswith(starts)
-    ]
+    # twelve compositions, and the plots of all runs once more: eight and twenty seconds
+    slow = {one for one in COMMANDS if one.startswith(("kenyan13 study table", "kenyan13 report runs/*"))}
+    return [pytest.param(one, marks=[pytest.mark.slow] * (one in slow)) for one in COMMANDS if one.startswith(starts)]
 
 
 def reason_not_to_run(command: str) -> str | None:

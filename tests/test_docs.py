@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from documented import COMMANDS, PAGES, PENDING_PAGES, ROOT, parse, reason_not_to_run, starting
+from documented import COMMANDS, PAGES, ROOT, parse, reason_not_to_run, starting
 
 from kenyan13.config.presets import CONF
 from kenyan13.study.definitions import experiments
@@ -61,8 +61,6 @@ def test_links_and_images_resolve(page: str) -> None:
         if path.startswith("http"):
             continue
         file = ((ROOT / page).parent / path).resolve().relative_to(ROOT) if path else Path(page)
-        if file.as_posix() in PENDING_PAGES:
-            continue
         assert (ROOT / file).exists(), target
         assert not anchor or anchor in anchors((ROOT / file).read_text()), target
     assert not re.search(r"!\[.{0,19}\]\(|<img (?!.*alt=\".{20,}\")", PAGES[page])  # images have alternative texts
@@ -82,3 +80,10 @@ def test_table_of_groups_is_complete() -> None:
         named = set(re.findall(r"`(\w+)`", page if group == "model" else rows[group]))
         present = {file.stem for file in (CONF / group).glob("*.yaml")}
         assert present <= named, f"not in docs/configuration.md: {group}={present - named}"
+
+
+def test_the_python_writes_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"```python\n(.*?)```", PAGES["docs/report.md"], flags=re.DOTALL)
+    exec(program)
+    assert (tmp_path / "losses.pdf").read_bytes().startswith(b"%PDF")

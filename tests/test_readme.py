@@ -99,14 +99,12 @@ def test_training_commands_run(overrides: tuple[str, ...], here: Path, cache: Pa
 def test_verbs_run(
     command: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Globs are expanded as a shell does; bench is of a small network."""
+    """Globs are expanded as a shell does."""
     words = shlex.split(command)
     arguments = [path for word in words[1:] for path in (sorted(map(str, here.glob(word))) if "*" in word else [word])]
     if reason_not_to_run(command):
         parse(cli.app, arguments)
         return
-    if words[1] == "bench":
-        arguments = [*(word for word in arguments if not word.startswith("model=")), "model=small_cnn", "--quick"]
     monkeypatch.setattr(sys, "argv", ["kenyan13", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()

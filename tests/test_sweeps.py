@@ -1,7 +1,7 @@
 """Sweeps: what ranges and patterns stand for, and that one failed run does not stop the others."""
 
 import shlex
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from hand_made import hand_made
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
+from kenyan13.cli.sweep import make_plan, print_outcome, run_labels
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.ranges import expand
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.config_file import write_config
+from kenyan13.runs.config_file import read_settings, write_config
 from kenyan13.runs.locate import differing_settings, run_directory
-from kenyan13.training.sweep import make_plan
+from kenyan13.runs.result import read_result
+from kenyan13.study.definitions import experiments
 
 
 def values(override: str) -> list[Any]:
@@ -109,17 +112,22 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     assert len(rates) == 2
     assert max(rates) == pytest.approx(10 * min(rates))
     assert not (tmp_path / "runs" / "multirun.yaml").exists()
-    table = done.stdout[done.stdout.rindex("\nrun ") :].splitlines()[2:]
-    assert sorted(line.split()[3] for line in table) == ["failed", "failed", "finished", "finished"]
-    assert sorted(" ".join(line.split()[1:3]) for line in table) == [
+    table = done.stdout[done.stdout.rindex("  run  ") :].splitlines()[1:5]
+    assert sorted(line[3:].partition("  ")[0] for line in table) == [
         f"model.crop={crop} optim.lr={rate}" for crop in (32, 8) for rate in ("0.0001", "0.001")
     ]
+    assert sum(line.endswith("  failed") for line in table) == 2
+    best = min(finished, key=lambda folder: read_result(folder).min_val_loss)  # type: ignore[union-attr]
+    rate = read_settings(best).optim["lr"]
+    assert [line.split()[2] for line in table if line.startswith("*")] == [f"optim.lr={rate}"]
+    printed = [line for line in done.stdout.partition("Next:")[0].splitlines() if str(tmp_path.parent) not in line]
+    assert max(map(len, printed)) <= 80
 
 
-def plan(root: Path, *overrides: str, named: Sequence[str] = ()) -> dict[str, str]:
+def plan(root: Path, *overrides: str, by_pattern: bool = False) -> dict[str, str]:
     """Name -> intent of sweeps over these single overrides, in the folder of runs `root`."""
-    jobs = [([word], compose_settings([word, f"runs={root}"])) for word in overrides]
-    return {one.folder.name: one.intent for one in make_plan(jobs, named)}
+    jobs = [([word], compose_settings([word, f"runs={root}"]), None) for word in overrides]
+    return {one.folder.name: one.intent for one in make_plan(jobs, by_pattern)}
 
 
 def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
@@ -140,19 +148,19 @@ def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
 
 
 def test_more_workers_than_cores_are_timed_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kenyan13.training.sweep.available_cores", lambda: 2)
+    monkeypatch.setattr("kenyan13.cli.sweep.available_cores", lambda: 2)
     words = ["experiment=ACB", "experiment=ACC", "experiment=ACP"]
     skipped = "skipped: more workers than cores"
-    assert list(plan(tmp_path, *words).values()) == ["to do", skipped, skipped]
-    assert list(plan(tmp_path, *words, named=["ACP"]).values()) == ["to do", skipped, "to do"]
+    assert list(plan(tmp_path, *words, by_pattern=True).values()) == ["to do", skipped, skipped]
+    assert list(plan(tmp_path, *words).values()) == ["to do"] * 3
 
 
 def test_one_name_for_several_runs_is_refused(tmp_path: Path) -> None:
-    jobs: list[tuple[list[str], Settings]] = [
-        ([], compose_settings([f"runs={tmp_path}", "name=mine", f"optim.lr={rate}"])) for rate in (1, 2)
+    jobs: list[tuple[list[str], Settings, None]] = [
+        ([], compose_settings([f"runs={tmp_path}", "name=mine", f"optim.lr={rate}"]), None) for rate in (1, 2)
     ]
     with pytest.raises(UserError, match="Several runs of this sweep would be called mine"):
-        make_plan(jobs, [])
+        make_plan(jobs)
 
 
 def test_the_same_run_twice_is_planned_once(tmp_path: Path) -> None:
@@ -185,9 +193,31 @@ def test_a_finished_run_of_other_groups_is_another_run(tmp_path: Path) -> None:
     assert differing_settings(folder, before) == []
     assert differing_settings(folder, now) == ["data.groups.meats=['pilau', 'bhaji'] there, None now"]
     (folder / "result.json").write_text("{}")
-    assert [one.intent for one in make_plan([([], now)], [])] == ["to do"]
+    assert [one.intent for one in make_plan([([], now, None)])] == ["to do"]
 
 
 def test_a_sweep_over_nothing_says_so(tmp_path: Path) -> None:
     done = call("-m", "seed=range(5,5)", f"runs={tmp_path}", cwd=tmp_path)
     assert (done.returncode, done.stdout.startswith("0 runs")) == (0, True), done.stderr
+
+
+def test_runs_are_named_by_what_differs_and_the_best_one_is_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = []
+    for rate, loss in (("1e-3", 0.9), ("1e-4", 0.5), ("1e-5", 0.7)):
+        given = ["name=null", f"runs={tmp_path}/my runs", f"optim.lr={rate}"]
+        folder = hand_made(tmp_path / "my runs", [f"optim.lr={rate}"], [1.0], [loss], [0, 1], [[0.9, 0.1], [0.2, 0.8]])
+        jobs.append((given, replace(compose_settings(given[2:]), runs=f"{tmp_path}/my runs"), None))
+        assert run_directory(jobs[-1][1]) == folder
+    planned = make_plan(jobs)
+    assert run_labels(planned) == ["optim.lr=1e-3", "optim.lr=1e-4", "optim.lr=1e-5"]
+    of_study = make_plan([(["experiment=CBC", "seed=1"], jobs[0][1], experiments()["CBC"])])
+    assert run_labels(of_study) == ["CBC_EfficientNetB4_PT5"]
+    print_outcome(planned, [])
+    printed = capsys.readouterr().out
+    (best,) = [line for line in printed.splitlines() if line.startswith("*  ")]
+    assert best.split() == ["*", "optim.lr=1e-4", "0.5000", "100.00%", "1.000", "1", "0:02"]
+    commands = printed.partition("Next:\n")[2].replace("\\\n", "")
+    assert shlex.split(commands.splitlines()[0]) == ["kenyan13", "report", f"{tmp_path}/my runs"]
+    assert shlex.split(commands)[3:5] == ["kenyan13", "compare"]

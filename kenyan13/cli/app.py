@@ -1,6 +1,8 @@
 """What all commands of `kenyan13` share."""
 
+import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -33,6 +35,16 @@ def print_version(wanted: bool) -> None:
     if wanted:
         print(f"kenyan13 {version('kenyan13')}")
         raise typer.Exit
+
+
+def print_next(*commands: Sequence[str]) -> None:
+    """Print commands to go on with, quoted so that they can be pasted; a long one goes on behind a backslash."""
+    console.print("\nNext:")
+    for words in commands:
+        line = shlex.join(words)
+        if len(line) >= 78:
+            line = " \\\n    ".join([shlex.join(words[:2]), *map(shlex.quote, words[2:])])
+        console.print(f"  {line}")
 
 
 @app.callback(epilog="Example:  kenyan13 train data=demo model=small_cnn, then kenyan13 report")

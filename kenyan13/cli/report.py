@@ -21,20 +21,22 @@ def report(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")] = Path("report"),
 ) -> None:
-    """Write a page of HTML on runs, with tables and figures, the study's beside ours; needs no network to be read.
+    """Write a page of HTML on runs, with tables and plots, the study's beside ours; needs no network to be read.
 
-    Beside the page lie its figures, and its tables as CSV and Markdown.
+    Beside the page lie its plots as SVG and PNG, and its tables as CSV and Markdown.
     """
     from kenyan13.report.writing import write_report
+    from kenyan13.study.sections import study_jobs
 
-    start, places = perf_counter(), runs or [Path("runs")]
-    index, found, sections = write_report(places, output)
+    start, paths = perf_counter(), runs or [Path("runs")]
+    index, found, sections = write_report(paths, output, study_jobs)
     for run in found:
         if run.problem:
             console.print(f"{run.folder} cannot be read: {run.problem}", style="yellow")
-    toys = [place for place in places if any(place.glob("smoke/*/config.yaml"))]
-    for place in toys:
-        console.print(f"Left out: the smoke runs; kenyan13 report {place / 'smoke'} -o report-smoke")
+    for path in paths:
+        if any(path.glob("smoke/*/config.yaml")):
+            console.print(f"Left out: the smoke runs; kenyan13 report {path / 'smoke'} -o report-smoke")
     size, seconds = index.stat().st_size / 1e6, perf_counter() - start
-    runs_said = "1 run" if len(found) == 1 else f"{len(found)} runs"
-    console.print(f"{index}: {runs_said}, {len(sections)} sections, {size:.1f} MB, {seconds:.0f} s")
+    console.print(
+        f"{index}: {len(found)} run{'s' * (len(found) != 1)}, {len(sections)} sections, {size:.1f} MB, {seconds:.0f} s"
+    )

@@ -20,11 +20,10 @@ def study_list(
     ] = None,
     runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
 ) -> None:
-    """List the study's experiments: settings, what the study reported (loss, accuracy in percent), and state here."""
-    from kenyan13.study import listing
+    """List the study's experiments: what the study reported of them, and their state here."""
+    from kenyan13.study.listing import list_groups
 
-    rows = [listing.HEAD, *listing.list_rows(group, runs)]
-    print(align(rows))
+    print("\n\n".join(list_groups(group or "", runs)))
 
 
 @study.command("exposures", epilog="Examples:  kenyan13 study exposures      kenyan13 study exposures --seeds 1,2,3")
@@ -40,22 +39,21 @@ def study_exposures(
     from kenyan13.study import exposure
 
     numbers = exposure.study_seeds() if seeds is None else read_seeds(seeds)
-    summary = exposure.summarise(exposure.exposures(exposure.read_labels(data), numbers), len(numbers))
-    images, splits = summary.images, summary.splits
-    figures = [
+    counts = exposure.exposures(exposure.read_labels(data), numbers)
+    images, splits = len(counts), len(numbers)
+    summary = [
         ("times in the training part", ""),
-        ("lowest", f"{summary.lowest}"),
-        ("highest", f"{summary.highest}"),
-        ("mean", f"{summary.mean:.2f}"),
-        ("standard deviation", f"{summary.standard_deviation:.2f}"),
+        ("lowest", f"{counts.min()}"),
+        ("highest", f"{counts.max()}"),
+        ("mean", f"{counts.mean():.2f}"),
+        ("standard deviation", f"{counts.std():.2f}"),
     ]
-    histogram = [
-        (f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(summary.times_validated)
-    ]
+    validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
+    histogram = [(f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(validated)]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
-    print(align(figures, right={1}))
+    print(align(summary, right={1}))
     print("\n" + align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
-    print(f"\nNever validated: {summary.never_validated:,}, in the training part of every split.")
+    print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
@@ -70,15 +68,15 @@ def read_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-@study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C smoke=true")
+@study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C debug=smoke")
 def study_table(
     group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that the runs were made with: smoke=true, runs=DIR."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
     ] = None,
 ) -> None:
-    """Print a group's tables: our figures beside the study's."""
+    """Print a group's tables: our metrics beside the study's."""
     from kenyan13.study.group_tables import tables_of_settings
 
     print("\n\n".join(table.text() for table in tables_of_settings(group, overrides or [])))

@@ -12,12 +12,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
+from kenyan13.cli.app import print_next
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import finish, to_settings
 from kenyan13.config.explain import explain, known_settings
 from kenyan13.config.presets import CONF
-from kenyan13.config.settings import Task
+from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, one_screen
+from kenyan13.study.definitions import TRAINING, experiments
 from kenyan13.training.device_sharing import launched
 
 HYDRA_FLAGS = (
@@ -36,25 +39,41 @@ def job(config: DictConfig) -> float | None:
 
 
 def run(config: DictConfig, alone: bool) -> float | None:
-    """Do the task that is configured, alone or as one run of a sweep; returns the lowest validation loss, if any."""
+    """Train, or do what the study's experiment is; returns the lowest validation loss, if any."""
     if str(Path.cwd()) not in sys.path:  # for a user's own classes: _target_: my_parts.MyCallback
         sys.path.append(str(Path.cwd()))
-    settings = finish(to_settings(config, HydraConfig.get().overrides.task))
-    with launched(HydraConfig.get(), settings.trainer):
+    hydra_config = HydraConfig.get()
+    settings = finish(to_settings(config, hydra_config.overrides.task))
+    experiment = experiments().get(str(hydra_config.runtime.choices.get("experiment")))
+    with launched(hydra_config, settings.trainer):
         # Torch is imported here, so that --help and --cfg need none.
-        if settings.task is Task.contact_sheets:
-            from kenyan13.training.contact_sheets import write_contact_sheets
+        if experiment is not None and experiment.kind != TRAINING:
+            from kenyan13.study.jobs import JOBS
 
-            write_contact_sheets(settings)
-            return None
-        if settings.task is Task.cascade:
-            from kenyan13.analysis.two_stages import compose_stage_runs
-
-            compose_stage_runs(settings)
+            JOBS[experiment.kind](experiment, hydra_config.overrides.task)
             return None
         from kenyan13.training.run import train
 
-        return train(settings, brief=not alone).min_val_loss
+        result = train(settings, brief=not alone)
+    if alone and os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of a data-parallel run
+        print_next(*next_commands(settings))
+    return result.min_val_loss
+
+
+def next_commands(settings: Settings) -> list[list[str]]:
+    """Return what can be done with a run that has finished; it is compared with the newest other one."""
+    from kenyan13.runs.directory import RESULT
+    from kenyan13.runs.locate import run_directory
+
+    folder, runs = run_directory(settings), Path(settings.runs)
+    others = [file.parent for file in runs.glob(f"*/{RESULT}") if file.parent != folder]
+    newest = max(others, key=lambda other: (other / RESULT).stat().st_mtime, default=None)
+    commands = [["kenyan13", "predict", str(folder), "photo.jpg"], ["kenyan13", "report", str(runs)]]
+    if newest:
+        commands.append(["kenyan13", "compare", str(folder), str(newest)])
+    if "tensorboard" in settings.logger:
+        commands.append(["tensorboard", "--logdir", str(runs)])
+    return commands
 
 
 def refuse_dashes(arguments: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
 
+import textwrap
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, cast
@@ -34,7 +35,8 @@ def list_choices() -> str:
     """Return a line a config group with its choices, for --help; the study's many experiments are listed elsewhere."""
     lines = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in sorted(CONF.iterdir())}
     lines["experiment"].append("and the study's, AAA to HAO: kenyan13 study list")
-    return "\n".join(f"{group}: {', '.join(choices)}" for group, choices in lines.items() if choices)
+    texts = [f"{group}: {', '.join(choices)}" for group, choices in lines.items() if choices]
+    return "\n".join(textwrap.fill(text, 80, subsequent_indent="    ", break_on_hyphens=False) for text in texts)
 
 
 OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
@@ -79,7 +81,7 @@ def finish(settings: Settings) -> Settings:
 def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     """Compose conf/train.yaml with overrides, as `python train.py OVERRIDES` does. Raises UserError for mistakes."""
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with hydra_at_work():
             return finish(to_settings(compose("train", overrides=translate(overrides)), overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
@@ -87,8 +89,12 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
 
 @cache
 def composed(*overrides: str) -> Settings:
-    """Return the settings of conf/train.yaml with Hydra overrides, whatever the job is; not to be changed."""
-    # in a job of train.py, Hydra is at work already, and on the same conf/
-    working = GlobalHydra.instance().is_initialized()
-    with nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3"):
+    """Return the settings of conf/train.yaml with Hydra overrides, before finishers; not to be changed."""
+    with hydra_at_work():
         return to_settings(compose("train", overrides=list(overrides)), overrides)
+
+
+def hydra_at_work() -> AbstractContextManager[None]:
+    """Have Hydra read conf/, which in a job of train.py it does already."""
+    working = GlobalHydra.instance().is_initialized()
+    return nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3")

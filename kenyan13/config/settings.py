@@ -10,14 +10,6 @@ from typing import Any
 from omegaconf import MISSING
 
 
-class Task(Enum):
-    """What is done with the settings."""
-
-    train = "train"
-    contact_sheets = "contact_sheets"
-    cascade = "cascade"
-
-
 class Layout(Enum):
     """How images and labels lie on disk."""
 
@@ -153,9 +145,7 @@ class Settings:
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
-    task: Task = Task.train
     seed: int = MISSING
-    smoke: bool = False
     experiment: str | None = None
     name: str | None = None
     runs: str = MISSING

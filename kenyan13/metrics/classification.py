@@ -1,26 +1,18 @@
-"""Measures of class probabilities and of confusion matrices (rows: targets, columns: answers); shares are 0..1."""
+"""Metrics of class probabilities and of confusion matrices (rows: targets, columns: predictions); shares are 0..1."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 BINS = 15  # of confidence (Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599)
 
 
 @dataclass(frozen=True)
-class PerClass:
-    """Precision, recall and F1 of each class, float64 [classes], 0..1; images: int64 [classes], their number."""
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    images: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Reliability:
-    """How often the answers of about the same confidence are right, by bins of confidence of equal width.
+    """How often predictions of about the same confidence are right, by bins of confidence of equal width.
 
     edges: float64 [bins + 1], 0 to 1; count: int64 [bins]; confidence, accuracy: float64 [bins], means, 0 where a bin
     is empty.
@@ -32,16 +24,18 @@ class Reliability:
     accuracy: NDArray[np.float64]
 
 
-def confusion_counts(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are answers.
+def confusion_counts(targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are predictions.
 
-    targets, answers: int64 [n], 0 to classes - 1; raises ValueError for others, as for a target of -1.
+    targets, predictions: int64 [n], 0 to classes - 1; raises ValueError for others, as for a target of -1, which
+    scikit-learn would leave out without a word.
     """
-    for places in (targets, answers):
-        if ((places < 0) | (places >= classes)).any():
+    for indices in (targets, predictions):
+        if ((indices < 0) | (indices >= classes)).any():
             raise ValueError(f"Classes are counted from 0 to {classes - 1}.")
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (targets, answers), 1)
+    if not len(targets):
+        return np.zeros((classes, classes), dtype=np.int64)
+    counts: NDArray[np.int64] = confusion_matrix(targets, predictions, labels=range(classes))
     return counts
 
 
@@ -59,53 +53,37 @@ def accuracy(confusion: NDArray[np.int64]) -> float:
     return float(np.trace(confusion) / total)
 
 
-def per_class(confusion: NDArray[np.int64]) -> PerClass:
-    """Return each class's precision tp / (tp + fp), recall tp / (tp + fn), F1 2 tp / (2 tp + fp + fn); 0 for 0 / 0."""
-    right = np.diag(confusion).astype(np.float64)
-    answered, images = confusion.sum(axis=0), confusion.sum(axis=1)
-
-    def share(of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.divide(right, of, out=np.zeros_like(right), where=of > 0)
-
-    return PerClass(share(answered), share(images), 2 * share(answered + images), images)
+def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
+    """Return a row a class: precision, recall and f1 (float64, 0..1; 0 for 0 / 0), and images (int64) of the class."""
+    targets, predictions = np.nonzero(confusion)
+    found = precision_recall_fscore_support(
+        targets, predictions, labels=range(len(confusion)), sample_weight=confusion[targets, predictions],
+        zero_division=0,
+    )  # fmt: skip
+    return pd.DataFrame(dict(zip(("precision", "recall", "f1"), found, strict=False))).assign(
+        images=confusion.sum(axis=1)
+    )
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Return the mean F1 over the classes that occur in targets or answers, as scikit-learn has it."""
-    occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-    return float(per_class(confusion).f1[occurs].mean()) if occurs.any() else 0.0
+    """Return the mean F1 over the classes that occur in targets or predictions; 0 without images."""
+    targets, predictions = np.nonzero(confusion)
+    if not len(targets):
+        return 0.0
+    weights = confusion[targets, predictions]
+    return float(f1_score(targets, predictions, average="macro", sample_weight=weights, zero_division=0))
 
 
 def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64], k: int = 2) -> float:
     """Return the share of images whose target is among the k most probable classes; of equals the first ones count.
 
-    targets: int64 [n]; probabilities: float [n, classes]. Raises ValueError without images.
+    targets: int64 [n]; probabilities: float [n, classes]. Raises ValueError without images. (scikit-learn's counts the
+    last ones of equals, and takes no two classes.)
     """
     if not len(targets):
         raise ValueError("Without images there is no accuracy.")
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((best == targets[:, None]).any(axis=1).mean())
-
-
-def precision_recall(
-    positive: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision and recall, 0..1, of the images with the highest scores: none (1 and 0), then more and more.
-
-    positive: which images are of the class, bool [n], at least one; scores: float [n]. Images of equal scores come
-    in together. Recall never falls, and ends with 1 where the last positive is in.
-    """
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(positive[order])
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of the images with the same score
-    last = last[: int(np.searchsorted(right[last], right[-1])) + 1]
-    precision, recall = right[last] / (last + 1), right[last] / right[-1]
-    return np.concatenate([[1.0], precision]), np.concatenate([[0.0], recall])
-
-
-def average_precision(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """Return the sum over the points of `precision_recall` of precision times the gain in recall, 0..1."""
-    return float((np.diff(recall) * precision[1:]).sum())
 
 
 def reliability(targets: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> Reliability:
@@ -116,9 +94,9 @@ def reliability(targets: NDArray[np.int64], probabilities: NDArray[np.float64], 
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
     edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    sums = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    sums = (np.bincount(index, weights=values, minlength=bins) for values in (confidence, right))
     means = [np.divide(total, count, out=np.zeros(bins), where=count > 0) for total in sums]
     return Reliability(edges, count, means[0], means[1])
 

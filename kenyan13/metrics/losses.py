@@ -1,4 +1,4 @@
-"""Measures of losses over epochs; the study's own are marked so."""
+"""Metrics of losses over epochs; the study's own are marked so."""
 
 from collections.abc import Sequence
 from math import isnan, nan
@@ -10,12 +10,12 @@ OUTLIER = 3.5  # modified z-score above which a value is an outlier (study, What
 
 
 def lowest(validation_losses: Sequence[float]) -> int:
-    """Return the place, from 0, of the lowest validation loss: the first of equals; NaN is never the lowest.
+    """Return the index, from 0, of the lowest validation loss: the first of equals; NaN is never the lowest.
 
     The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured). Raises
     ValueError where no loss is a number.
     """
-    numbers = [place for place, loss in enumerate(validation_losses) if not isnan(loss)]
+    numbers = [index for index, loss in enumerate(validation_losses) if not isnan(loss)]
     if not numbers:
         raise ValueError("No loss is a number.")
     return min(numbers, key=validation_losses.__getitem__)
@@ -60,7 +60,7 @@ def exponential_moving_average(values: Sequence[float], alpha: float) -> list[fl
 def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
     """Return 0.6745 (x - median) / median absolute deviation, float64 [n], of finite values [n].
 
-    Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation stands in its place:
+    Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation is used:
     (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Both scales estimate the standard
     deviation of normal values. Source of the score and of its limit of 3.5: Iglewicz and Hoaglin, How to Detect and
     Handle Outliers (1993).

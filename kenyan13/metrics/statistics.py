@@ -1,11 +1,10 @@
 """How exact accuracies are, and whether two runs differ by more than chance."""
 
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -30,32 +29,24 @@ def standard_error(accuracy: float, images: int) -> float:
 def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval (low, high; 0..1) of an accuracy: `correct` of that many images, at least one.
 
-    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), z the normal quantile of the confidence.
-    Source: Wilson, Probable Inference (1927). Raises ValueError for counts that cannot be.
+    Raises ValueError for counts that cannot be.
     """
     if not 0 <= correct <= images or not images:
         raise ValueError(f"{correct} of {images} images is no accuracy.")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p, square = correct / images, z * z / images
-    middle, half = p + square / 2, z * sqrt(p * (1 - p) / images + square / (4 * images))
-    low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
-    return 0.0 if correct == 0 else low, 1.0 if correct == images else high  # where rounding would miss them
+    interval = binomtest(correct, images).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """Return McNemar's exact test of two runs with the same accuracy, from which images each has right, bool [n].
 
-    Of the b + c images that only one run has right, b would be binomial with 1/2: p = 2 P(X <= min(b, c)), at most 1.
-    Source: McNemar (1947), in its exact form. Raises ValueError for arrays of different length.
+    Of the b + c images that only one run has right, b would be binomial with 1/2. Source: McNemar (1947), in its exact
+    form. Raises ValueError for arrays of different length.
     """
     if first.shape != second.shape:
         raise ValueError("The runs must be compared on the same images.")
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    tail = term = 1  # of 2^(b + c) ways, as whole numbers: exact, however many images
-    for k in range(min(b, c)):
-        term = term * (b + c - k) // (k + 1)
-        tail += term
-    return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
+    return McNemar(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0)
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -64,7 +55,7 @@ def holm(p_values: list[float]) -> list[float]:
     The k-th smallest of m is multiplied by m - k + 1, and is no smaller than those before it; at most 1.
     """
     corrected, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = highest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
     return corrected

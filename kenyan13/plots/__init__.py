@@ -1,1 +1,1 @@
-"""Figures as pure functions: numbers in, a matplotlib figure out. Nothing is read or written here."""
+"""Plots as pure functions: numbers in, a matplotlib figure out; only saving.py writes files."""

@@ -1,96 +1,63 @@
-"""The figure of a confusion matrix."""
+"""The plot of a confusion matrix."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kenyan13.metrics.classification import accuracy, row_shares
-from kenyan13.plots.lettering import write
-from kenyan13.plots.style import HEAD, MARGIN, panel, sheet, shortened, styled, text_width, widest
+from kenyan13.plots.style import new_figure, short, styled
 
-SHARES = 20  # classes up to which a cell has room for its share of the row
+SHARES, COUNTS = 20, 60  # classes up to which cells have room for the share of the row, and for the count
 LARGEST = 30.0  # inches: the matrix is never larger
-SMALLEST = 3.5  # points: smaller numbers are left out
 
 
 @styled
-def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str], title: str = "") -> Figure:
+def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str = "") -> Figure:
     """Draw a confusion matrix: colours are shares of the row; texts are counts and, up to 20 classes, those shares.
 
-    counts: int64 [k, k], rows are targets, columns are answers; classes: k names. Cells without images are empty.
+    counts: int64 [k, k], rows are targets, columns are predictions; classes: k names. Cells without images are empty.
     """
-    k = len(classes)
+    k, total = len(classes), int(counts.sum())
     cell = min(LARGEST / k, 0.9 if k <= 4 else 0.46 if k <= SHARES else 0.22)
-    points = max(5.0, min(9.0, cell * 72 * 0.62))
-    names = shortened(classes)
-    rows = [f"{name} ({n:,})" for name, n in zip(names, counts.sum(axis=1), strict=True)]
-    left, below = widest(rows, points) + 0.42, widest(names, points) + 0.42
-    side = k * cell
-    width, height = max(left + side + 0.9, 5.4), below + side + HEAD + MARGIN
-    total = int(counts.sum())
-    right = f", accuracy {accuracy(counts):.1%}".replace("%", " %") if total else ""
-    shown = "Colour and %: share of the row." if k <= SHARES else ""
-    detail = f"{total:,} {'image' if total == 1 else 'images'}{right}. {shown}"
-    figure = sheet(width, height, title, detail)
-    axes = panel(figure, left, below, side, side)
+    points = 8.0 if k <= SHARES else 5.0
+    names = [short(name) for name in classes]
+    around = 1.0 + 0.6 * points / 72 * max(map(len, names))  # inches: the names beside and below
+    figure = new_figure(max(k * cell + around + 0.6, 4.0), k * cell + around + 0.4, title)
+    axes = figure.add_subplot()
     shares = row_shares(counts)
-    axes.imshow(np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    _write(axes, counts, shares, cell)
-    _name(axes, rows, names, cell, points)
-    middle = ((left + side / 2) / width, (below + side / 2) / height)
-    figure.text(MARGIN / width, middle[1], "Target (images)", rotation=90, va="center", fontsize=9.5)
-    figure.text(middle[0], MARGIN / height, "Answer", ha="center", fontsize=9.5)
-    if k > SHARES:
-        _draw_scale(panel(figure, left + side + 0.15, below, 0.14, min(side, 4.0)))
+    drawn = axes.imshow(np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    right = f", accuracy {100 * accuracy(counts):.1f} %" if total else ""
+    axes.set_title(f"{total:,} image{'s' * (total != 1)}{right}")
+    named = range(0, k, int(np.ceil(points / 72 / cell)))  # of hundreds of classes some have room for their names
+    images = counts.sum(axis=1)
+    axes.set_yticks(named, [f"{names[i]} ({images[i]:,})" for i in named], fontsize=points)
+    axes.set_xticks(named, [names[i] for i in named], fontsize=points, rotation=90)
+    axes.set(xlabel="Prediction", ylabel="Target (images)")
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    edges = np.arange(k + 1) - 0.5
+    axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
+    axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
+    if k <= COUNTS:
+        _write(axes, counts, shares, points if k > SHARES else 7.5)
+    scale = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 4 / (k * cell)), aspect=25, pad=0.02)
+    scale.outline.set_visible(False)
+    scale.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
+    scale.set_label("Share of the row (%)")
     return figure
 
 
-def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], cell: float) -> None:
+def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], points: float) -> None:
     """Write the count of each cell that has one, and its share below where there is room."""
-    k = len(counts)
-    y, x = np.nonzero(counts)
-    texts = [str(count) for count in counts[y, x]]
-    with_share = k <= SHARES
-    points = min(9.0, cell * 72 * (0.3 if with_share else 0.55))
-    points = min(points, points * cell * 0.9 / max(widest(texts, points), 1e-9))
-    if points < SMALLEST:
-        return
-    colours = np.where(shares[y, x] > 0.55, "white", "black")
-    up = 0.62 * points if with_share else 0
-    write(axes, x, y, texts, points, colours, shift=(0, up)).set_gid("counts")
-    if with_share:
-        shown = [f"{100 * share:.0f} %" for share in shares[y, x]]
-        small = min(0.8 * points, 0.8 * points * cell * 0.9 / max(text_width("100 %", 0.8 * points), 1e-9))
-        write(axes, x, y, shown, small, colours, shift=(0, -0.75 * points)).set_gid("shares")
-
-
-def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], cell: float, points: float) -> None:
-    """Name rows and columns, and rule the cells."""
-    k = len(rows)
-    every = int(np.ceil(points / 72 / cell))  # of hundreds of classes only some have room for their names
-    axes.set_xticks([])
-    axes.set_yticks([])
-    named = np.arange(0, k, every)
-    edge = np.full(len(named), -0.5)
-    write(axes, edge, named, rows[::every], points, "black", "right", (-4, 0)).set_gid("rows")
-    write(axes, named, k + edge, columns[::every], points, "black", "right", (0, -4), upright=True).set_gid("columns")
-    edges = np.arange(k + 1) - 0.5
-    axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
-    axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4, clip_on=False)
-    axes.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5))
-    axes.spines[:].set_visible(False)
-
-
-def _draw_scale(axes: Axes) -> None:
-    """Draw what the colours mean."""
-    axes.imshow(np.linspace(0, 1, 64)[:, None], cmap=colormaps["Blues"], aspect="auto", origin="lower")
-    axes.grid(visible=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    write(axes, np.full(3, 0.5), [-0.5, 31.5, 63.5], ["0", "50", "100"], 9, "black", "left", (4, 0))
-    write(axes, [0.5], [31.5], ["Share of row (%)"], 9, shift=(33, 0), upright=True)
+    with_share = len(counts) <= SHARES
+    for row, column in np.argwhere(counts):
+        share = shares[row, column]
+        text = f"{counts[row, column]}\n{100 * share:.0f} %" if with_share else str(counts[row, column])
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=points, color="white" if share > 0.55 else "black",
+            linespacing=1.1, in_layout=False,
+        )  # fmt: skip

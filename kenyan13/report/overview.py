@@ -1,94 +1,191 @@
-"""The report's first page, with all runs in one table, and its last, on how they were made."""
+"""The report's first page: a table and plots for each set of validation images; and its last, on how all was made."""
 
-from collections import Counter
-from collections.abc import Sequence
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import Path
 
-from kenyan13.metrics.statistics import standard_error
-from kenyan13.report.parts import Section
-from kenyan13.report.runs import anchor_of, notes
-from kenyan13.runs.run import Run
-from kenyan13.study.tables import Column, Table, Value
+import numpy as np
 
-COLUMNS = [
-    Column("run", "run"), Column("state", "state"), Column("accuracy", "accuracy %", 2),
-    Column("standard_error", "± SE", 2), Column("macro_f1", "macro F1", 3), Column("min_loss", "min loss", 3),
-    Column("overfitting", "overfitting", 3), Column("epochs", "epochs", 0), Column("backbone", "backbone"),
-    Column("level", "layers"), Column("lr", "rate"), Column("parameters", "million parameters", 2),
-    Column("minutes", "minutes", 2), Column("images", "images", 0),
+from kenyan13.errors import shorten
+from kenyan13.metrics.statistics import standard_error, wilson
+from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
+from kenyan13.report.conclusions import among
+from kenyan13.report.parts import Folder, Plot, Section
+from kenyan13.report.runs import accuracy_of, anchor_of, is_synthetic, notes, predictions, validation_images
+from kenyan13.report.tables import Column, Table, Value
+from kenyan13.runs.run import Run, differing_settings
+
+USUAL = ["model.backbone", "freeze.level", "optim.lr"]  # settings that are shown of a single run
+SETTINGS = 5  # that a table shows
+MOST = 60  # runs in a plot of intervals
+METRICS = [
+    Column("run", "run"), Column("accuracy", "accuracy %", 2), Column("standard_error", "± %", 2),
+    Column("macro_f1", "macro F1", 3), Column("min_loss", "lowest loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("overfitting", "overfitting per epoch", 3), Column("epochs", "epochs", 0), Column("minutes", "minutes", 2),
+    Column("parameters", "million parameters", 2),
+]  # fmt: skip
+SO_FAR = [
+    Column("run", "run"), Column("state", "state"), Column("epochs", "epochs", 0),
+    Column("min_loss", "lowest loss so far", 3), Column("problem", "remark"),
 ]  # fmt: skip
 
 
-def overview(runs: Sequence[Run]) -> Section:
-    """Return the first page: how many runs there are, and their table, the most accurate first."""
-    states = Counter(state(run) for run in runs)
+def overview(runs: Sequence[Run], output: Path) -> Section:
+    """Return the first page: finished runs by their validation images, photographs first, and the others.
+
+    Runs of the same images share a table, the most accurate first, and plots: their accuracies compare.
+    """
+    states = Counter("unreadable" if run.problem else run.state.value for run in runs)
     counted = ", ".join(f"{number} {name}" for name, number in states.most_common())
     section = Section("overview", "Overview", [f"{counted}.", *notes(runs)])
-    section.texts += [f"{run.folder} cannot be read: {run.problem}" for run in runs if run.problem]
-    section.texts += [f"{run.name} has failed: {why}" for run in runs if (why := run.failure)]
-    table = Table("", "All runs", COLUMNS)
-    table.rows = [overview_row(run) for run in sorted(runs, key=accuracy, reverse=True)]
-    table.notes = [
-        "± SE: one standard error of the accuracy, by the number of validation images.",
-        "Accuracies of runs with different validation images do not compare.",
-    ]
-    if any(run.metrics is not None and not run.result for run in runs):
-        table.notes.append("Of runs that have not finished, epochs and lowest loss are those so far.")
-    section.tables = [table]
     section.links = {run.name: anchor_of(run) for run in runs}
+    sets = grouped([run for run in runs if run.result], validation_set)
+    sets.sort(key=lambda same: (is_synthetic(same[0]), -validation_images(same[0])))
+    for number, same in enumerate(sets, start=1):
+        ranked = sorted(same, key=lambda run: -accuracy_of(run))
+        table = run_table(set_title(same), ranked)
+        section.tables.append(table)
+        if len(same) == 1:
+            section.texts.append(in_words(same[0]))
+        else:
+            folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
+            section.plots += draw_accuracies(ranked, table.title, folder)
+    section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
+    unfinished = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
+    section.tables += [unfinished] if unfinished.rows else []
     return section
 
 
-def state(run: Run) -> str:
-    """Return how far a run is, in words."""
-    return "unreadable" if run.problem else run.state.value
+def grouped(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
+    """Return runs with the same key together."""
+    groups: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return list(groups.values())
 
 
-def accuracy(run: Run) -> float:
-    """Return a run's accuracy, 0..1; -1 without one."""
-    return run.result.accuracy if run.result else -1.0
+def validation_set(run: Run) -> Hashable:
+    """Return what tells the images that a run was validated on, and their labels, from others."""
+    return json.dumps([run.data.get("validation"), run.data.get("classes")])
 
 
-def overview_row(run: Run) -> list[Value]:
-    """Return a run's cells of COLUMNS."""
-    level, rate = run.setting("freeze.level"), run.setting("optim.lr")
-    what: list[Value] = [
-        str(run.setting("model.backbone") or "-"),
-        None if level is None else f"pt{level}",
-        f"{rate:.2e}" if isinstance(rate, float) else None,
-    ]
-    result = run.result
-    if result is None:
-        return [run.name, state(run), *[None] * 3, *so_far(run), *what, *[None] * 3]
-    error = 100 * standard_error(result.accuracy, result.validation_images)
-    figures: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.overfitting]
-    end: list[Value] = [result.parameters / 1e6, result.seconds / 60, float(result.validation_images)]
-    return [run.name, state(run), *figures, float(result.epochs), *what, *end]
+def set_title(runs: Sequence[Run]) -> str:
+    """Return what runs on the same images were validated on."""
+    classes = len(runs[0].data.get("classes", []))
+    kind = "synthetic drawings" if is_synthetic(runs[0]) else "validation images"
+    roots = sorted({str(run.setting("data.root")) for run in runs})
+    return f"{validation_images(runs[0]):,} {kind} of {classes} classes, {shorten(roots, 3)}"
+
+
+def in_words(run: Run) -> str:
+    """Return what a run that has none to be compared with has reached."""
+    images, correct = validation_images(run), round(accuracy_of(run) * validation_images(run))
+    low, high = wilson(correct, images)
+    saved = predictions(run)
+    largest = (
+        "" if saved is None else f" The largest class has {np.bincount(saved.targets).max() / images:.1%} of them."
+    )
+    return (
+        f"{run.name} names {correct:,} of {set_title([run])} rightly: {accuracy_of(run):.1%} "
+        f"(95 % interval {low:.1%} to {high:.1%}), macro F1 {run.result.macro_f1 if run.result else 0:.3f}.{largest}"
+    )
+
+
+def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Table:
+    """Return a row a finished run: its metrics, and the settings in which the runs differ. first: one to begin with."""
+    keys = [key for key in differing(runs) or USUAL if key != first]
+    shown = [*([first] if first else []), *keys[:SETTINGS]]
+    headings = [Column(key, key.replace(".", " ").replace("_", " ")) for key in shown]
+    table = Table("", title, [METRICS[0], *headings, *METRICS[1:]])
+    for run in runs:
+        result = run.result
+        assert result is not None
+        chosen = [of_setting(run.setting(key)) for key in shown]
+        error = 100 * standard_error(result.accuracy, result.validation_images)
+        metrics: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.auc_loss]
+        row = [run.name, *chosen, *metrics, result.overfitting, float(result.epochs), result.seconds / 60]
+        table.rows.append([*row, result.parameters / 1e6])
+    table.notes = ["± %: one standard error of the accuracy. AUC loss: the sum of the validation losses over epochs."]
+    if len(keys) > SETTINGS:
+        table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
+    return table
+
+
+def of_setting(value: object) -> Value:
+    """Return a setting's value for a table: numbers as they are, of paths the file, True and lists as texts."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return str(value).rpartition("/")[2]
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Return the settings that matter and are not the same in all runs, the usual ones first.
+
+    The images' folder is left out: it is in the table's title.
+    """
+    return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
 
 
 def so_far(run: Run) -> list[Value]:
-    """Return lowest loss, overfitting and number of the epochs of a run that has not finished."""
+    """Return state, epochs and lowest loss of a run that has no result, and what is known of the reason."""
+    if run.problem:
+        return [run.name, "unreadable", None, None, run.problem]
     if run.metrics is None or run.metrics["val_loss"].isna().all():
-        return [None] * 3
-    return [float(run.metrics["val_loss"].min()), None, float(len(run.metrics))]
+        return [run.name, run.state.value, None, None, run.failure]
+    return [run.name, run.state.value, float(len(run.metrics)), float(run.metrics["val_loss"].min()), run.failure]
+
+
+def draw_accuracies(ranked: Sequence[Run], title: str, folder: Folder) -> list[Plot]:
+    """Draw the accuracies of finished runs on the same images with their intervals, and against size and time."""
+    some = ranked[:MOST]
+    text = f"Accuracies of {len(some)} runs with 95 % intervals; the table has the values."
+    names, images = [run.name for run in some], [validation_images(run) for run in some]
+    accuracies = [accuracy_of(run) for run in some]
+    intervals = folder.draw("accuracy", f"Accuracy: {title}", text, interval_plot, names, accuracies, images)
+    return [intervals, *draw_sizes({run.name: (run, str(run.setting("model.backbone"))) for run in ranked}, folder)]
+
+
+def draw_sizes(runs: dict[str, tuple[Run, str]], folder: Folder) -> list[Plot]:
+    """Draw the accuracy of runs against their number of parameters, where these differ, and against training time.
+
+    runs: name -> run and family of its model; runs that have not finished are left out.
+    """
+    done = [(name, run.result, family) for name, (run, family) in runs.items() if run.result]
+    if not done:
+        return []
+    best = max(result.accuracy for _, result, _ in done)
+    text = f"The highest accuracy is {best:.1%}, of {len(done)} runs; the table has all. The grey line joins the named."
+
+    def draw(name: str, title: str, label: str, xs: Iterable[float]) -> Plot:
+        points = [
+            Point(run, x, result.accuracy, result.validation_images, family)
+            for (run, result, family), x in zip(done, xs, strict=True)
+        ]
+        return folder.draw(name, f"Accuracy against {title}", text, scatter_plot, points, label)
+
+    sizes = [result.parameters / 1e6 for _, result, _ in done]
+    # Times are in tenths of a second: that of a run of a moment is 0, which a logarithmic axis does not have.
+    time = draw("time", "training time", "Training time, minutes", (max(one.seconds, 0.1) / 60 for _, one, _ in done))
+    if len(set(sizes)) == 1:
+        return [time]
+    return [draw("size", "model size", "Parameters, millions", sizes), time]
 
 
 def how_made(runs: Sequence[Run]) -> Section:
     """Return the last page: on what images, with what versions and of what commit the runs were made."""
     section = Section("made", "How it was made", ["What the runs' config.yaml says; each run's page has all settings."])
-    readable = [run for run in runs if not run.problem]
-    columns = [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
-    table = Table("", "Data, versions and commits", columns)
+    table = Table(
+        "", "Data, versions and commits", [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
+    )
     found: Counter[tuple[str, str]] = Counter()
-    for run in readable:
-        found.update(
-            [
-                ("commit", run.commit),
-                *((f"version of {name}", str(version)) for name, version in run.versions.items()),
-                *((f"{part} images", fingerprint(run, part)) for part in ("train", "validation")),
-                ("data", str(run.setting("data.root"))),
-                ("device", run.result.device if run.result else "-"),
-            ]
-        )
+    for run in runs:
+        if not run.problem:
+            found[("commit", run.commit)] += 1
+            found[("data", str(run.setting("data.root")))] += 1
+            found[("device", run.result.device if run.result else "-")] += 1
+            found.update((f"version of {name}", str(version)) for name, version in run.versions.items())
+            found.update((f"{part} images", fingerprint(run, part)) for part in ("train", "validation"))
     table.rows = [[what, value, float(count)] for (what, value), count in sorted(found.items())]
     section.tables = [table]
     return section
@@ -96,5 +193,5 @@ def how_made(runs: Sequence[Run]) -> Section:
 
 def fingerprint(run: Run, part: str) -> str:
     """Return the number of images and the digest of ids, labels and contents that a run's configuration has."""
-    said = run.data.get(part)
-    return f"{said.get('images')}, digest {said.get('digest')}" if isinstance(said, dict) else "-"
+    known = run.data.get(part)
+    return f"{known.get('images')}, digest {known.get('digest')}" if isinstance(known, dict) else "-"

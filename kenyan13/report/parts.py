@@ -1,31 +1,34 @@
-"""What the pages of a report are made of: texts, tables and images."""
+"""What the pages of a report are made of: texts, tables, plots and photographs."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
 
 from kenyan13.data.images import Pixels
-from kenyan13.plots.rendering import png
-from kenyan13.study.tables import Table
+from kenyan13.plots.saving import save_plot
+from kenyan13.report.tables import Table
 
+PLOTS = "plots"  # the folder of plots below the report's
 QUALITY = 82  # of photographs, which are JPEG: as PNG they are ten times as large
 
 
 @dataclass(frozen=True)
-class PlotFile:
-    """A figure that has been written: its file below the report's folder, a title, and what is to be seen in it."""
+class Plot:
+    """A plot that has been written: its path below the report's folder, without .svg or .png; title and description."""
 
-    file: str
+    path: str
     title: str
-    alt: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Photographs with a title, all of one width in pixels: of each, JPEG bytes and the caption below it."""
+    """Photographs with a title, all shown at one width in pixels: of each, JPEG bytes and the caption below it."""
 
     title: str
     photos: list[tuple[bytes, str]]
@@ -34,7 +37,7 @@ class Grid:
 
 @dataclass
 class Section:
-    """A page: question and texts above, then what can be concluded, tables, images, photographs, tables folded away.
+    """A page: question and texts above, then what can be concluded, tables, plots, photographs, tables folded away.
 
     links: texts in tables' first cells that lead to other pages, with those pages' anchors.
     """
@@ -43,18 +46,25 @@ class Section:
     title: str
     texts: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    images: list[PlotFile] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     conclusions: list[str] = field(default_factory=list)
     details: list[Table] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
 
 
-def write_figure(output: Path, file: str, title: str, alt: str, figure: Figure) -> PlotFile:
-    """Write a figure as PNG below the report's folder."""
-    (output / file).parent.mkdir(parents=True, exist_ok=True)
-    (output / file).write_bytes(png(figure))
-    return PlotFile(file, title, alt)
+@dataclass(frozen=True)
+class Folder:
+    """Where a section's plots are written: plots/NAME below the report's folder."""
+
+    output: Path
+    name: str
+
+    def draw(self, name: str, title: str, text: str, plot: Callable[..., Figure], *args: Any, **kwargs: Any) -> Plot:
+        """Write the figure plot(*args, **kwargs) under that name, and return what the page shows."""
+        path = f"{PLOTS}/{self.name}/{name}"
+        save_plot(self.output / path, plot, *args, **kwargs)
+        return Plot(path, title, text)
 
 
 def jpeg(pixels: Pixels) -> bytes:

@@ -1,11 +1,11 @@
-"""PlotFile grids of a run: its most confident mistakes, and the classes that it confuses most."""
+"""Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
-from dataclasses import dataclass
+from collections import Counter
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from PIL import Image
 
 from kenyan13.config.settings import DataSettings, Layout
@@ -13,86 +13,71 @@ from kenyan13.data.catalogue import read
 from kenyan13.data.images import UNREADABLE
 from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
-from kenyan13.metrics.classification import confusion_counts
 from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Predictions
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs import directory
 from kenyan13.runs.run import Run
-from kenyan13.study.tables import Column, Table
 
-SIDE = 112  # pixels
+SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
 PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
-MISTAKES, PAIRS, EACH = 12, 4, 3  # images; pairs of classes, images of each
+MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """An image that a run names wrongly: its id, its class, the answer, and the answer's probability (0..1)."""
+def mistakes(saved: Predictions) -> pd.DataFrame:
+    """Return a row a wrong prediction, the most confident first: id, target, prediction, confidence (0..1), pair.
 
-    id: str
-    target: str
-    answer: str
-    confidence: float
-
-    def caption(self) -> str:
-        """Return what stands below the image."""
-        return f"{self.target}, named {self.answer} ({self.confidence:.0%})"
-
-
-def mistakes(saved: Predictions) -> list[Mistake]:
-    """Return all wrong answers, the most confident first."""
-    answers = saved.probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != saved.targets)
-    ranked = wrong[np.argsort(-saved.probabilities[wrong, answers[wrong]], kind="stable")]
-    return [
-        Mistake(
-            saved.ids[row],
-            saved.classes[saved.targets[row]],
-            saved.classes[answers[row]],
-            float(saved.probabilities[row, answers[row]]),
-        )
-        for row in ranked
-    ]
-
-
-def confused_pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return pairs of classes (k < m) that are taken for each other, most images first.
-
-    counts: int64 [classes, classes], rows are targets.
+    target and prediction are classes' names; pair: both, in the order of the classes.
     """
-    both = counts + counts.T
-    one, other = np.triu_indices(len(counts), 1)
-    order = np.argsort(-both[one, other], kind="stable")
-    return [(int(one[k]), int(other[k])) for k in order if both[one[k], other[k]]]
+    names, predicted = np.array(saved.classes), saved.probabilities.argmax(axis=1)
+    low, high = np.minimum(saved.targets, predicted), np.maximum(saved.targets, predicted)
+    table = pd.DataFrame({
+        "id": saved.ids, "target": names[saved.targets], "prediction": names[predicted],
+        "confidence": saved.probabilities.max(axis=1).astype(float),
+        "pair": list(zip(names[low].tolist(), names[high].tolist(), strict=True)),
+    })  # fmt: skip
+    wrong: pd.DataFrame = table[saved.targets != predicted].sort_values("confidence", ascending=False, kind="stable")
+    return wrong
 
 
-def pair_table(saved: Predictions, most: int = 10) -> Table:
+def mistake_table(wrong: pd.DataFrame) -> Table:
+    """Return the most confident mistakes."""
+    columns = [
+        Column("id", "image"), Column("target", "class"), Column("prediction", "named"),
+        Column("confidence", "probability %", 1),
+    ]  # fmt: skip
+    shown = wrong[: 3 * MISTAKES].assign(confidence=100 * wrong["confidence"])
+    return Table("", "Most confident mistakes", columns, shown[[column.key for column in columns]].to_numpy().tolist())
+
+
+def pair_table(saved: Predictions, wrong: pd.DataFrame) -> Table:
     """Return the most confused pairs of classes, with how many images are taken which way."""
-    counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
     columns = [
         Column("class", "class"), Column("other", "other class"), Column("there", "first named as second", 0),
         Column("back", "second named as first", 0), Column("share", "% of both classes' images", 1),
     ]  # fmt: skip
     table = Table("", "Most confused pairs of classes", columns)
-    images = counts.sum(axis=1)
-    for k, m in confused_pairs(counts)[:most]:
-        share = 100 * float(counts[k, m] + counts[m, k]) / float(images[k] + images[m])
-        table.rows.append([saved.classes[k], saved.classes[m], float(counts[k, m]), float(counts[m, k]), share])
+    images = np.bincount(saved.targets, minlength=len(saved.classes))
+    for (one, other), together in most_confused(wrong)[:PAIRS]:
+        there = int((wrong["target"][[pair == (one, other) for pair in wrong["pair"]]] == one).sum())
+        share = 100 * together / int(images[saved.classes.index(one)] + images[saved.classes.index(other)])
+        table.rows.append([one, other, float(there), float(together - there), share])
     return table
 
 
-def of_pairs(saved: Predictions, wrong: list[Mistake]) -> list[Mistake]:
+def most_confused(wrong: pd.DataFrame) -> list[tuple[tuple[str, str], int]]:
+    """Return pairs of classes with the number of images that are taken for each other, most images first."""
+    return Counter[tuple[str, str]](wrong["pair"].tolist()).most_common()
+
+
+def of_pairs(wrong: pd.DataFrame) -> pd.DataFrame:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    counts = confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes))
-    chosen: list[Mistake] = []
-    for k, m in confused_pairs(counts)[:PAIRS]:
-        pair = {saved.classes[k], saved.classes[m]}
-        chosen += [one for one in wrong if {one.target, one.answer} == pair][:EACH]
-    return chosen
+    chosen = [wrong[[one == pair for one in wrong["pair"]]][:EACH] for pair, _ in most_confused(wrong)[:SHOWN_PAIRS]]
+    return pd.concat([wrong[:0], *chosen])
 
 
 def find_files(run: Run) -> dict[str, Path]:
-    """Return the files of a run's labelled images by id, or nothing where its data is no longer at its place."""
+    """Return the files of a run's labelled images by id, or nothing where its data has gone."""
     try:
         return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
     except (UserError, KeyError):
@@ -114,19 +99,22 @@ def small(path: Path) -> bytes | None:
     return None if pixels is None else jpeg(pixels)
 
 
-def grid_of(title: str, chosen: list[Mistake], files: dict[str, Path]) -> Grid:
+def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
     """Return the images of mistakes that are still there, with captions."""
-    found = [(one, small(files[one.id])) for one in chosen if one.id in files]
-    return Grid(title, [(photo, one.caption()) for one, photo in found if photo is not None], SIDE)
+    grid = Grid(title, [], SHOWN)
+    for id_, target, prediction, confidence in chosen[["id", "target", "prediction", "confidence"]].to_numpy().tolist():
+        if id_ in files and (photo := small(files[id_])) is not None:
+            grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
+    return grid
 
 
 def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
     grids = []
-    for title, pattern, width in ((PRESETS, directory.PRESETS, 960), (CLASSES, "sheets/*/*.png", 480)):
+    for title, pattern, width in ((PRESETS, directory.PRESETS, 640), (CLASSES, "sheets/*/*.png", 320)):
         files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
-        smaller = [(shrunk(file, width), caption(file)) for file in files]
-        grids.append(Grid(title, [(photo, said) for photo, said in smaller if photo is not None], width))
+        smaller = [(shrunk(file, 2 * width), caption(file)) for file in files]
+        grids.append(Grid(title, [(photo, text) for photo, text in smaller if photo is not None], width))
     return [grid for grid in grids if grid.photos]
 
 

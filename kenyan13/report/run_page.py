@@ -1,8 +1,9 @@
-"""The page of one run: its measures, figures, mistakes, and the settings it was made with."""
+"""The page of one run: its metrics, plots, mistakes, and the settings it was made with."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from kenyan13.analysis.grouping import reorder
 from kenyan13.config.identity import flatten
@@ -14,31 +15,34 @@ from kenyan13.metrics.classification import (
     reliability,
     top_accuracy,
 )
+from kenyan13.metrics.losses import lowest
 from kenyan13.metrics.statistics import standard_error, wilson
-from kenyan13.plots.confusion import confusion_figure
-from kenyan13.plots.curves import precision_recall_figure, reliability_figure
-from kenyan13.plots.losses import loss_figure
-from kenyan13.report.parts import PlotFile, Section, write_figure
-from kenyan13.report.photos import MISTAKES, Mistake, find_files, grid_of, mistakes, of_pairs, pair_table, sheets
-from kenyan13.report.runs import Predictions, anchor_of, notes, predictions, study_id
+from kenyan13.plots.confusion import confusion_plot
+from kenyan13.plots.curves import precision_recall_plot, reliability_plot
+from kenyan13.plots.epochs import accuracy_plot, loss_plot
+from kenyan13.report.parts import Folder, Plot, Section
+from kenyan13.report.photos import MISTAKES, find_files, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
+from kenyan13.report.runs import Predictions, anchor_of, notes, predictions
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs.run import Run
-from kenyan13.study.tables import Column, Table
 from kenyan13.terminal import duration
 
 
 def run_page(run: Run, output: Path) -> Section:
-    """Make the page of a run, and write its figures below the report's folder."""
+    """Make the page of a run, and write its plots below the report's folder."""
     page = Section(anchor_of(run), run.name, texts=[in_words(run), *notes([run])])
     saved = None if run.problem else predictions(run)
-    measures = measure_table(run, saved)
-    page.tables += [measures] if measures.rows else []
+    folder = Folder(output, run.name)
+    metrics = metric_table(run, saved)
+    page.tables += [metrics] if metrics.rows else []
     if run.metrics is not None and len(run.metrics):
-        page.images.append(draw_losses(run, output))
+        page.plots += draw_epochs(run.metrics, folder)
     if saved is not None:
-        page.images += draw_predictions(run, saved, output)
         wrong = mistakes(saved)
-        add_photos(page, run, saved, wrong)
-        page.details = [class_table(saved), pair_table(saved), mistake_table(wrong)]
+        pairs = pair_table(saved, wrong)
+        page.plots += draw_predictions(saved, pairs, folder)
+        add_photos(page, run, wrong)
+        page.details = [class_table(saved), pairs, mistake_table(wrong)]
     page.grids += sheets(run)
     if run.settings:
         page.details.append(settings_table(run))
@@ -52,24 +56,21 @@ def in_words(run: Run) -> str:
     words = [f"{run.state.value}: {run.failure}" if run.failure else run.state.value]
     if run.result:
         words.append(f"ended by {run.result.stopped}")
-    id_ = study_id(run)
-    if id_:
-        words.append(f"the study's {id_}" if run.setting("experiment") else f"a variant of the study's {id_}")
     return f"{run.folder}: {', '.join(words)}."
 
 
-def measure_table(run: Run, saved: Predictions | None) -> Table:
-    """Return the measures of a run, each with what it means."""
-    columns = [Column("measure", "measure"), Column("value", "value"), Column("remark", "remark")]
-    table = Table("", "Measures", columns)
+def metric_table(run: Run, saved: Predictions | None) -> Table:
+    """Return the metrics of a run, each with what it means."""
+    columns = [Column("metric", "metric"), Column("value", "value"), Column("remark", "remark")]
+    table = Table("", "Metrics", columns)
     result = run.result
     if result:
         table.rows.append(["lowest validation loss", f"{result.min_val_loss:.4f}", f"in epoch {result.best_epoch}"])
     if saved is not None:
-        table.rows += prediction_measures(saved)
+        table.rows += prediction_metrics(saved)
     if result:
         slope = None if result.overfitting is None else f"{result.overfitting:+.4f}"
-        auc = None if result.auc_loss is None else f"{result.auc_loss:.3f}"
+        auc = None if result.auc_loss is None else f"{result.auc_loss:,.2f}"
         trained = f"{result.trainable_parameters:,} of them trained"
         table.rows += [
             ["AUC loss", auc, "sum of the validation losses over epochs"],
@@ -81,8 +82,8 @@ def measure_table(run: Run, saved: Predictions | None) -> Table:
     return table
 
 
-def prediction_measures(saved: Predictions) -> list[list[float | str | None]]:
-    """Return the rows of measures that follow from a run's predictions."""
+def prediction_metrics(saved: Predictions) -> list[list[float | str | None]]:
+    """Return the rows of metrics that follow from a run's predictions."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
     images, correct = len(targets), int(np.trace(counts))
@@ -109,67 +110,67 @@ def class_table(saved: Predictions) -> Table:
     ]  # fmt: skip
     found = per_class(confusion_counts(saved.targets, saved.probabilities.argmax(axis=1), len(saved.classes)))
     table = Table("", "Classes", columns)
-    for k, name in enumerate(saved.classes):
-        figures = [float(found.images[k]), 100 * float(found.precision[k]), 100 * float(found.recall[k])]
-        table.rows.append([name, *figures, float(found.f1[k])])
+    found[["precision", "recall"]] *= 100
+    rows = found[["images", "precision", "recall", "f1"]].astype(float).to_numpy().tolist()
+    table.rows = [[name, *row] for name, row in zip(saved.classes, rows, strict=True)]
     return table
 
 
-def draw_losses(run: Run, output: Path) -> PlotFile:
-    """Draw training and validation losses."""
-    assert run.metrics is not None
-    train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
-    alt = f"Training and validation loss over {len(train)} epochs: from {train[0]:.3f} and {validation[0]:.3f} to "
-    alt += f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {run.metrics['val_loss'].min():.3f}."
-    return write_figure(output, f"figures/{run.name}/losses.png", "Losses", alt, loss_figure(train, validation))
+def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
+    """Draw accuracy and losses over the epochs."""
+    train, validation = metrics["train_loss"].tolist(), metrics["val_loss"].tolist()
+    accuracies = metrics["val_accuracy"].tolist()
+    macro_f1 = metrics["val_macro_f1"].tolist() if "val_macro_f1" in metrics else None
+    best = 0 if metrics["val_loss"].isna().all() else lowest(validation)
+    return [
+        folder.draw(
+            "accuracy", "Accuracy on validation images",
+            f"From {accuracies[0]:.1%} in the first to {accuracies[-1]:.1%} in the last of {len(train)} epochs.",
+            accuracy_plot, accuracies, macro_f1, best + 1,
+        ),
+        folder.draw(
+            "losses", "Losses",
+            f"Training and validation loss over {len(train)} epochs: from {train[0]:.3f} and {validation[0]:.3f} to "
+            f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {metrics['val_loss'].min():.3f}.",
+            loss_plot, train, validation,
+        ),
+    ]  # fmt: skip
 
 
-def draw_predictions(run: Run, saved: Predictions, output: Path) -> list[PlotFile]:
+def draw_predictions(saved: Predictions, pairs: Table, folder: Folder) -> list[Plot]:
     """Draw confusion matrix, precision-recall curves and reliability diagram."""
     targets, probabilities = saved.targets, saved.probabilities
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(saved.classes))
     order = reorder(counts)
-    matrix = confusion_figure(counts[np.ix_(order, order)], [saved.classes[k] for k in order])
     found, error = reliability(targets, probabilities), expected_calibration_error(targets, probabilities)
-    pairs = pair_table(saved, 3).rows
-    often = "; ".join(f"{row[0]} and {row[1]}" for row in pairs) or "none"
-    folder = f"figures/{run.name}"
+    often = "; ".join(f"{row[0]} and {row[1]}" for row in pairs.rows[:3]) or "none"
     return [
-        write_figure(
-            output, f"{folder}/confusion.png", "Confusion matrix, similar classes beside each other",
-            f"{np.trace(counts)} of {len(targets)} images on the diagonal; most confused: {often}.", matrix,
+        folder.draw(
+            "confusion", "Confusion matrix, similar classes beside each other",
+            f"{np.trace(counts)} of {len(targets)} images on the diagonal; most confused: {often}.",
+            confusion_plot, counts[np.ix_(order, order)], [saved.classes[k] for k in order],
         ),
-        write_figure(
-            output, f"{folder}/precision_recall.png", "Precision and recall of each class",
-            "Precision against recall, a curve a class; the table of classes has the values at the answers given.",
-            precision_recall_figure(targets, probabilities, saved.classes),
+        folder.draw(
+            "precision_recall", "Precision and recall of each class",
+            "Precision against recall, a curve a class; the table of classes has the values of the predictions.",
+            precision_recall_plot, targets, probabilities, saved.classes,
         ),
-        write_figure(
-            output, f"{folder}/reliability.png", "Reliability: accuracy against confidence",
-            f"Accuracy of answers by confidence; expected calibration error {error:.1%}.",
-            reliability_figure(found, error),
+        folder.draw(
+            "reliability", "Reliability: accuracy against confidence",
+            f"How often predictions are right, by their confidence; expected calibration error {error:.1%}.",
+            reliability_plot, found, error,
         ),
     ]  # fmt: skip
 
 
-def add_photos(page: Section, run: Run, saved: Predictions, wrong: list[Mistake]) -> None:
+def add_photos(page: Section, run: Run, wrong: pd.DataFrame) -> None:
     """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
     files = find_files(run)
-    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(saved, wrong)}
+    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(wrong)}
     grids = [grid_of(title, some, files) for title, some in chosen.items()]
     page.grids = [grid for grid in grids if grid.photos]
-    if wrong and not page.grids:
+    if len(wrong) and not page.grids:
         page.texts.append(f"The images are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
-
-
-def mistake_table(wrong: list[Mistake]) -> Table:
-    """Return the most confident mistakes."""
-    columns = [
-        Column("id", "image"), Column("target", "class"), Column("answer", "named"), Column("confidence", "%", 1)
-    ]  # fmt: skip
-    table = Table("", "Most confident mistakes", columns)
-    table.rows = [[one.id, one.target, one.answer, 100 * one.confidence] for one in wrong[: 3 * MISTAKES]]
-    return table
 
 
 def settings_table(run: Run) -> Table:

@@ -1,6 +1,5 @@
 """What a report asks of the runs that it is about."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 from kenyan13.config.settings import Layout
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
 from kenyan13.runs.run import Run
-from kenyan13.study.definitions import experiments
 
 
 @dataclass(frozen=True)
@@ -31,33 +29,27 @@ def predictions(run: Run) -> Predictions | None:
 
 
 def anchor_of(run: Run) -> str:
-    """Return the name of the run's section on the page."""
+    """Return the id of the run's page."""
     return f"run-{run.name}"
 
 
+def accuracy_of(run: Run) -> float:
+    """Return a finished run's accuracy, 0..1; -1 for others."""
+    return run.result.accuracy if run.result else -1.0
+
+
+def validation_images(run: Run) -> int:
+    """Return the number of a finished run's validation images; 0 for others."""
+    return run.result.validation_images if run.result else 0
+
+
+def is_synthetic(run: Run) -> bool:
+    """Return whether a run's images are synthetic drawings."""
+    return bool(run.setting("data.layout") == Layout.demo.name)
+
+
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what must be said of images that are no photographs, and of runs that are toys."""
-    said = []
-    if any(run.setting("smoke") for run in runs):
-        said.append("Smoke runs are at toy size, on synthetic drawings: their figures say nothing.")
-    elif any(run.setting("data.layout") == Layout.demo.name for run in runs):
-        said.append("The demo's images are synthetic drawings: accuracies on them say nothing about photographs.")
-    return said
-
-
-def study_id(run: Run) -> str | None:
-    """Return the study's id of the experiment that a run is, or is a variant of, by its configuration; or None."""
-    experiment, name = str(run.setting("experiment")), str(run.setting("name"))
-    if experiment in experiments():
-        return experiment
-    id_ = name.partition("_")[0]
-    if id_ in experiments() and re.fullmatch(re.escape(experiments()[id_].name) + "(-.*)?", name):
-        return id_
-    return None
-
-
-def kind(run: Run) -> str:
-    """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
-    if run.setting("smoke"):
-        return "smoke runs"
-    return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"
+    """Return what must be said of images that are no photographs."""
+    if any(is_synthetic(run) for run in runs):
+        return ["The demo's images are synthetic drawings: accuracies on them say nothing about photographs."]
+    return []

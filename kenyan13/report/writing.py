@@ -1,7 +1,7 @@
-"""The report's folder: index.html with everything in it, and beside it the figures, and tables as CSV and Markdown."""
+"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and Markdown."""
 
-import gc
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -11,53 +11,67 @@ from markupsafe import Markup
 
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
-from kenyan13.report.groups import group_jobs
-from kenyan13.report.other_sections import other_jobs
 from kenyan13.report.overview import how_made, overview
 from kenyan13.report.page import GENERATOR, render_article, render_page
-from kenyan13.report.parts import Section
+from kenyan13.report.parts import PLOTS, Section
 from kenyan13.report.run_page import run_page
+from kenyan13.report.sweeps import sweep_jobs
 from kenyan13.runs.find import find_runs
 from kenyan13.runs.run import Run, read_all
 from kenyan13.terminal import progress
 
-INDEX, TABLES = "index.html", "tables"
+INDEX, TABLES, ENDINGS = "index.html", "tables", (".svg", ".png")
 UNNAMEABLE = "replace"  # bytes of folders' names that are no text become question marks
 Job = Callable[[], Section]
+Jobs = Callable[[Sequence[Run], Path], list[Job]]  # runs, the report's folder -> what makes sections
 Drawn = tuple[Section, Markup]
 
 
-def write_report(places: Sequence[Path], output: Path) -> tuple[Path, list[Run], list[Section]]:
-    """Write the report on the run directories in `places`; return its page, the runs, and the sections but theirs.
+def write_report(
+    paths: Sequence[Path], output: Path, more_jobs: Jobs = lambda runs, output: []
+) -> tuple[Path, list[Run], list[Section]]:
+    """Write the report on the run directories in `paths`; return its page, the runs, and the sections but theirs.
 
-    Raises UserError where there are no runs, or the folder holds something else than a report.
+    more_jobs: further sections, between the overview and the sweeps. Raises UserError where there are no runs, or the
+    folder holds something else than a report.
     """
-    folders = find_runs(places)
+    folders = find_runs(paths)
     prepare(output)
     runs = list(progress(read_all(folders), "Runs", total=len(folders)))
-    jobs = [*group_jobs(runs, output), *other_jobs(runs, output)]
-    drawn = draw([*jobs, *(partial(run_page, run, output) for run in runs)], output)
-    first, last = ((section, render_article(section, output)) for section in (overview(runs), how_made(runs)))
-    made_of = [first, *drawn[: len(jobs)], last]
-    sections = [section for section, _ in made_of]
+    own: list[Job] = [partial(overview, runs, output), *more_jobs(runs, output), *sweep_jobs(runs, output)]
+    jobs: list[Job] = [*own, partial(how_made, runs), *(partial(run_page, run, output) for run in runs)]
+    drawn = draw(jobs, output)
+    sections = [section for section, _ in drawn[: len(own) + 1]]
     write_tables(sections, output)
+    remove_other_plots([section for section, _ in drawn], output)
     menu = {section.anchor: section.title for section in sections}
-    articles = [article for _, article in (*made_of, *drawn[len(jobs) :])]
     made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
     index = output / INDEX
-    index.write_text(render_page("kenyan13 report", made, menu, articles), encoding="utf-8", errors=UNNAMEABLE)
+    page = render_page("kenyan13 report", made, menu, [article for _, article in drawn])
+    index.write_text(page, encoding="utf-8", errors=UNNAMEABLE)
     return index, runs, sections
 
 
-def prepare(output: Path) -> None:
-    """Make the report's folder, or empty that of an older report. Raises UserError for a folder of anything else.
+def remove_other_plots(sections: Sequence[Section], output: Path) -> None:
+    """Remove the plots of an older report that this one does not have."""
+    kept = {f"{output / plot.path}{ending}" for section in sections for plot in section.plots for ending in ENDINGS}
+    for folder in (output / PLOTS).glob("*"):
+        for file in folder.iterdir():
+            if str(file) not in kept:
+                file.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
-    So it does where nothing can be written.
+
+def prepare(output: Path) -> None:
+    """Make the report's folder, or empty that of an older report, but for its plots, which may be the same again.
+
+    Raises UserError for a folder of anything else, and where nothing can be written.
     """
     index = output / INDEX
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not is_report(index)):
         raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
-    for part in ("figures", TABLES):
+    for part in ("figures", TABLES):  # figures: of reports of earlier versions
         shutil.rmtree(output / part, ignore_errors=True)
     unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
     try:
@@ -79,14 +93,8 @@ def draw(jobs: Sequence[Job], output: Path) -> list[Drawn]:
     each = partial(call, output=output)
     if workers <= 1:
         return [each(job) for job in progress(jobs, "Pages")]
-    with ProcessPoolExecutor(workers, initializer=collect_rarely) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         return list(progress(pool.map(each, jobs), "Pages", total=len(jobs)))
-
-
-def collect_rarely() -> None:
-    """Look for unused objects less often: figures are many small ones, among which a tenth of the time is spent."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def call(job: Job, output: Path) -> Drawn:
@@ -96,10 +104,12 @@ def call(job: Job, output: Path) -> Drawn:
 
 
 def write_tables(sections: Sequence[Section], output: Path) -> None:
-    """Write the sections' tables as CSV and Markdown: C3.csv, or under the section's name."""
+    """Write the sections' tables as CSV and Markdown: C3.csv, or the section's name; then C3-1.csv."""
+    taken: Counter[str] = Counter()
     for section in sections:
-        variant = section.anchor.removeprefix("group-")[1:] if section.anchor.startswith("group-") else ""
         for table in section.tables:
-            name = f"{table.name}{variant}" if table.name else section.anchor
+            name = table.name or section.anchor
+            unique = f"{name}-{taken[name]}" if taken[name] else name
+            taken[name] += 1
             for ending, text in (("csv", table.csv()), ("md", table.markdown())):
-                (output / TABLES / f"{name}.{ending}").write_text(text, encoding="utf-8", errors=UNNAMEABLE)
+                (output / TABLES / f"{unique}.{ending}").write_text(text, encoding="utf-8", errors=UNNAMEABLE)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import CONFIG, METRICS, RESULT
 
 NEWEST = "last"  # the short name of the newest run in commands
@@ -12,21 +12,19 @@ NEWEST = "last"  # the short name of the newest run in commands
 def find_runs(places: Sequence[Path]) -> list[Path]:
     """Return the run directories named, and those in the folders named, in order of names, each once.
 
-    Raises UserError for a place that is none and has none.
+    Raises UserError for what is no folder, and where no folder has any.
     """
     found: dict[Path, None] = {}
     for place in places:
-        inside = [place] if (place / CONFIG).is_file() else sorted(file.parent for file in place.glob(f"*/{CONFIG}"))
-        if not inside:
-            there = {True: "is a file, not a run directory", False: "does not exist"}
-            problem = "holds no run directories" if place.is_dir() else there[place.exists()]
-            deeper = sorted({file.parent.parent for file in place.glob(f"*/*/{CONFIG}")})
-            raise UserError(
-                f"{place} {problem}.",
-                *(f"{folder} does" for folder in deeper[:3]),
-                "train a run first: python train.py; runs are in runs/",
-            )
-        found |= dict.fromkeys(inside)
+        if not place.is_dir():
+            problem = "is a file, not a run directory" if place.exists() else "does not exist"
+            raise UserError(f"{place} {problem}.", "train a run first: python train.py; runs are in runs/")
+        own = (place / CONFIG).is_file()
+        found |= dict.fromkeys([place] if own else sorted(file.parent for file in place.glob(f"*/{CONFIG}")))
+    if not found:
+        deeper = sorted({file.parent.parent for place in places for file in place.glob(f"*/*/{CONFIG}")})
+        steps = [f"{folder} does" for folder in deeper[:3]] or ["train a run first: python train.py; runs are in runs/"]
+        raise UserError(f"{shorten(places, 3)} holds no run directories.", *steps)
     return list(found)
 
 

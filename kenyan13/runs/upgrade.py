@@ -30,6 +30,7 @@ STOP = {
     ),
 }
 FREEZE = {"unfreeze": [], "features": "recomputed", "views": 1}  # what today's presets do not list
+GONE = ("task", "smoke")  # verbs, and debug=smoke, whose settings are all recorded
 PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
@@ -48,8 +49,9 @@ def upgrade_part(part: Any) -> Any:
 
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of any version under today's names."""
+    settings = {key: value for key, value in settings.items() if key not in GONE}
     if not isinstance(settings.get("optim"), Mapping) or "name" not in settings["optim"]:
-        return dict(settings)
+        return settings
     trainer, freeze, old_stop = (dict(settings.get(group, {})) for group in ("trainer", "freeze", "stop"))
     model = {**settings.get("model", {}), **{k: trainer.pop(k) for k in ("channels_last", "compile") if k in trainer}}
     trainer.pop("model_graph", None)  # a watching callback's business now

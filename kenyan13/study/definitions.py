@@ -1,15 +1,15 @@
-"""The study's experiments: ids AAA to HAO, computed from groups/*.yaml, and the same experiments as Hydra's choices.
+"""The study's groups and experiments, AAA to HAO, read from groups/*.yaml, which hold all that is known of them.
 
-An id is group, set, experiment. A group's file gives settings at four depths, each overriding the one before: what all
-groups share (all.yaml), what the group shares (`all`), its sets (B's first is BA), their experiments (BA's first is
-BAA). Experiments are a list, the group's or a set's own, or one setting that is varied: {vary: KEY, over: VALUES}. A
-key is a config group with a choice (model: resnet18) or a setting with a value (optim.lr: 1e-4); `label` is a part of
-the name.
+An experiment's id is group, set, experiment. A group's file gives settings at four depths, each overriding the one
+before: what all groups share (all.yaml), what the group shares (`all`), its sets (B's first is BA), their experiments
+(BA's first is BAA). Experiments are a list, the group's or a set's own, or one setting that is varied: {vary: KEY,
+over: VALUES}. A key is a config group with a choice (model: resnet18) or a setting with a value (optim.lr: 1e-4);
+beside them stand `label`, a part of the name, and Experiment's `kind` and `series`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, reduce
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -17,60 +17,110 @@ from typing import Any
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
+from kenyan13.config.presets import load_plain
 from kenyan13.config.ranges import expand
-from kenyan13.errors import UserError, did_you_mean
+from kenyan13.errors import UserError
 
 FILES = Path(__file__).parent / "groups"
 GROUPS = tuple("ABCDEFGH")
+TRAINING, SHEETS, CASCADE = "training", "contact_sheets", "cascade"  # kinds of experiments
 Level = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment: its id, the study's name for it, and how it differs from conf/train.yaml."""
+    """One experiment: its id, the study's name for it, how it differs from conf/train.yaml, what the study reported.
+
+    kind: what is done, one of TRAINING, SHEETS, CASCADE. series: what its group's tables and plots group it by.
+    reported: min_val_loss, accuracy (percent), overfitting, auc_loss, seconds_per_epoch; what is not there, it did not.
+    """
 
     id: str
     name: str  # with the id, as in CBC_EfficientNetB4_PT5: the run's folder
     settings: Mapping[str, Any]  # config group -> choice, dotted setting -> value
+    group: str
+    kind: str = TRAINING
+    series: str = ""
+    reported: Mapping[str, float] = field(default_factory=dict)
 
-    def choices(self) -> dict[str, str]:
-        """Return config group -> choice."""
-        return {key: value for key, value in self.settings.items() if is_group(key)}
-
-    def values(self) -> dict[str, Any]:
-        """Return dotted setting -> value."""
-        return {key: value for key, value in self.settings.items() if not is_group(key)}
+    @property
+    def label(self) -> str:
+        """The name without the id."""
+        return self.name.removeprefix(f"{self.id}_")
 
 
-def is_group(key: str) -> bool:
-    """Whether a key of a definition chooses from a config group, rather than setting a value."""
-    return "." not in key and key not in ("seed", "task")
+@dataclass(frozen=True)
+class Group:
+    """One group of the study: its letter and title, what it asks, and its experiments by id, in the order of ids.
+
+    tables: how its tables are made, see kenyan13/study/group_tables.py. ensembles_of: the group whose models its
+    ensembles combine, or "". reported: id -> the experiment's values, in the order of the study's tables;
+    reported_tables: what the study reported beside them.
+    """
+
+    letter: str
+    title: str
+    question: str
+    experiments: Mapping[str, Experiment]
+    tables: Sequence[Mapping[str, Any]]
+    ensembles_of: str
+    reported: Mapping[str, Mapping[str, float]]
+    reported_tables: Mapping[str, Any]
+
+    def in_order(self) -> list[Experiment]:
+        """Return the experiments in the order of the study's tables, those that it did not report behind."""
+        return [self.experiments[id_] for id_ in dict.fromkeys([*self.reported, *self.experiments])]
+
+    def ids_for_tables(self) -> list[str]:
+        """Return the ids of all experiments that the group's tables are made from."""
+        return [id_ for letter in (self.letter, *self.ensembles_of) for id_ in groups()[letter].experiments]
+
+
+@cache
+def groups() -> dict[str, Group]:
+    """Return all groups by letter."""
+    shared = load_plain(FILES / "all.yaml")
+    return {letter: read_group(letter, shared) for letter in GROUPS}
 
 
 @cache
 def experiments() -> dict[str, Experiment]:
     """Return all experiments by id, in the order of ids."""
-    shared = read("all")
-    return {item.id: item for group in GROUPS for item in read_group(group, read(group), shared)}
+    return {id_: one for group in groups().values() for id_, one in group.experiments.items()}
 
 
-def read(name: str) -> dict[str, Any]:
-    """Read one of groups/*.yaml."""
-    return OmegaConf.to_container(OmegaConf.load(FILES / f"{name}.yaml"))  # type: ignore[return-value]
+def find_group(letter: str) -> Group:
+    """Return a group by its letter. Raises UserError for one that the study does not have."""
+    if letter not in GROUPS:
+        raise UserError(f"The study has no group {letter}.", f"groups: {', '.join(GROUPS)}")
+    return groups()[letter]
 
 
-def read_group(group: str, definition: Level, shared: Level) -> Iterator[Experiment]:
+def read_group(letter: str, shared: Level) -> Group:
+    """Return the group that groups/LETTER.yaml defines."""
+    definition = load_plain(FILES / f"{letter}.yaml")
+    reported = definition.get("reported", {})
+    found = {one.id: one for one in read_experiments(letter, definition, shared, reported)}
+    return Group(
+        letter, definition["title"], definition["question"], found, definition["tables"],
+        definition.get("ensembles_of", ""), reported, definition.get("reported_tables", {}),
+    )  # fmt: skip
+
+
+def read_experiments(
+    group: str, definition: Level, shared: Level, reported: Mapping[str, Mapping[str, float]]
+) -> Iterator[Experiment]:
     """Yield the experiments that a group's file defines."""
     for set_letter, whole_set in zip(ascii_uppercase, definition["sets"], strict=False):
         ones = axis(whole_set.get("experiments", definition.get("experiments")))
         in_set = {key: value for key, value in whole_set.items() if key != "experiments"}
         for letter, one in zip(ascii_uppercase, ones, strict=False):
             levels = (shared, definition["all"], in_set, one)
-            merged = {key: value for level in levels for key, value in level.items()}
-            merged.pop("label", None)
+            settings = {key: value for level in levels for key, value in level.items() if key != "label"}
+            kind, series = settings.pop("kind", TRAINING), settings.pop("series", "")
             id_ = group + set_letter + letter
             name = "_".join([id_, *(level["label"] for level in levels if "label" in level)])
-            yield Experiment(id_, name, merged)
+            yield Experiment(id_, name, settings, group, kind, series, reported.get(id_, {}))
 
 
 def axis(experiments: Any) -> list[Level]:
@@ -86,27 +136,8 @@ def rate_label(value: float) -> str | int:
     """Return a rate as names have it, with one digit: 3E-4 for 3.16e-4. Whole numbers stay."""
     if isinstance(value, int):
         return value
-    digit, exponent = f"{value:.0E}".split("E")
-    return f"{digit}E{int(exponent)}"
-
-
-def experiment(id_: str) -> Experiment:
-    """Return an experiment by its id. Raises UserError for an id that the study does not have."""
-    if id_ not in experiments():
-        close = did_you_mean(id_, list(experiments()))
-        raise UserError(f"The study has no experiment {id_}.{close}", "see kenyan13 study list")
-    return experiments()[id_]
-
-
-def find(**wanted: Any) -> list[str]:
-    """Return the ids of experiments with all the given settings: find(model="efficientnet_b4", freeze="pt5").
-
-    Dots in a setting's name are written as two underscores: find(optim__weight_decay=1e-3).
-    """
-    pairs = {key.replace("__", "."): value for key, value in wanted.items()}
-    return [
-        id_ for id_, one in experiments().items() if all(one.settings.get(key) == value for key, value in pairs.items())
-    ]
+    mantissa, exponent = f"{value:.0E}".split("E")
+    return f"{mantissa}E{int(exponent)}"
 
 
 class SharedNode(ConfigNode):
@@ -120,20 +151,18 @@ class SharedNode(ConfigNode):
         return self
 
 
-def register() -> None:
+def register_experiments() -> None:
     """Make each experiment a choice of Hydra's, experiment=CBC, as if there were a file for each in conf/experiment."""
     nodes = ConfigStore.instance().repo.setdefault("experiment", {})
     for one in experiments().values():
+        choices = {key: value for key, value in one.settings.items() if "." not in key and key != "seed"}
         node: dict[str, Any] = {
-            "defaults": [{f"override /{group}": choice} for group, choice in one.choices().items()],
+            "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
             "experiment": one.id,
             "name": one.name,
         }
-        for key, value in one.values().items():
+        for key in [key for key in one.settings if key not in choices]:
             *parents, last = key.split(".")
-            inner = node
-            for parent in parents:
-                inner = inner.setdefault(parent, {})
-            inner[last] = value
+            reduce(lambda inner, parent: inner.setdefault(parent, {}), parents, node)[last] = one.settings[key]
         name = f"{one.id}.yaml"
         nodes[name] = SharedNode(name, OmegaConf.create(node), "experiment", "_global_", "kenyan13.study")

@@ -1,101 +1,24 @@
-"""A table of the study made again: values with their units, ours beside the study's, printed or written as CSV."""
+"""The study's tables: ours beside the study's, and whether they differ by more than chance."""
 
-import csv
-import io
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
 from kenyan13.metrics.statistics import standard_error
+from kenyan13.report.tables import Column, Table, Value
 from kenyan13.runs.result import Result, read_result
-from kenyan13.study.references import reference
-from kenyan13.terminal import align
+from kenyan13.study.definitions import Experiment
 
-Value = float | str | None
 STUDY_IMAGES = 1308  # validation images of the study (study, Data)
-MISSING = "-"
 WITHIN = "within"
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column: its name in CSV files, its heading for people, and the digits after the point; None for texts."""
-
-    key: str
-    heading: str
-    digits: int | None = None
-
-    def of(self) -> str:
-        """Return which measure a column of the study's values or of differences is about; "" for other columns."""
-        measure, _, what = self.key.rpartition("_")
-        return measure.replace("_", " ") if what in ("study", "difference") else ""
-
-
-@dataclass
-class Table:
-    """A table with a name (C1), a title, and notes below it."""
-
-    name: str
-    title: str
-    columns: Sequence[Column]
-    rows: list[list[Value]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def headings(self) -> list[str]:
-        """Return the columns' headings."""
-        return [column.heading for column in self.columns]
-
-    def cells(self) -> list[list[str]]:
-        """Return the rows as people read them."""
-        return [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
-
-    def text(self) -> str:
-        """Return the table as aligned lines of text."""
-        right = {place for place, column in enumerate(self.columns) if column.digits is not None}
-        lines = align([self.headings(), *self.cells()], right)
-        return "\n".join([f"{self.name}  {self.title}", lines, *self.notes])
-
-    def markdown(self) -> str:
-        """Return the table in Markdown (GitHub's), with title and notes; texts in cells stand for themselves."""
-        rules = ["---" if column.digits is None else "---:" for column in self.columns]
-        rows = [self.headings(), rules, *([literal(cell) for cell in row] for row in self.cells())]
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        notes = [line for note in self.notes for line in ("", literal(note))]
-        start = f"**{self.name}** " if self.name else ""
-        return "\n".join([f"{start}{literal(self.title)}", "", *lines, *notes, ""])
-
-    def csv(self) -> str:
-        """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([column.key for column in self.columns])
-        writer.writerows(self.rows)
-        return file.getvalue()
-
-
-def literal(text: str) -> str:
-    """Return a text as Markdown that shows it as it is, in one line and inside a table cell."""
-    return re.sub(r"([\\`*_{}\[\]<>()#|~$&])", r"\\\1", " ".join(text.split()))
-
-
-def written(value: Value, column: Column) -> str:
-    """Return a cell's text."""
-    if value is None:
-        return MISSING
-    if isinstance(value, str) or column.digits is None:
-        return str(value)
-    sign = "+" if column.key.endswith("difference") else ""
-    return f"{value:{sign}.{column.digits}f}"
-
-
-def compared(key: str, heading: str, digits: int) -> list[Column]:
+def compared(key: str, heading: str, decimals: int, wide: bool = False) -> list[Column]:
     """Return three columns of one measure: ours, the study's, the difference."""
     return [
-        Column(key, heading, digits),
-        Column(f"{key}_study", "study", digits),
-        Column(f"{key}_difference", "diff", digits),
+        Column(key, heading, decimals, wide),
+        Column(f"{key}_study", "study", decimals, wide),
+        Column(f"{key}_difference", "diff", decimals, wide=True),
     ]
 
 
@@ -104,36 +27,31 @@ def triple(ours: float | None, study: float | None) -> list[Value]:
     return [ours, study, None if ours is None or study is None else ours - study]
 
 
-def number(text: str | None) -> float | None:
-    """Return the number in a cell of the study's results; None where there is none."""
-    return float(text) if text else None
-
-
 COMPARISON = [
     Column("id", "id"),
     Column("experiment", "experiment"),
-    *compared("min_loss", "min loss", 3),
-    *compared("accuracy", "accuracy %", 2),
+    *compared("min_loss", "loss", 3),
+    *compared("accuracy", "acc %", 2),
     Column("noise", "noise"),
-    *compared("overfitting", "overfitting", 3),
+    *compared("overfitting", "overfit", 3),
 ]
 
 
-def comparison(name: str, title: str, runs: dict[str, tuple[str, Path]]) -> Table:
+def comparison(name: str, title: str, experiments: Sequence[Experiment], folders: Mapping[str, Path]) -> Table:
     """Return the table of some experiments: lowest loss, accuracy there and overfitting, ours beside the study's.
 
-    runs: id -> the study's name, folder of our run. The mark "within" says that the difference of accuracies is smaller
-    than two standard errors of a difference.
+    folders: id -> our run. The mark "within" says that the difference of accuracies is smaller than two standard errors
+    of a difference.
     """
     table = Table(name, title, COMPARISON)
-    results = {id_: read_result(folder) for id_, (_, folder) in runs.items()}
-    for id_, (experiment, _) in runs.items():
-        study, result = reference().get(id_, {}), results[id_]
-        losses = triple(result.min_val_loss if result else None, number(study.get("min_val_loss")))
-        accuracies = triple(100 * result.accuracy if result else None, number(study.get("accuracy")))
-        slopes = triple(result.overfitting if result else None, number(study.get("overfitting")))
+    results = {one.id: read_result(folders[one.id]) for one in experiments}
+    for one in experiments:
+        study, result = one.reported, results[one.id]
+        losses = triple(result.min_val_loss if result else None, study.get("min_val_loss"))
+        accuracies = triple(100 * result.accuracy if result else None, study.get("accuracy"))
+        slopes = triple(result.overfitting if result else None, study.get("overfitting"))
         noise = within_noise(accuracies, result.validation_images) if result else "missing"
-        table.rows.append([id_, experiment, *losses, *accuracies, noise, *slopes])
+        table.rows.append([one.id, one.label, *losses, *accuracies, noise, *slopes])
     table.notes = noise_notes([result for result in results.values() if result], table.rows)
     return table
 
@@ -153,8 +71,8 @@ def noise_notes(results: Sequence[Result], rows: Sequence[Sequence[Value]] = ())
         return []
     errors = [100 * standard_error(result.accuracy, result.validation_images) for result in results]
     images = sorted({result.validation_images for result in results})
-    said = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
-    notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({said} validation images)."]
+    numbers = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
+    notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({numbers} validation images)."]
     if any(WITHIN in row for row in rows):
         notes.append(f"{WITHIN}: the difference is smaller than two standard errors of a difference.")
     return notes

@@ -22,8 +22,7 @@ from kenyan13.config.limits import leaves
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
-from kenyan13.plots.confusion import confusion_figure
-from kenyan13.plots.rendering import png
+from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
 from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
@@ -63,7 +62,7 @@ class TensorBoardImages(Callback):
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
 
-        Only what is written here bears the ending .end, and takes the place of an earlier one: a run may have been
+        Only what is written here bears the ending .end, and replaces an earlier one: a run may have been
         killed between its last epoch and its result.
         """
         logger = tensorboard_logger(trainer)
@@ -95,23 +94,22 @@ def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str,
     known = labelled(predictions)
     classes, targets, probabilities = classes_of(known), targets_of(known), probabilities_of(known)
     counts = confusion_counts(targets, probabilities.argmax(axis=1), len(classes))
-    figure = confusion_figure(counts, classes, f"{name}, epoch {epoch}")
-    add_encoded(writer, "confusion_matrix", png(figure), epoch)
+    writer.add_figure("confusion_matrix", confusion_plot(counts, classes, f"{name}, epoch {epoch}"), epoch)
     for k, class_name in enumerate(classes):
         writer.add_pr_curve(f"precision_recall/{class_name}", targets == k, probabilities[:, k], epoch)
 
 
 def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> None:
-    """Add the settings that matter to the result and the final figures, for the HPARAMS tab.
+    """Add the settings that matter to the result and the final metrics, for the HPARAMS tab.
 
     Without the summary of all runs that torch and Lightning write with each: TensorBoard makes its own then, from all
     runs, and shows the settings that differ between them first.
     """
-    figures = {f"Result/{name}": getattr(result, name) for name in METRICS}
-    for name, value in figures.items():
+    metrics = {f"Result/{name}": getattr(result, name) for name in METRICS}
+    for name, value in metrics.items():
         if value is not None:
             writer.add_scalar(name, value, result.epochs)
-    _, start, end = hparams(hyperparameters(settings), figures)  # type: ignore[no-untyped-call]
+    _, start, end = hparams(hyperparameters(settings), metrics)  # type: ignore[no-untyped-call]
     for summary in (start, end):
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 

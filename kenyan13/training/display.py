@@ -1,7 +1,6 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
 import logging
-import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pytorch_lightning import Callback
 from rich.console import Console
 from torch import nn
 
-from kenyan13.config.settings import Settings
+from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
@@ -38,8 +37,8 @@ def print_start(
     if brief:
         console.print(f"\n{folder.name}" + ("  (going on where it stopped)" if resumed else ""), style="bold")
         return
-    if settings.smoke:
-        console.print("\nSmoke run: tiny, on synthetic drawings. Its metrics say nothing.", style="yellow")
+    if settings.data.layout is Layout.demo:
+        console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
     model = settings.model
     weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
@@ -88,7 +87,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     if brief:
         again = "had finished before: " if before else "finished: "
         metrics = f"val loss {result.min_val_loss:.4f}, accuracy {result.accuracy:.2%} in epoch {result.best_epoch}"
-        console.print(f"{folder.name} {again}{metrics}, {duration(result.seconds)}")
+        console.print(f"{folder.name}\n  {again}{metrics}, {duration(result.seconds)}")
         return
     error = standard_error(result.accuracy, result.validation_images)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
@@ -105,11 +104,6 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     }
     for name, value in lines.items():
         console.print(f"{name:<24}{value}")
-    run, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    console.print(f"\nNext:  kenyan13 predict {run} IMAGE...")
-    console.print(f"       kenyan13 report {runs}")
-    console.print(f"       kenyan13 compare {run} OTHER...")
-    console.print(f"       tensorboard --logdir {runs}    then open http://localhost:6006\n")
 
 
 HINTS = (  # beginnings or parts of warnings

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
-from kenyan13.config.settings import OnBad, Settings, Task
+from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
 from kenyan13.data.catalogue import Catalogue, read
@@ -50,11 +50,10 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     """
     quiet_libraries()
     settings = read_settings(folder, overrides)
-    if settings.task is not Task.train:
-        raise UserError(f"{folder} is no training run (task={settings.task.name}): it has no network.", "give another")
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
-        raise UserError(f"{folder} has no {directory.BEST}.", "train the run with trainer.enable_checkpointing=true")
+        step = "give a run that was trained, with trainer.enable_checkpointing=true"
+        raise UserError(f"{folder} has no {directory.BEST}: it has no network.", step)
     classes = checkpoint_classes(checkpoint)
     check_name(settings.model.backbone)
     network = build(settings.model, len(classes), pretrained=False)

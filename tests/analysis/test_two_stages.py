@@ -3,25 +3,18 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hand_made import composed_correct
 from sklearn.metrics import accuracy_score, f1_score
-from test_commands import call
 
 from kenyan13 import cli
 from kenyan13.analysis.cascade import SOFT, compose, read_stages, summary, write_cascade
-from kenyan13.analysis.two_stages import compose_stage_runs, find_run, is_stage
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Settings, Task
-from kenyan13.errors import BusyError, UserError
-from kenyan13.runs.config_file import read_settings
-from kenyan13.runs.directory import CASCADE, CONFIG, LOCK, RESULT, TEST, VALIDATION
+from kenyan13.runs.directory import TEST, VALIDATION
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import read_result
 from kenyan13.training.run import train
@@ -148,48 +141,3 @@ def test_a_stage_is_evaluated_and_predicts_in_its_own_classes(kenyan13: Run, sta
         submission = pd.read_csv(folder / "submission.csv", dtype=str)
         assert len(submission) == 26
         assert set(submission["class"]) <= set(classes_of(read_predictions(folder))), stage
-
-
-def cascade_of(folder: Path, **changes: object) -> Settings:
-    """Settings of the cascade of a trained stage's set, in another folder of its runs."""
-    return replace(read_settings(folder), task=Task.cascade, name="both", **changes)  # type: ignore[arg-type]
-
-
-def test_the_task_finds_its_stages_among_other_runs(stages: dict[str, Path]) -> None:
-    settings = cascade_of(stages["first"])
-    damaged = Path(settings.runs) / "damaged"
-    damaged.mkdir()
-    (damaged / CONFIG).write_text("settings: [")
-    assert {stage: find_run(settings, stage) for stage in stages} == stages
-    with pytest.raises(UserError, match=r"no finished run of data\.stage=meats"):
-        find_run(replace(settings, seed=1), "meats")
-    with pytest.raises(UserError, match="holds a run with other settings"):
-        compose_stage_runs(replace(settings, name="first", data=replace(settings.data, stage=None)))
-
-
-def test_a_stage_that_another_process_trains_is_no_failure(stages: dict[str, Path]) -> None:
-    settings, result = cascade_of(stages["first"]), stages["meats"] / RESULT
-    hidden = result.rename(result.with_suffix(".hidden"))
-    try:
-        with FileLock(stages["meats"] / LOCK), pytest.raises(BusyError, match="meats is still being trained"):
-            find_run(settings, "meats")
-    finally:
-        hidden.rename(result)
-
-
-@pytest.mark.parametrize(("experiment", "same"), [("EAE", True), (None, False)])
-def test_only_the_studys_images_may_have_been_moved(experiment: str | None, same: bool) -> None:
-    stage = compose_settings(["experiment=EAB", "data.root=/before"])
-    settings = replace(compose_settings(["experiment=EAE", "data.root=/now"]), experiment=experiment)
-    assert is_stage(stage, settings, "group1") is same
-    assert not is_stage(stage, settings, "group2")
-
-
-@pytest.mark.slow
-def test_a_sweep_puts_stages_together_last(demo_root: Path, cache: Path, tmp_path: Path) -> None:
-    """With all runs at the same time, too."""
-    places = [f"data.root={demo_root}", "data=demo", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done = call("-m", "experiment=EAE,EAA,EAB,EAC,EAD", "smoke=true", *places, *launcher, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "smoke/EAE_EfficientNetB4_TwoStage-smoke" / CASCADE).exists()

@@ -16,7 +16,7 @@ import torchvision.transforms as T
 import torchvision.transforms.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 from torchvision.transforms import InterpolationMode
 
 from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings

@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from kenyan13.config.settings import Sampling
 from kenyan13.data.sampling import Draw, EpochSampler, across_classes, balanced_order, epoch_order, generator

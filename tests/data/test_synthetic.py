@@ -14,7 +14,7 @@ from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data import synthetic
 from kenyan13.data.plates import DISHES
 from kenyan13.data.synthetic import class_counts, draw_dataset, draw_if_missing
-from kenyan13.study.dataset import TRAIN_ROWS
+from kenyan13.study.naming import TRAIN_ROWS
 
 CLASSES = (
     "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"

@@ -1,4 +1,4 @@
-"""The measures of losses by hand, and against numpy."""
+"""The metrics of losses by hand, and against numpy."""
 
 from collections.abc import Sequence
 from math import inf, isnan, nan
@@ -18,11 +18,11 @@ from kenyan13.metrics.losses import (
 
 
 @pytest.mark.parametrize(
-    ("losses", "place"),
+    ("losses", "index"),
     [([3, 1, 2], 1), ([5], 0), ([2, 1, 1], 1), ([nan, 2, 1, nan], 2), ([nan, inf, 1], 2), ([nan, inf], 1)],
 )
-def test_lowest_is_the_first_of_equals_and_never_nan(losses: Sequence[float], place: int) -> None:
-    assert lowest(losses) == place
+def test_lowest_is_the_first_of_equals_and_never_nan(losses: Sequence[float], index: int) -> None:
+    assert lowest(losses) == index
 
 
 @pytest.mark.parametrize("losses", [[], [nan], [nan, nan]])

@@ -13,6 +13,7 @@ from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
 from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import experiments
+from kenyan13.study.sections import study_jobs
 
 NOT_OF_A_RUN = (
     "settings: {optim: slow}\ndata: {}\nversions: {}\ncommit: x",
@@ -21,10 +22,10 @@ NOT_OF_A_RUN = (
 )
 
 
-def change(folder: Path, **figures: Any) -> None:
-    """Change figures of a run's result.json."""
+def change(folder: Path, **metrics: Any) -> None:
+    """Change metrics of a run's result.json."""
     result = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").write_text(json.dumps(result | figures))
+    (folder / "result.json").write_text(json.dumps(result | metrics))
 
 
 def variant(runs: Path, id_: str, *overrides: str, losses: tuple[float, ...] = (2, 1)) -> Path:
@@ -33,13 +34,13 @@ def variant(runs: Path, id_: str, *overrides: str, losses: tuple[float, ...] = (
 
 
 @pytest.mark.parametrize(
-    "figures",
+    "metrics",
     [{"accuracy": "high"}, {"accuracy": None}, {"accuracy": 74.0}, {"validation_images": 0}, {"seconds": "1"},
      {"min_val_loss": float("inf")}, {"device": None}],
 )  # fmt: skip
-def test_figures_that_cannot_be_are_damage(tmp_path: Path, figures: dict[str, Any]) -> None:
+def test_metrics_that_cannot_be_are_damage(tmp_path: Path, metrics: dict[str, Any]) -> None:
     folder = answering(tmp_path, "odd")
-    change(folder, **figures)
+    change(folder, **metrics)
     with pytest.raises(UserError, match=r"result.json is damaged"):
         read_result(folder)
 
@@ -65,12 +66,12 @@ def test_damaged_runs_of_the_study_cost_no_more_than_their_rows(tmp_path: Path) 
     for file in ("result.json", "metrics.csv", "predictions.csv"):
         (composed / file).unlink()
     (composed / "cascade.json").write_text("{")
-    page = write_report([runs], tmp_path / "report")[0].read_text()
+    page = write_report([runs], tmp_path / "report", study_jobs)[0].read_text()
     assert "cascade.json is damaged" in page
-    assert (tmp_path / "report/figures/group-C/time.png").is_file()
+    assert (tmp_path / "report/plots/group-C/time.png").is_file()
     summary = {"images": 12, "gating": {"hard": {"accuracy": 0.5}, "soft": {"accuracy": 0.75}}, "confusion": {}}
     (composed / "cascade.json").write_text(json.dumps(summary))
-    write_report([runs], tmp_path / "report")
+    write_report([runs], tmp_path / "report", study_jobs)
     assert pd.read_csv(tmp_path / "report/tables/E1.csv")["accuracy"].dropna().tolist() == [50, 75]
 
 
@@ -82,7 +83,7 @@ def test_the_run_that_ended_last_stands_in_the_table(tmp_path: Path) -> None:
         os.utime(folder / "result.json", (1000 + place, 1000 + place))
     (runs / "7" / folder.name / "predictions_test.csv").write_text("id")
     (folder / ".metrics.csv.partial").symlink_to("gone")
-    write_report([runs / "7", runs / "8"], tmp_path / "report")
+    write_report([runs / "7", runs / "8"], tmp_path / "report", study_jobs)
     assert pd.read_csv(tmp_path / "report/tables/C1.csv", index_col="id").loc["CAA", "min_loss"] == 2
 
 
@@ -100,3 +101,19 @@ def test_a_report_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch
             write_report([tmp_path / "runs"], tmp_path / "report")
     index, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
     assert "run-one" in index.read_text()
+
+
+def test_what_cannot_be_a_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        write_report([tmp_path / "runs"], tmp_path / "report")
+    answering(tmp_path / "runs/smoke", "tiny")
+    with pytest.raises(UserError, match="holds no run directories") as error:
+        write_report([tmp_path / "runs"], tmp_path / "report")
+    assert "runs/smoke does" in str(error.value)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/index.html").write_text("<p>precious")
+    with pytest.raises(UserError, match="is no report"):
+        write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
+    assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")

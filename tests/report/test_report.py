@@ -1,4 +1,4 @@
-"""The report on hand-made runs: its numbers, its figures, and that nothing of a run is trusted."""
+"""The report on hand-made runs: its numbers, its plots, and that nothing of a run is trusted."""
 
 import re
 from html.parser import HTMLParser
@@ -10,11 +10,9 @@ from browser import open_page
 from hand_made import answering, certain, hand_made
 from PIL import Image
 
-from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
 
 EVIL = ["<script>alert(1)</script>", "a\"b'c&amp;", "$x_1$ | `y`"]
-STUDY = ("CAC", "CBC", "CCC")
 
 
 class Page(HTMLParser):
@@ -45,63 +43,43 @@ def report(*places: Path, output: Path) -> Page:
     return Page(index.read_text())
 
 
-def study_runs(runs: Path) -> None:
-    """Three experiments of group C on the same 100 images: 90, 80 and 50 right, and rising losses."""
-    targets = [0] * 50 + [1] * 50
-    for place, (id_, right) in enumerate(zip(STUDY, (90, 80, 50), strict=True)):
-        answers = [target if k < right else 1 - target for k, target in enumerate(targets)]
-        losses = [1.0 + place, 0.5 + place, 0.75 + place]
-        hand_made(runs, [f"experiment={id_}"], [1.0, 0.5, 0.25], losses, targets, certain(answers, 0.75, 2))
-
-
-def test_golden_values_of_a_group(tmp_path: Path) -> None:
-    """CAC: losses 1, 0.5, 0.75 against 1, 0.5, 0.25: ratios 1, 1, 3, whose line has slope 1.
-
-    The standard error of 90 % of 100 images is 3 points.
-    """
-    study_runs(tmp_path / "runs")
-    page = report(tmp_path / "runs", output=tmp_path / "report")
-    table = pd.read_csv(tmp_path / "report/tables/C3.csv", index_col="id")
-    first = table.loc["CAC"]
-    study = pd.read_csv(Path("kenyan13/study/reference.csv"), index_col="id").loc["CAC"]
-    assert (first["min_loss"], first["accuracy"]) == (0.5, 90.0)
-    assert first["overfitting"] == pytest.approx(1.0)
-    assert (first["min_loss_study"], first["accuracy_study"]) == (study["min_val_loss"], study["accuracy"])
-    assert first["accuracy_difference"] == pytest.approx(90 - study["accuracy"])
-    assert table["noise"].fillna("").to_dict() == {"CAC": "", "CBC": "within", "CCC": "", "CDC": "missing"}
-    assert table["accuracy"].isna().tolist() == [False, False, False, True]
-    markdown = (tmp_path / "report/tables/C3.md").read_text()
-    assert "| CBC | EfficientNetB4\\_PT5 | 1.500 |" in markdown
-    text = " ".join(page.texts)
-    assert "On the same 100 images, CAC_EfficientNetB3_PT5 is the most accurate of 3 runs (90.0%" in text
-    # 90 against 80: ten only the first has right, none only the second: p = 2 / 2^10, and less for 50.
-    assert "by more than chance gives (corrected p < 0.05)" in text
-    assert "Beside the study's accuracies, 1 of 3 are within noise" in text
-    overview = pd.read_csv(tmp_path / "report/tables/overview.csv")
-    assert overview["accuracy"].tolist() == [90, 80, 50]
-    assert overview["standard_error"].tolist() == pytest.approx([3, 4, 5])
-
-
 def test_the_page_is_whole(tmp_path: Path) -> None:
-    study_runs(tmp_path / "runs")
+    for name, wrong in (("one", "a"), ("two", "ab"), ("small", "abc")):
+        answering(tmp_path / "runs", name, wrong, ids="abcdefghijkl"[: 6 if name == "small" else 12])
     page = report(tmp_path / "runs", output=tmp_path / "report")
     assert len(page.ids) == len(set(page.ids))
     assert page.links
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     assert all((image.get("src") or "").startswith("data:image/") for image in page.images)
-    assert all(image.get("alt") for image in page.images), "figures without a text"
+    assert all(image.get("alt") for image in page.images), "plots without a text"
     assert page.tags.count("h1") == 1
-    assert "group-C" in page.ids
-    files = {file.name for file in (tmp_path / "report/figures/group-C").iterdir()}
-    assert files == {"size.png", "time.png", "accuracy_C3.png"}
-    files = {file.name for file in (tmp_path / "report/figures/CAC_EfficientNetB3_PT5").iterdir()}
-    assert files == {"losses.png", "confusion.png", "precision_recall.png", "reliability.png"}
-    with Image.open(tmp_path / "report/figures/CAC_EfficientNetB3_PT5/losses.png") as figure:
+    names = {"accuracy", "losses", "confusion", "precision_recall", "reliability"}
+    files = {file.name for file in (tmp_path / "report/plots/one").iterdir()}
+    assert files == {f"{name}.{ending}" for name in names for ending in ("svg", "png")}
+    with Image.open(tmp_path / "report/plots/one/losses.png") as figure:
         assert min(figure.size) > 300
-        assert len(figure.convert("RGB").getcolors(100000) or []) > 20, "an empty figure"
+        assert len(figure.convert("RGB").getcolors(100000) or []) > 20, "an empty plot"
 
 
-def test_a_runs_page_has_its_measures(tmp_path: Path) -> None:
+def test_runs_of_other_images_have_tables_of_their_own_photographs_first(tmp_path: Path) -> None:
+    """Two runs of twelve drawings, and one of six photographs, which is less accurate and stands first."""
+    for name, wrong in (("one", "a"), ("two", "ab")):
+        answering(tmp_path / "runs", name, wrong)
+    targets, predicted = [0, 1] * 3, [0, 1, 0, 0, 1, 0]
+    hand_made(tmp_path / "runs", ["name=photos"], [1.0, 0.5], [1.0, 0.75], targets, certain(predicted, 0.9, 2))
+    page = report(tmp_path / "runs", output=tmp_path / "report")
+    first, second = (pd.read_csv(tmp_path / f"report/tables/{name}.csv") for name in ("overview", "overview-1"))
+    assert first["run"].tolist() == ["photos"]
+    assert second["run"].tolist() == ["one", "two"]
+    assert second["accuracy"].tolist() == pytest.approx([1100 / 12, 1000 / 12])
+    assert second["minutes"].tolist() == pytest.approx([5 / 60] * 2)
+    text = " ".join(page.texts)
+    assert "photos names 3 of 6 validation images of 2 classes, data/kenyan13 rightly: 50.0%" in text
+    assert "Accuracy: 12 synthetic drawings of 3 classes, data/demo" in text
+    assert "Accuracy: 6 validation images" not in text  # one run is no comparison
+
+
+def test_a_runs_page_has_its_metrics(tmp_path: Path) -> None:
     """Nine of twelve right, all with 0.8: Wilson's interval of 9 / 12, and a calibration error of 0.05."""
     answering(tmp_path / "runs", "mine", wrong="abc", losses=(2, 1, 1.5))
     page = report(tmp_path / "runs/mine", output=tmp_path / "report")
@@ -109,19 +87,21 @@ def test_a_runs_page_has_its_measures(tmp_path: Path) -> None:
     assert "lowest validation loss 1.0000 in epoch 2" in text
     assert "accuracy 75.00% standard error 12.50%; 95 % interval 46.77% to 91.11% (Wilson, 12 images)" in text
     assert "expected calibration error 5.0%" in text
-    assert "AUC loss 4.500" in text
+    assert "AUC loss 4.50 sum of the validation losses" in text
     assert "a 4 66.7 50.0 0.571" not in text  # classes are a, b, c with four images each
     assert "a 4 75.0 75.0 0.750" in text  # one of a is named b, one of c is named a
     assert "optim.lr" in text
-    assert "One run, or runs on different images" not in text  # there is no section for a run alone
+    assert "mine names 9 of 12 synthetic drawings of 3 classes, data/demo rightly: 75.0%" in text  # the overview
+    assert "macro F1 0.750. The largest class has 33.3% of them." in text
+    assert "From 75.0% in the first to 75.0% in the last of 3 epochs." in text
 
 
 def test_texts_of_runs_are_shown_as_texts(tmp_path: Path) -> None:
     targets = [0, 1, 2] * 4
-    answers = [1, 1, 2, 0, 2, 2] * 2
+    predicted = [1, 1, 2, 0, 2, 2] * 2
     for name in ("one", "two"):
         hand_made(
-            tmp_path / "runs", ["data=demo", f"name={name}"], [1.0, 1.0], [2.0, 1.0], targets, certain(answers),
+            tmp_path / "runs", ["data=demo", f"name={name}"], [1.0, 1.0], [2.0, 1.0], targets, certain(predicted),
             ids=[f"<img src=x onerror=alert({k})>" for k in range(12)], classes=EVIL,
         )  # fmt: skip
     page = report(tmp_path / "runs", output=tmp_path / "report")
@@ -136,52 +116,66 @@ def test_texts_of_runs_are_shown_as_texts(tmp_path: Path) -> None:
     assert all("Content Security Policy" in said for said in opened.console)
 
 
-SORT = """
+SCRIPT = """
 const heads = [...document.querySelectorAll("#overview thead th")];
-const place = heads.findIndex(head => head.textContent.startsWith("accuracy"));
+const column = heads.findIndex(head => head.textContent.startsWith("accuracy"));
 const order = () => [...document.querySelectorAll("#overview tbody tr")].map(row => row.cells[0].textContent).join(" ");
-heads[place].querySelector("button").click();
-const down = order() + " " + heads[place].getAttribute("aria-sort");
-heads[place].querySelector("button").click();
-const up = order() + " " + heads[place].getAttribute("aria-sort");
+heads[column].querySelector("button").click();
+const down = order() + " " + heads[column].getAttribute("aria-sort");
+heads[column].querySelector("button").click();
+const up = order() + " " + heads[column].getAttribute("aria-sort");
 const all = [...document.querySelectorAll("article")];
 const seen = () => all.filter(one => one.offsetParent).map(one => one.id).join(" ");
 const before = seen();
+document.querySelector("#overview .enlarge").click();
+const enlarged = document.querySelector("dialog[open] img").alt;
+document.querySelector("dialog button").click();
 location.hash = "#run-two";
-setTimeout(() => { document.title = [down, up, before, seen(), document.activeElement.id].join("; "); }, 100);
+setTimeout(() => {
+  const after = [seen(), document.activeElement.id, document.querySelectorAll("dialog[open]").length];
+  document.documentElement.style.width = "400px"; // all pages, as wide as a phone
+  all.forEach(one => { one.style.display = "block"; });
+  const wide = [...document.querySelectorAll("body *")].filter(one =>
+    !one.closest(".scroll, dialog, .unseen, details:not([open])") && one.getBoundingClientRect().right > 401);
+  const loose = [...document.querySelectorAll(".scroll")].filter(one => one.getBoundingClientRect().right > 401);
+  document.title = [down, up, before, enlarged, ...after, wide.length, loose.length].join(" | ");
+}, 100);
 """
 
 
-def test_sorting_and_pages_in_a_browser(tmp_path: Path) -> None:
+def test_sorting_pages_enlarged_images_and_a_phones_width_in_a_browser(tmp_path: Path) -> None:
     answering(tmp_path / "runs", "one", wrong="abcdef")
     answering(tmp_path / "runs", "two", wrong="a")
-    answering(tmp_path / "runs", "three", wrong="abc")
+    answering(tmp_path / "runs", "three_" + 12 * "long", wrong="abc")
     index, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
     policy = r'<meta http-equiv="Content-Security-Policy"[^>]*>'  # which would forbid the test's script
     index.write_text(re.sub(policy, "", index.read_text()))
-    opened = open_page(index, SORT)
+    opened = open_page(index, SCRIPT)
     assert opened.console == ()
     title = re.search("<title>(.*?)</title>", opened.dom)
     assert title is not None
-    assert title[1].split("; ") == [
-        "two three one descending", "one three two ascending", "overview", "run-two", "run-two-title"
-    ]  # fmt: skip
+    down, up, before, enlarged, *after = title[1].split(" | ")
+    assert (down.split()[0], down.split()[-2:]) == ("two", ["one", "descending"])
+    assert (up.split()[0], up.split()[-2:]) == ("one", ["two", "ascending"])
+    assert (before, enlarged.split(":")[0]) == ("overview", "Accuracy")
+    assert after[:3] == ["run-two", "run-two-title", "0"]
+    assert after[3:] == ["0", "0"], "what is wider than a phone scrolls in its own box"
 
 
 def test_photographs_of_mistakes(tmp_path: Path, demo_root: Path) -> None:
-    """Wrong answers are shown where the images are; an image that has gone is left out."""
+    """Wrong predicted are shown where the images are; an image that has gone is left out."""
     labels = pd.read_csv(demo_root / "train.csv", dtype=str)[:6]
     classes = sorted(labels["class"].unique())
     targets = [classes.index(name) for name in labels["class"]]
-    answers = [(target + (k < 2)) % len(classes) for k, target in enumerate(targets)]
+    predicted = [(target + (k < 2)) % len(classes) for k, target in enumerate(targets)]
     given = ["data=demo", f"data.root={demo_root}", "name=shown"]
     ids = [*labels["id"][:1], "gone", *labels["id"][2:]]
-    probabilities = certain(answers, 0.9, len(classes))
+    probabilities = certain(predicted, 0.9, len(classes))
     hand_made(tmp_path / "runs", given, [1.0, 1.0], [2.0, 1.0], targets, probabilities, ids, classes)
     page = report(tmp_path / "runs", output=tmp_path / "report")
     photos = [image for image in page.images if (image.get("src") or "").startswith("data:image/jpeg")]
     assert len(photos) == 2  # the same one as a mistake, and of its pair of classes
-    assert f"{classes[targets[0]]}, named {classes[answers[0]]} (90%)" in page.texts
+    assert f"{classes[targets[0]]}, named {classes[predicted[0]]} (90%)" in page.texts
     given = ["data=demo", f"data.root={tmp_path}/nowhere", "name=not_shown"]
     hand_made(tmp_path / "others", given, [1.0, 1.0], [2.0, 1.0], targets, probabilities, ids, classes)
     page = report(tmp_path / "others", output=tmp_path / "report")
@@ -189,37 +183,17 @@ def test_photographs_of_mistakes(tmp_path: Path, demo_root: Path) -> None:
     assert any("no longer in" in text for text in page.texts)
 
 
-def test_a_learning_rate_sweep_outside_the_study(tmp_path: Path) -> None:
+def test_a_sweep_of_the_learning_rate(tmp_path: Path) -> None:
     for place, (rate, wrong) in enumerate(((1e-4, "abcd"), (1e-3, ""), (1e-2, "abcdef"))):
         answering(tmp_path / "runs", f"run{place}", wrong, f"optim.lr={rate}", losses=(2, 1 + place))
     page = report(tmp_path / "runs", output=tmp_path / "report")
-    table = pd.read_csv(tmp_path / "report/tables/rates-1.csv")
+    table = pd.read_csv(tmp_path / "report/tables/sweep-1.csv")
     assert table["run"].tolist() == ["run0", "run1", "run2"]
+    assert table["optim.lr"].tolist() == [1e-4, 1e-3, 1e-2]
     assert table["min_loss"].tolist() == [1, 2, 2]
-    assert (tmp_path / "report/figures/rates-1/rates.png").exists()
-    assert any("lowest loss 1.000 at 1.0e-04, with accuracy 66.7%" in (image.get("alt") or "") for image in page.images)
-    assert {"data-1", "rates-1"} <= set(page.ids)
-
-
-def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
-    study_runs(tmp_path / "runs")
-    targets = [0, 1] * 50
-    right = certain(targets, 0.9, 2)
-    hand_made(tmp_path / "runs", ["experiment=CAC", "seed=7"], [1.0, 1.0], [2.0, 1.0], targets, right)
-    hand_made(tmp_path / "runs", ["experiment=CAC", "seed=8"], [1.0, 1.0], [2.0, 1.0], targets, right)
-    page = report(tmp_path / "runs", output=tmp_path / "report")
-    assert pd.read_csv(tmp_path / "report/tables/C3.csv")["accuracy"].tolist()[:3] == [90, 80, 50]
-    assert pd.read_csv(tmp_path / "report/tables/C3-1.csv")["accuracy"].tolist()[0] == 100
-    text = " ".join(page.texts)
-    assert "(other settings or images" in (tmp_path / "report/tables/C3-1.md").read_text()
-    assert "other settings" not in (tmp_path / "report/tables/C3.md").read_text()
-    assert text.count("Beside the study's accuracies") == 1, "only the study's own runs are held against it"
-    assert "CAC: another run of it, newer or finished, stands in the tables" in text
-    assert "Group C: Model size and transfer (other settings or images, data/kenyan13)" in text
-    hand_made(tmp_path / "toys", ["experiment=CAC", "smoke=true"], [1.0, 1.0], [2.0, 1.0], targets, right)
-    page = report(tmp_path / "toys/smoke", output=tmp_path / "report")
-    assert any("Nothing can be concluded" in text for text in page.texts)
-    assert "(smoke runs" in (tmp_path / "report/tables/C3.md").read_text()
+    assert (tmp_path / "report/plots/sweep-1/sweep.svg").exists()
+    assert any("lowest loss 1.000 at 0.0001, with accuracy 66.7%" in (image.get("alt") or "") for image in page.images)
+    assert "sweep-1" in page.ids
 
 
 def test_as_accurate_runs_are_named(tmp_path: Path) -> None:
@@ -238,36 +212,24 @@ def test_damaged_and_unfinished_runs_are_listed(tmp_path: Path) -> None:
     index, runs, _ = write_report([tmp_path / "runs"], tmp_path / "report")
     problems = {run.name: bool(run.problem) for run in runs}
     assert problems == {"config": True, "rows": True, "stopped": False, "whole": False}
-    states = pd.read_csv(tmp_path / "report/tables/overview.csv", index_col="run")["state"].to_dict()
-    assert states == {"config": "unreadable", "rows": "unreadable", "stopped": "interrupted", "whole": "finished"}
+    assert pd.read_csv(tmp_path / "report/tables/overview.csv")["run"].tolist() == ["whole"]
+    states = pd.read_csv(tmp_path / "report/tables/overview-1.csv", index_col="run")["state"].to_dict()
+    assert states == {"config": "unreadable", "rows": "unreadable", "stopped": "interrupted"}
     assert "This run cannot be read: " in index.read_text()
     assert whole.exists()
-
-
-def test_what_cannot_be_a_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    answering(tmp_path / "runs/smoke", "toy")
-    with pytest.raises(UserError, match="holds no run directories") as error:
-        write_report([tmp_path / "runs"], tmp_path / "report")
-    assert f"{tmp_path}/runs/smoke does" in str(error.value)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/index.html").write_text("<p>precious")
-    with pytest.raises(UserError, match="is no report"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine")
-    assert (tmp_path / "mine/index.html").read_text() == "<p>precious"
-    with pytest.raises(UserError, match="cannot be written"):
-        write_report([tmp_path / "runs/smoke"], tmp_path / "mine/index.html/report")
 
 
 def test_a_report_replaces_an_older_one(tmp_path: Path) -> None:
     answering(tmp_path / "runs", "one")
     old = answering(tmp_path / "runs", "two")
     report(tmp_path / "runs", output=tmp_path / "report")
-    assert (tmp_path / "report/figures/two").is_dir()
+    kept = tmp_path / "report/plots/one/losses.svg"
+    written = kept.stat().st_mtime_ns
+    assert (tmp_path / "report/plots/two").is_dir()
     old.rename(tmp_path / "elsewhere")
     page = report(tmp_path / "runs", output=tmp_path / "report")
-    assert not (tmp_path / "report/figures/two").exists()
+    assert not (tmp_path / "report/plots/two").exists()
+    assert kept.stat().st_mtime_ns == written, "plots of unchanged runs are not drawn again"
     assert "run-two" not in page.ids
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kenyan13.study.dataset import TRAIN_ROWS, is_other_data
+from kenyan13.study.naming import TRAIN_ROWS, is_other_data
 
 
 def write_labels(folder: Path, counts: dict[str, int]) -> None:

@@ -21,9 +21,8 @@ from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import METRICS
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import Result, write_result
-from kenyan13.study.definitions import experiments
+from kenyan13.study.definitions import experiments, groups
 from kenyan13.study.group_tables import tables
-from kenyan13.study.references import reference, reference_tables
 
 GROUPS = {
     "group1": ["bhaji", "chapati"],
@@ -31,7 +30,7 @@ GROUPS = {
     "group3": ["sukumawiki", "ugali"],
 }
 STAGES = {"group1": "EAB", "group2": "EAC", "group3": "EAD"}  # the runs of the second stages
-E1: dict[str, Any] = reference_tables()["E1_two_stage"]
+E1: dict[str, Any] = groups()["E"].reported_tables["two_stages"]
 CLASSES: list[str] = E1["classes"]
 COMPOSED = np.array(E1["confusion"])
 STAGE1 = np.array(E1["stage1_confusion"])
@@ -45,7 +44,7 @@ def percent(share: float) -> float:
 
 def study_accuracy(id_: str) -> float:
     """Return an experiment's accuracy in percent, as the study reported it."""
-    return float(reference()[id_]["accuracy"])
+    return experiments()[id_].reported["accuracy"]
 
 
 def second_stage(group: str) -> NDArray[np.int64]:
@@ -121,25 +120,24 @@ def test_greedy_order_and_groups_are_the_studys() -> None:
 
 
 def test_accuracies_of_ensembles_are_counts_of_1308_images() -> None:
-    said = reference_tables()["H1_ensemble_accuracy"]
+    said = groups()["H"].reported_tables["ensembles"]
     for value in (value for method in ("AP", "MP", "V1", "V2") for value in said[method]):
         assert percent(round(value * 13.08) / 1308) == value
 
 
 def test_sums_of_losses_are_no_smaller_than_ten_times_the_lowest() -> None:
-    reported = [row for row in reference().values() if row["auc_loss"]]
-    assert [row["id"] for row in reported] == ["BAK", "BBI", "BCH"]
-    for row in reported:
-        assert float(row["auc_loss"]) >= 10 * float(row["min_val_loss"])  # ten epochs in group B
+    reported = {id_: one.reported for id_, one in experiments().items() if "auc_loss" in one.reported}
+    assert list(reported) == ["BAK", "BBI", "BCH"]
+    for values in reported.values():
+        assert values["auc_loss"] >= 10 * values["min_val_loss"]  # ten epochs in group B
 
 
 def test_times_of_epochs_give_a1(tmp_path: Path) -> None:
     """Eleven epochs, of which the first takes longer, as the study timed them."""
-    said = reference_tables()["A1_seconds_per_epoch_by_workers"]
-    assert said["id"] == [id_ for id_ in experiments() if id_.startswith("AC")]
-    settings = {id_: compose_settings([f"experiment={id_}", f"runs={tmp_path}"]) for id_ in said["id"]}
+    reported = {id_: values["seconds_per_epoch"] for id_, values in groups()["A"].reported.items()}
+    settings = {id_: compose_settings([f"experiment={id_}", f"runs={tmp_path}"]) for id_ in groups()["A"].experiments}
     result = Result("finished", 1.0, 0.5, 0.5, 1, 11, 11.0, 0.1, 60.0, 5228, 1308, 10, 10, "cpu", "epochs")
-    for id_, seconds in zip(said["id"], said["seconds"], strict=True):
+    for id_, seconds in reported.items():
         folder = run_directory(settings[id_])
         folder.mkdir()
         write_config(folder, settings[id_], {"classes": CLASSES})
@@ -149,5 +147,5 @@ def test_times_of_epochs_give_a1(tmp_path: Path) -> None:
     timing = next(
         table for table in tables("A", {id_: run_directory(one) for id_, one in settings.items()}) if table.name == "A1"
     )
-    assert [row[2] for row in timing.rows] == said["seconds"]
+    assert [row[2] for row in timing.rows] == list(reported.values())
     assert [row[4] for row in timing.rows] == [0] * 16

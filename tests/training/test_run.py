@@ -235,7 +235,7 @@ def test_a_run_that_begins_again_has_one_of_each_on_its_board(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(directory, "write_result", killed)
+        patch.setattr("kenyan13.training.run.write_result", killed)
         with pytest.raises(KilledError):
             train(settings)
     assert_one_of_each(run_directory(settings))

@@ -1,24 +1,24 @@
 "use strict";
-// Column headings sort their table; the heading of the page that the menu leads to gets the focus.
+// Column headings sort their table; images enlarge; the heading of the page that the menu leads to gets the focus.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   if (body.rows.length < 3) continue;
-  table.tHead.rows[0].querySelectorAll("th").forEach((head, place) => {
+  table.tHead.rows[0].querySelectorAll("th").forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
-    button.addEventListener("click", () => sort(table, body, head, place));
+    button.addEventListener("click", () => sort(table, body, head, column));
   });
 }
 
-function sort(table, body, head, place) {
+function sort(table, body, head, column) {
   const numeric = head.classList.contains("number");
   const before = head.getAttribute("aria-sort");
   const down = before ? before === "ascending" : numeric; // numbers begin with the highest
   for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = row => row.cells[place].dataset.key;
+  const key = row => row.cells[column].dataset.key;
   const number = text => text === "" ? NaN : Number(text);
   const compare = (one, other) => {
     const [a, b] = [key(one), key(other)];
@@ -29,6 +29,15 @@ function sort(table, body, head, place) {
   };
   body.append(...[...body.rows].sort(compare));
 }
+
+const dialog = document.querySelector("dialog");
+document.addEventListener("click", event => {
+  const button = event.target.closest(".enlarge");
+  if (button) {
+    dialog.querySelector("div").replaceChildren(button.firstElementChild.cloneNode());
+    dialog.showModal();
+  } else if (event.target === dialog) dialog.close(); // beside the image
+});
 
 function arrive() {
   const article = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -1,5 +1,7 @@
-"""The sections of the study's groups: every figure that the study has, drawn from run directories."""
+"""The report's sections of the study's groups: every plot that the study has, drawn from run directories."""
 
+import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,13 @@ from typer.testing import CliRunner
 
 from kenyan13.analysis.cascade import read_matrices
 from kenyan13.analysis.ensemble import vote_tallies
-from kenyan13.analysis.two_stages import compose_stage_runs
 from kenyan13.cli import app
-from kenyan13.config.compose import compose_settings
-from kenyan13.report.conclusions import against_study
 from kenyan13.report.writing import write_report
 from kenyan13.runs.predictions import write_test_predictions
+from kenyan13.study.definitions import experiments
 from kenyan13.study.group_tables import tables
+from kenyan13.study.jobs import compose_stages
+from kenyan13.study.sections import against_study, study_jobs
 
 LOSSES = ([1.0, 0.5], [1.5, 1.0])
 ALONE = ["githeri", "mandazi", "masalachips", "matoke", "mukimo", "pilau"]
@@ -30,8 +32,8 @@ GROUPS = {
 def simple(runs: Path, id_: str, right: int, *overrides: str) -> Path:
     """Write a run of an experiment with ten images of two classes, of which the first ones are named rightly."""
     targets = [0, 1] * 5
-    answers = [target if k < right else 1 - target for k, target in enumerate(targets)]
-    return hand_made(runs, [f"experiment={id_}", *overrides], *LOSSES, targets, certain(answers, 0.9, 2))
+    predicted = [target if k < right else 1 - target for k, target in enumerate(targets)]
+    return hand_made(runs, [f"experiment={id_}", *overrides], *LOSSES, targets, certain(predicted, 0.9, 2))
 
 
 def two_stages(runs: Path) -> None:
@@ -43,11 +45,11 @@ def two_stages(runs: Path) -> None:
     hand_made(runs, ["experiment=EAA"], *LOSSES, targets, certain(targets, 0.9, len(first)), names, first)
     for id_, (group, members) in zip(("EAB", "EAC", "EAD"), GROUPS.items(), strict=True):
         inner = [members.index(name) if name in members else -1 for name in names]
-        answers = [1 if group == "group1" else max(k, 0) for k in inner]
+        predicted = [1 if group == "group1" else max(k, 0) for k in inner]
         hand_made(
-            runs, [f"experiment={id_}"], *LOSSES, inner, certain(answers, 0.9, len(members)), names, members
+            runs, [f"experiment={id_}"], *LOSSES, inner, certain(predicted, 0.9, len(members)), names, members
         )  # fmt: skip
-    compose_stage_runs(compose_settings(["experiment=EAE", f"runs={runs}"]))
+    compose_stages(experiments()["EAE"], ["experiment=EAE", f"runs={runs}"])
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         simple(runs, id_, right)
     for id_, right in (("CAA", 5), ("CAC", 9), ("DAA", 8), ("FAA", 4), ("GFF", 9), ("GAA", 7)):
         simple(runs, id_, right)
+    for id_ in ("CAA", "GAA"):  # the other runs are all of the same size
+        file = next(runs.glob(f"{id_}_*")) / "result.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"parameters": 5000}))
     two_stages(runs)
-    for id_, answers in (("HAA", [0, 1, 1]), ("HAB", [0, 1, 0]), ("HAC", [0, 0, 0])):
+    for id_, predicted in (("HAA", [0, 1, 1]), ("HAB", [0, 1, 0]), ("HAC", [0, 0, 0])):
         folder = simple(runs, id_, 8)
-        write_test_predictions(folder, list("xyz"), ("a", "b"), np.array(certain(answers, 0.9, 2), dtype=np.float32))
+        write_test_predictions(folder, list("xyz"), ("a", "b"), np.array(certain(predicted, 0.9, 2), dtype=np.float32))
     return runs
 
 
@@ -71,11 +76,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(study: Path) -> Path:
     """The report on these runs."""
     output = study.parent / "report"
-    write_report([study], output)
+    write_report([study], output, study_jobs)
     return output
 
 
-FIGURES = {
+PLOTS = {
     "A": {"workers"},
     "B": {"rates_A"},
     "C": {"size", "time", "accuracy_C1", "accuracy_C3"},
@@ -87,9 +92,9 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("group", FIGURES)
-def test_each_group_has_its_figures(report: Path, group: str) -> None:
-    assert {file.stem for file in (report / f"figures/group-{group}").iterdir()} == FIGURES[group]
+@pytest.mark.parametrize("group", PLOTS)
+def test_each_group_has_its_plots(report: Path, group: str) -> None:
+    assert {file.stem for file in (report / f"plots/group-{group}").glob("*.svg")} == PLOTS[group]
     page = (report / "index.html").read_text()
     assert f'<article id="group-{group}"' in page
     assert "Not all can be shown" not in page
@@ -123,7 +128,7 @@ def test_tables_are_there_as_csv(report: Path) -> None:
     assert stages["accuracy"].tolist() == pytest.approx([100, 50, 100, 100, 100 * 12 / 13, 100 * 12 / 13])
 
 
-def test_alt_texts_say_what_is_seen(report: Path) -> None:
+def test_texts_say_what_is_seen(report: Path) -> None:
     page = (report / "index.html").read_text()
     assert "12 of 13 images on the diagonal." in page  # both stages
     assert "1 of 2 images on the diagonal." in page  # the second stage of group 1
@@ -139,8 +144,8 @@ def test_matrices_are_read_as_they_were_written(study: Path) -> None:
 
 def test_votes_for_the_winning_class() -> None:
     """Three runs, four images: all agree, two of three, three different, two of three."""
-    answers = [[0, 1, 0, 2], [0, 1, 1, 1], [0, 2, 2, 1]]
-    assert vote_tallies(np.array([certain(row) for row in answers])).tolist() == [3, 2, 1, 2]
+    predicted = [[0, 1, 0, 2], [0, 1, 1, 1], [0, 2, 2, 1]]
+    assert vote_tallies(np.array([certain(row) for row in predicted])).tolist() == [3, 2, 1, 2]
 
 
 def test_markdown_shows_names_as_they_are(study: Path) -> None:
@@ -169,3 +174,67 @@ def test_the_command_says_what_it_has_written(study: Path, tmp_path: Path) -> No
     assert str(tmp_path / "out/index.html") in done.output
     assert "1 run" in done.output
     assert (tmp_path / "out/index.html").stat().st_size > 50_000
+
+
+STUDY = ("CAC", "CBC", "CCC")
+
+
+def study_runs(runs: Path) -> None:
+    """Three experiments of group C on the same 100 images: 90, 80 and 50 right, and rising losses."""
+    targets = [0] * 50 + [1] * 50
+    for place, (id_, right) in enumerate(zip(STUDY, (90, 80, 50), strict=True)):
+        predicted = [target if k < right else 1 - target for k, target in enumerate(targets)]
+        losses = [1.0 + place, 0.5 + place, 0.75 + place]
+        hand_made(runs, [f"experiment={id_}"], [1.0, 0.5, 0.25], losses, targets, certain(predicted, 0.75, 2))
+
+
+def text_of(runs: Path, output: Path) -> str:
+    """Return the text of the report on runs of the study."""
+    return unescape(write_report([runs], output, study_jobs)[0].read_text())
+
+
+def test_golden_values_of_a_group(tmp_path: Path) -> None:
+    """CAC: losses 1, 0.5, 0.75 against 1, 0.5, 0.25: ratios 1, 1, 3, whose line has slope 1.
+
+    The standard error of 90 % of 100 images is 3 points.
+    """
+    study_runs(tmp_path / "runs")
+    text = text_of(tmp_path / "runs", tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report/tables/C3.csv", index_col="id")
+    first = table.loc["CAC"]
+    study = experiments()["CAC"].reported
+    assert (first["min_loss"], first["accuracy"]) == (0.5, 90.0)
+    assert first["overfitting"] == pytest.approx(1.0)
+    assert (first["min_loss_study"], first["accuracy_study"]) == (study["min_val_loss"], study["accuracy"])
+    assert first["accuracy_difference"] == pytest.approx(90 - study["accuracy"])
+    assert table["noise"].fillna("").to_dict() == {"CAC": "", "CBC": "within", "CCC": "", "CDC": "missing"}
+    assert table["accuracy"].isna().tolist() == [False, False, False, True]
+    markdown = (tmp_path / "report/tables/C3.md").read_text()
+    assert "| CBC | EfficientNetB4\\_PT5 | 1.500 |" in markdown
+    assert "On the same 100 images, CAC_EfficientNetB3_PT5 is the most accurate of 3 runs (90.0%" in text
+    # 90 against 80: ten only the first has right, none only the second: p = 2 / 2^10, and less for 50.
+    assert "by more than chance gives (corrected p < 0.05)" in text
+    assert "Beside the study's accuracies, 1 of 3 are within noise" in text
+    overview = pd.read_csv(tmp_path / "report/tables/overview.csv")
+    assert overview["accuracy"].tolist() == [90, 80, 50]
+    assert overview["standard_error"].tolist() == pytest.approx([3, 4, 5])
+
+
+def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
+    study_runs(tmp_path / "runs")
+    targets = [0, 1] * 50
+    right = certain(targets, 0.9, 2)
+    hand_made(tmp_path / "runs", ["experiment=CAC", "seed=7"], [1.0, 1.0], [2.0, 1.0], targets, right)
+    hand_made(tmp_path / "runs", ["experiment=CAC", "seed=8"], [1.0, 1.0], [2.0, 1.0], targets, right)
+    text = text_of(tmp_path / "runs", tmp_path / "report")
+    assert pd.read_csv(tmp_path / "report/tables/C3.csv")["accuracy"].tolist()[:3] == [90, 80, 50]
+    assert pd.read_csv(tmp_path / "report/tables/C3-1.csv")["accuracy"].tolist()[0] == 100
+    assert "(other settings or images" in (tmp_path / "report/tables/C3-1.md").read_text()
+    assert "other settings" not in (tmp_path / "report/tables/C3.md").read_text()
+    assert text.count("Beside the study's accuracies") == 1, "only the study's own runs are held against it"
+    assert "CAC: another run of it, newer or finished, stands in the tables" in text
+    assert "Group C: Model size and transfer (other settings or images, data/kenyan13)" in text
+    hand_made(tmp_path / "other/smoke", ["experiment=CAC", "debug=smoke"], [1.0, 1.0], [2.0, 1.0], targets, right)
+    text = text_of(tmp_path / "other/smoke", tmp_path / "report")
+    assert "say nothing about photographs" in text
+    assert "(synthetic drawings" in (tmp_path / "report/tables/C3.md").read_text()

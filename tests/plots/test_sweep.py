@@ -1,4 +1,4 @@
-"""The figure of a search for the learning rate."""
+"""The plot of a sweep."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from kenyan13.plots.rates import rate_figure
-from kenyan13.plots.rendering import png
+from kenyan13.plots.saving import render
+from kenyan13.plots.sweep import sweep_plot
 
 RATES = [10 ** (-6 + k / 4) for k in range(17)]
 LOSSES: list[float | None] = [2.3, 2, 1.7, 1.4, 1.2, 1, 0.9, 0.82, 0.76, 0.74, 0.78, 0.9, 1.2, 1.9, 2.5, 9e5, math.inf]
@@ -19,20 +19,22 @@ def texts(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def test_sorted_by_rate_without_what_is_missing() -> None:
+def test_sorted_by_value_without_what_is_missing() -> None:
     accuracies = [0.5, None, 0.6, math.nan]
-    figure = rate_figure([1e-3, 1e-4, 1e-5, 1e-2], [1, 2, 3, None], [4, 5, 6, 7], accuracies)
+    figure = sweep_plot("optim.lr", [1e-3, 1e-4, 1e-5, 1e-2], [1, 2, 3, None], [4, 5, 6, 7], accuracies)
     losses, _, shown = (axes.lines[0] for axes in figure.axes)
     assert list(np.asarray(losses.get_xdata())) == [1e-5, 1e-4, 1e-3]
     assert list(np.asarray(losses.get_ydata())) == [3, 2, 1]
     assert list(np.asarray(shown.get_xdata())) == [1e-5, 1e-3]
     assert list(np.asarray(shown.get_ydata())) == [60, 50]
-    assert all(axes.get_xscale() == "log" for axes in figure.axes)
+    assert figure.axes[-1].get_xlabel() == "optim.lr (log scale)"
+    shares = sweep_plot("optim.weight_decay", [0, 0.1, 0.2], [1, 2, 3], [1, 2, 3], [0.5, 0.6, 0.7])
+    assert shares.axes[0].get_xscale() == "linear"
 
 
 def test_the_best_of_each_panel_is_marked_and_named() -> None:
-    figure = rate_figure(RATES, LOSSES, SUMS, ACCURACIES, "B0")
-    assert [axes.get_title("left") for axes in figure.axes] == [
+    figure = sweep_plot("optim.lr", RATES, LOSSES, SUMS, ACCURACIES, "B0")
+    assert [axes.get_title("left").split(". Arrows")[0] for axes in figure.axes] == [
         "Lowest 0.74 at 1.78·10⁻⁴",
         "Lowest 7.4 at 1.78·10⁻⁴",
         "Highest 70.0 % at 1.78·10⁻⁴",
@@ -43,7 +45,8 @@ def test_the_best_of_each_panel_is_marked_and_named() -> None:
 
 
 def test_outliers_lie_outside_the_limits_with_an_arrow_and_their_value() -> None:
-    axes = rate_figure(RATES, LOSSES, SUMS, ACCURACIES).axes[0]
+    figure = sweep_plot("optim.lr", RATES, LOSSES, SUMS, ACCURACIES)
+    axes = figure.axes[0]
     low, high = axes.get_ylim()
     assert 0.5 < low < 0.74
     assert 2.5 < high < 3
@@ -51,31 +54,30 @@ def test_outliers_lie_outside_the_limits_with_an_arrow_and_their_value() -> None
     assert [np.asarray(line.get_xdata())[0] for line in arrows] == pytest.approx(RATES[15:])
     assert texts(axes) == ["9·10⁵", "∞"]
     assert len(np.asarray(axes.lines[0].get_xdata())) == 15
-    assert not texts(rate_figure(RATES, LOSSES, SUMS, ACCURACIES).axes[2])
+    assert not texts(figure.axes[2])
 
 
 def test_low_outliers_point_down_and_the_best_value_is_never_one() -> None:
     accuracies: list[float | None] = [0.70, 0.71, 0.72, 0.71, 0.70, 0.05]
-    axes = rate_figure(RATES[:6], [1.0] * 6, [1.0, 1.1, 1.05, 1.1, 1.0, 1e-9], accuracies).axes
+    axes = sweep_plot("optim.lr", RATES[:6], [1.0] * 6, [1.0, 1.1, 1.05, 1.1, 1.0, 1e-9], accuracies).axes
     assert [line.get_marker() for line in axes[2].lines].count("v") == 1
     assert texts(axes[2]) == ["5"]
     assert not texts(axes[1])
     assert axes[1].get_ylim()[0] < 1e-9
 
 
-def test_lines_of_our_best_rate_and_the_studys_go_through_all_panels() -> None:
-    figure = rate_figure(RATES, LOSSES, SUMS, ACCURACIES, study_best=3.16e-4)
+def test_lines_of_our_best_value_and_the_studys_go_through_all_panels() -> None:
+    figure = sweep_plot("optim.lr", RATES, LOSSES, SUMS, ACCURACIES, study_best=3.16e-4)
     for axes in figure.axes:
         upright = [line for line in axes.lines if list(np.asarray(line.get_ydata())) == [0, 1]]
         assert [np.asarray(line.get_xdata())[0] for line in upright] == pytest.approx([RATES[9], 3.16e-4])
         assert [line.get_linestyle() for line in upright] == ["-", "--"]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["Rate with the lowest loss: 1.78·10⁻⁴", "Best rate of the study: 3.16·10⁻⁴"]
+    assert named == ["Lowest loss: at 1.78·10⁻⁴", "Best of the study: 3.16·10⁻⁴"]
 
 
 def test_one_run_and_no_value() -> None:
-    assert png(rate_figure([1e-3], [0.9], [9.0], [0.7]))
-    empty = rate_figure([1e-3, 1e-4], [None, None], [math.nan, None], [None, None], study_best=1e-5)
+    assert render(sweep_plot("optim.lr", [1e-3], [0.9], [9.0], [0.7]))
+    empty = sweep_plot("optim.lr", [1e-3, 1e-4], [None, None], [math.nan, None], [None, None], study_best=1e-5)
     assert [axes.get_title("left") for axes in empty.axes] == ["No value"] * 3
-    assert empty.axes[0].get_xlim()[0] <= 1e-5
-    assert png(empty)
+    assert render(empty)

@@ -1,0 +1,25 @@
+"""The command that draws training images as they go into a network: contact-sheets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kenyan13.cli.app import app, console
+
+
+@app.command(
+    "contact-sheets", epilog="Example:  kenyan13 contact-sheets data=folder data.root=~/birds augment=enhanced"
+)
+def contact_sheets(
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, as for kenyan13 train.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the sheets.")] = Path("contact-sheets"),
+) -> None:
+    """Draw 36 training images of each class, as they are and augmented, and nine images under each preset."""
+    from kenyan13.config.compose import compose_settings
+    from kenyan13.training.contact_sheets import open_data, write_contact_sheets
+
+    written = write_contact_sheets(open_data(compose_settings(settings or [])), output)
+    console.print(f"{sum(map(len, written.values())) + 1} contact sheets: {output}")

@@ -1,0 +1,162 @@
+"""What a sweep (python train.py -m) prints: its plan before, the time that is left, its runs with their metrics after.
+
+Imports no torch.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kenyan13.cli.app import console, print_next
+from kenyan13.config.identity import differences
+from kenyan13.config.settings import Layout, Settings
+from kenyan13.errors import UserError
+from kenyan13.machine import available_cores
+from kenyan13.runs.directory import TEST, State, read_state
+from kenyan13.runs.locate import differing_settings, run_directory
+from kenyan13.runs.result import Result, read_result
+from kenyan13.study.definitions import CASCADE, Experiment
+from kenyan13.terminal import align, duration
+
+SKIPPED = "skipped: more workers than cores"
+INTENTS = {
+    State.not_started: "to do",
+    State.interrupted: "goes on where it stopped",
+    State.failed: "failed before: tried again",
+    State.finished: "finished before",
+    State.running: "running elsewhere",
+}
+HEAD = ("", "run", "val loss", "accuracy", "F1", "epochs", "time")
+WIDEST = 30  # of a name, so that the tables fit 80 columns
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep: its overrides, settings, folder, the study's experiment if any, and what will be done.
+
+    A cascade is always put together anew: it takes seconds, and its stages may have been trained again.
+    """
+
+    job: Sequence[str]
+    settings: Settings
+    folder: Path
+    experiment: Experiment | None
+    intent: str
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether it needs other runs of the sweep, and so comes last."""
+        return self.experiment is not None and self.experiment.kind == CASCADE
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be run now. What runs elsewhere is tried at its turn: it may have been broken off."""
+        return self.is_cascade or self.intent not in (INTENTS[State.finished], SKIPPED)
+
+
+def make_plan(
+    jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]], by_pattern: bool = False
+) -> list[Planned]:
+    """Return the runs of a sweep, each folder once, from overrides, settings and experiments.
+
+    by_pattern: runs with more loader workers than there are cores are left out: a pattern asked for them, no person.
+    Raises UserError where different runs would share a folder.
+    """
+    planned: dict[Path, Planned] = {}
+    for job, settings, experiment in jobs:
+        folder = run_directory(settings)
+        if folder in planned and differences(planned[folder].settings, settings):
+            raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
+        planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder, by_pattern)))
+    return list(planned.values())
+
+
+def intent(settings: Settings, folder: Path, by_pattern: bool) -> str:
+    """Return in words what will be done about a run."""
+    state = read_state(folder)
+    if state is State.finished and differing_settings(folder, settings):
+        return INTENTS[State.not_started]  # and will be refused by its own words
+    if state is State.finished and settings.data.test and not (folder / TEST).exists():
+        return INTENTS[State.interrupted]
+    if by_pattern and state is not State.finished and (settings.data.workers or 0) > available_cores():
+        return SKIPPED
+    return INTENTS[state]
+
+
+def print_plan(planned: Sequence[Planned]) -> None:
+    """Print how many runs there are, and what will be done about each."""
+    counts = Counter(one.intent for one in planned)
+    listed = ", ".join(f"{count} {words}" for words, count in counts.items())
+    console.print(f"{len(planned)} run{'' if len(planned) == 1 else 's'}: {listed}", style="bold")
+    if any(one.settings.data.layout is Layout.demo for one in planned):
+        console.print("Synthetic drawings: the metrics say nothing about photographs.", style="yellow")
+    if planned:
+        rows = zip(run_labels(planned), (one.intent for one in planned), strict=True)
+        console.print(align([("", *row) for row in rows]))
+    if SKIPPED in counts:
+        console.print(f"This machine has {available_cores()} cores; to time more workers, name the ids: experiment=ACP")
+
+
+def print_time_left(planned: Sequence[Planned]) -> None:
+    """Print how many runs are left, and by the mean time of those that have finished how long they will take."""
+    seconds = [result.seconds for one in planned if (result := read_result(one.folder))]
+    left = sum(one.due and not one.is_cascade and read_result(one.folder) is None for one in planned)
+    if seconds and left:
+        mean = sum(seconds) / len(seconds)
+        console.print(f"{left} to do: about {duration(mean * left)}, by the mean time of {len(seconds)} finished")
+
+
+def differing(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overrides of a job that not all jobs have; of a single job, all."""
+    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    return [word.lstrip("+") for word in job if word not in common]
+
+
+def run_labels(planned: Sequence[Planned]) -> list[str]:
+    """Return what tells each run from the others: its experiment, and the settings that the sweep varies."""
+    jobs, labels = [one.job for one in planned], []
+    for one in planned:
+        words = differing(one.job, jobs) if len(jobs) > 1 else []
+        if one.experiment:
+            words = [one.experiment.name, *(word for word in words if not word.startswith("experiment="))]
+        label = " ".join(words) or one.folder.name
+        labels.append(label if len(label) <= WIDEST else f"{label[: WIDEST - 3]}...")
+    return labels
+
+
+def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
+    """Print a row a run with its metrics or its state, the best one marked, and the next commands.
+
+    failed: folders of runs that have just failed.
+    """
+    results = {one.folder: result for one in planned if (result := read_result(one.folder))}
+    ranked = sorted(results, key=lambda folder: results[folder].min_val_loss)
+    comparable = len({repr(one.settings.data) for one in planned if one.folder in results}) == 1 and len(ranked) > 1
+    rows: list[tuple[str, ...]] = [HEAD]
+    for one, label in zip(planned, run_labels(planned), strict=True):
+        mark = "*" if comparable and one.folder == ranked[0] else ""
+        result = results.get(one.folder)
+        rows.append((mark, label, *(cells(result) if result else (outcome(one, failed), *[""] * 4))))
+    console.print("\n" + align(rows, right=range(2, len(HEAD))))
+    if comparable:
+        console.print("* lowest validation loss")
+    if any(read_state(one.folder) is State.running for one in planned):
+        console.print("Some are at work in another process; the same command shows what became of them.")
+    if planned:
+        compare = [["kenyan13", "compare", *map(str, ranked[:2])]] if comparable else []
+        print_next(["kenyan13", "report", planned[0].settings.runs], *compare)
+
+
+def outcome(one: Planned, failed: Collection[Path]) -> str:
+    """Return in a word or two how a run without metrics has ended."""
+    if one.folder in failed:
+        return "failed"
+    return "skipped" if one.intent == SKIPPED else read_state(one.folder).value
+
+
+def cells(result: Result) -> tuple[str, ...]:
+    """Return a finished run's metrics as texts."""
+    minutes, seconds = divmod(round(result.seconds), 60)
+    shares = f"{result.accuracy:.2%}", f"{result.macro_f1:.3f}"
+    return f"{result.min_val_loss:.4f}", *shares, str(result.epochs), f"{minutes}:{seconds:02d}"

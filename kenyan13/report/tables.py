@@ -1,0 +1,95 @@
+"""Tables with a title and units: shown on a page, printed, or written as CSV and Markdown."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from kenyan13.terminal import align
+
+Value = float | str | None
+MISSING = "-"
+WIDTH = 80  # of a terminal
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in CSV files, its heading for people, and the decimals; None for texts.
+
+    wide: left out in a terminal.
+    """
+
+    key: str
+    heading: str
+    decimals: int | None = None
+    wide: bool = False
+
+    def of(self) -> str:
+        """Return which metric a column of reference values or of differences is about; "" for other columns."""
+        metric, _, what = self.key.rpartition("_")
+        return metric.replace("_", " ") if what in ("study", "difference") else ""
+
+
+@dataclass
+class Table:
+    """A table with a name (C1), a title, and notes below it."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: list[list[Value]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def headings(self) -> list[str]:
+        """Return the columns' headings."""
+        return [column.heading for column in self.columns]
+
+    def column(self, key: str) -> list[Value]:
+        """Return the values of a column, by its key."""
+        index = [column.key for column in self.columns].index(key)
+        return [row[index] for row in self.rows]
+
+    def cells(self) -> list[list[str]]:
+        """Return the rows as people read them."""
+        return [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
+
+    def text(self) -> str:
+        """Return the table as aligned lines of text, without the columns that do not fit a terminal."""
+        shown = [k for k, column in enumerate(self.columns) if not column.wide]
+        right = [k for k, index in enumerate(shown) if self.columns[index].decimals is not None]
+        lines = align([[row[k] for k in shown] for row in (self.headings(), *self.cells())], right)
+        texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}", *self.notes)]
+        return "\n".join([texts[0], lines, *texts[1:]])
+
+    def markdown(self) -> str:
+        """Return the table in Markdown (GitHub's), with title and notes; texts in cells stand for themselves."""
+        rules = ["---" if column.decimals is None else "---:" for column in self.columns]
+        rows = [self.headings(), rules, *([literal(cell) for cell in row] for row in self.cells())]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        notes = [line for note in self.notes for line in ("", literal(note))]
+        start = f"**{self.name}** " if self.name else ""
+        return "\n".join([f"{start}{literal(self.title)}", "", *lines, *notes, ""])
+
+    def csv(self) -> str:
+        """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
+        keys = [column.key for column in self.columns]
+        return str(pd.DataFrame(self.rows, columns=keys, dtype=object).to_csv(index=False, lineterminator="\n"))
+
+
+def literal(text: str) -> str:
+    """Return a text as Markdown that shows it as it is, in one line and inside a table cell."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|~$&])", r"\\\1", " ".join(text.split()))
+
+
+def written(value: Value, column: Column) -> str:
+    """Return a cell's text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, str):
+        return value
+    if column.decimals is None:
+        return f"{value:.4g}"
+    sign = "+" if column.key.endswith("difference") else ""
+    return f"{value:{sign},.{column.decimals}f}"

@@ -1,0 +1,88 @@
+"""What the study's experiments do that train nothing: draw contact sheets, put two trained stages together."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
+from kenyan13.config.compose import compose_settings
+from kenyan13.errors import BusyError, UserError
+from kenyan13.runs import directory
+from kenyan13.runs.config_file import write_config
+from kenyan13.runs.locate import check_same, run_directory
+from kenyan13.study.definitions import CASCADE, SHEETS, TRAINING, Experiment, groups
+from kenyan13.training.board import add_encoded, remove_events
+from kenyan13.training.contact_sheets import open_data, write_contact_sheets
+from kenyan13.training.display import console
+from kenyan13.training.run import describe
+
+
+def draw_contact_sheets(experiment: Experiment, overrides: Sequence[str]) -> None:
+    """Write the contact sheets into sheets/ of the run directory, and to TensorBoard.
+
+    overrides: what Hydra composes the experiment from, experiment=AAA among them. Raises UserError for data that cannot
+    be used, or a folder of another run.
+    """
+    settings = compose_settings(overrides)
+    folder, data = run_directory(settings), open_data(settings)
+    described = describe(data)
+    check_same(folder, settings, described)
+    with directory.only_process(folder):
+        write_config(folder, settings, described)
+        written = write_contact_sheets(data, folder / "sheets")
+        files = {name: [f"sheets/{path}" for path in paths] for name, paths in written.items()}
+        remove_events(folder)  # of an earlier time
+        with SummaryWriter(folder) as writer:
+            for path in ("presets.png", *(path for paths in written.values() for path in paths)):
+                add_encoded(writer, path.removesuffix(".png"), (folder / "sheets" / path).read_bytes(), 0)
+        write_json(folder / directory.SHEETS, files)
+    console.print(f"{sum(map(len, files.values())) + 1} contact sheets: {folder / 'sheets'}")
+
+
+def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
+    """Write the two-stage classifier's predictions, confusion matrices and cascade.json into the run directory.
+
+    overrides: what Hydra composes the experiment from; the stages are its group's other experiments with the same.
+    Raises UserError where a stage has not been trained to its end, or the run directory is another run's; BusyError
+    while another process trains a stage.
+    """
+    composed = compose(read_stages(stage_folders(experiment, overrides)))
+    settings = compose_settings(overrides)
+    folder, data = run_directory(settings), {"classes": list(composed.classes)}
+    check_same(folder, settings, data)
+    with directory.only_process(folder):
+        write_config(folder, settings, data)
+        write_cascade(folder, composed)
+        write_json(folder / directory.CASCADE, summary(composed))
+    for name, gating in (("hard", composed.hard), ("soft", composed.soft)):
+        accuracy = f"{gating.accuracy:.2%} (standard error {gating.standard_error:.2%})"
+        console.print(f"{experiment.id}, {name} gating: {accuracy}, macro F1 {gating.macro_f1:.3f}")
+
+
+def stage_folders(experiment: Experiment, overrides: Sequence[str]) -> list[Path]:
+    """Return the run directories of an experiment's stages, all of them finished."""
+    others = [word for word in overrides if not word.lstrip("+").startswith(("experiment=", "name="))]
+    stages = [one.id for one in groups()[experiment.group].experiments.values() if one.kind == TRAINING]
+    folders = {id_: run_directory(compose_settings([f"experiment={id_}", *others])) for id_ in stages}
+    for id_, folder in folders.items():
+        state = directory.read_state(folder)
+        if state is directory.State.running:
+            raise BusyError(f"{folder} is still being trained.", "the same command again, when it has finished")
+        if state is not directory.State.finished:
+            step = f"train the stages first: python train.py -m experiment={','.join(stages)} ..."
+            raise UserError(f"There is no finished run of {id_} with these settings: {folder}.", step)
+    return list(folders.values())
+
+
+def write_json(file: Path, values: object) -> None:
+    """Write plain values as JSON."""
+    with directory.replacing(file) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n")
+
+
+JOBS: dict[str, Callable[[Experiment, Sequence[str]], None]] = {
+    SHEETS: draw_contact_sheets,
+    CASCADE: compose_stages,
+}
