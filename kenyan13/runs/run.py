@@ -68,7 +68,8 @@ class Run:
         file = self.folder / FAILED
         if self.problem or self.state is not State.failed or not file.is_file():
             return ""
-        return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
+        lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return next((line for line in reversed(lines) if not line.startswith("  -> ")), "")  # a UserError's next steps
 
 
 def read_run(folder: Path, name: str = "") -> Run:

@@ -39,10 +39,10 @@ def test_runs_are_listed_with_the_newest_at_the_end(kenyan13: Command) -> None:
     Path("runs/a/config.yaml").write_text("a: [")
     os.utime("runs/a/config.yaml", (900, 900))
     code, lines = kenyan13("runs")
-    assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["runs/a", "runs/c", "runs/b"])
+    assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["a", "c", "b"])
     assert lines[1].split()[-2] == "unreadable"
     assert lines[2].split()[-2] == "interrupted"
-    assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "runs/b"]
+    assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "b"]
     assert lines[4].startswith("runs/a: runs/a/config.yaml is damaged")
 
 
