@@ -72,6 +72,6 @@ def test_runs_are_called_by_what_differs(tmp_path: Path) -> None:
         for rate, more in ((1e-3, []), (1e-2, ["freeze=pt0"]))
     ]
     runs = list(read_all(rates))
-    assert labels(runs) == ["optim.lr=1e-3, freeze.level=5", "optim.lr=0.01, freeze.level=0"]
+    assert labels(runs) == ["freeze.level=5, optim.lr=1e-3", "freeze.level=0, optim.lr=1e-2"]
     named = list(read_all([*rates, answering(tmp_path, "mine")]))
     assert labels(named) == [run.name for run in named]
