@@ -21,7 +21,7 @@ from kenyan13.data.images import Pixels
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
 Matrix = NDArray[np.float64]
 IDENTITY = np.eye(3, 4)  # of colours: from (red, green, blue, 1) to red, green, blue
-HUE = 3  # its number in View.colour_order
+CONTRAST, SATURATION, HUE = 1, 2, 3  # their numbers in View.colour_order, where brightness is 0
 COLOUR_ORDERS = tuple(permutations(range(4)))
 
 
@@ -121,7 +121,7 @@ def recolour(image: Pixels, view: View) -> Pixels:
             else:
                 matrix = turned
         elif step != HUE and factors[step] != 1:
-            matrix = COLOUR_STEPS[step](factors[step], image, matrix)
+            matrix = blend(step, factors[step], image, matrix)
             if factors[step] > 1:
                 image, matrix = transform(image, matrix), IDENTITY
     return transform(image, matrix)
@@ -132,21 +132,17 @@ def transform(image: Pixels, matrix: Matrix) -> Pixels:
     return image if matrix is IDENTITY else cv2.transform(image, matrix)  # type: ignore[return-value]
 
 
-def brighten(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x, where x is what the matrix `before` makes of the image."""
-    return factor * before
+def blend(step: int, factor: float, image: Pixels, before: Matrix) -> Matrix:
+    """Return the 3x4 colour matrix of factor * x + (1 - factor) * y, where x is what `before` makes of the image.
 
-
-def add_contrast(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x + (1 - factor) * the mean grey of all x."""
+    y: black for brightness, the mean grey of all x for contrast, x's own grey for saturation.
+    """
     after = factor * before
-    after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(image)[:3], 1.0))
+    if step == CONTRAST:
+        after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(image)[:3], 1.0))
+    elif step == SATURATION:
+        after += (1 - factor) * (GREY @ before)
     return after
-
-
-def saturate(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x + (1 - factor) * x's own grey."""
-    return factor * before + (1 - factor) * (GREY @ before)
 
 
 def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
@@ -169,9 +165,6 @@ def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
     after = turn[:, :3] @ before
     after[:, 3] += turn[:, 3]
     return after
-
-
-COLOUR_STEPS = (brighten, add_contrast, saturate)  # by their numbers in View.colour_order
 
 
 def turn_hue(image: Pixels, steps: int) -> Pixels:

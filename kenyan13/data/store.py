@@ -7,22 +7,21 @@ renamed, so it is there whole or not at all.
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from filelock import FileLock
-from rich.console import Console
 
 from kenyan13.config.settings import StoreKind
 from kenyan13.data.images import UNREADABLE, Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.terminal import progress
+from kenyan13.terminal import print_note, progress
 
 ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
 QUALITY = 95  # of JPEG
@@ -101,21 +100,20 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
             "point data.cache= at a larger disk, or choose a smaller model.crop",
             "data.store=jpeg needs a tenth, data.store=off nothing; both are slower",
         )
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
+    print_note(
         f"Decoding {len(paths):,} images once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
         if expected
         else f"Reading {len(paths):,} images once, to see whether they can be read"
     )
     for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    try:
+    with TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
+        fresh = Path(unfinished) / folder.name
+        fresh.mkdir()
         write(paths, length, fresh, kind)
         if folder.exists():
             shutil.rmtree(folder)  # a run that has it mapped keeps its view
         fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
@@ -167,13 +165,8 @@ def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | st
 
 def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """Return size in bytes and time of change in nanoseconds of each file, int64 [n, 2]; -1 for a missing file."""
-    rows = []
-    for path in paths:
-        try:
-            status = path.stat()
-            rows.append((status.st_size, status.st_mtime_ns))
-        except OSError:
-            rows.append((-1, -1))
+    found = [path.stat() if path.exists() else None for path in paths]
+    rows = [(status.st_size, status.st_mtime_ns) if status else (-1, -1) for status in found]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 

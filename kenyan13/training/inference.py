@@ -14,15 +14,14 @@ from pytorch_lightning import Trainer
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.catalogue import Catalogue, images_below, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.folders import images_below
 from kenyan13.data.images import UNREADABLE, Pixels, list_unreadable, load, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
-from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
+from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
@@ -54,8 +53,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     if not checkpoint.is_file():
         step = "give a run that was trained, with trainer.enable_checkpointing=true"
         raise UserError(f"{folder} has no {directory.BEST}: it has no network.", step)
-    classes = checkpoint_classes(checkpoint)
-    check_name(settings.model.backbone)
+    classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
     return Run(folder, settings, classes, network)
