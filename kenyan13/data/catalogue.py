@@ -61,23 +61,17 @@ def read(settings: DataSettings) -> Source:
         problem = f"The data folder {root.absolute()} does not exist."
         raise UserError(problem, *(("check data.root=",) if folders else GET_DATA))
     source = read_folders(root) if folders else read_competition(root)
-    check_names(source.labelled.ids, source.labelled.classes)
-    return source
-
-
-def check_names(ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise UserError for a single class, and for names that would make the files of a run ambiguous or unwritable."""
+    ids, classes = source.labelled.ids, source.labelled.classes
     if len(classes) < 2:
         raise UserError(f"All images are of one class, {shorten(classes)}.", "two or more are needed")
-    reserved = RESERVED & set(classes)
+    reserved = [name for name in classes if name in RESERVED]
     if reserved:
-        raise UserError(
-            f"A class cannot be named {shorten(sorted(reserved))}: a run's predictions have columns of that name.",
-            "rename the class",
-        )
-    odd = [ascii(text) for text in (*ids, *classes) if any("\ud800" <= c <= "\udfff" for c in text)]
+        problem = f"A class cannot be named {shorten(reserved)}: a run's predictions have columns of that name."
+        raise UserError(problem, "rename the class")
+    odd = [ascii(text) for text in (*ids, *classes) if text.encode(errors="replace").decode() != text]
     if odd:
         raise UserError(f"Names that are not UTF-8: {shorten(odd)}.", "rename these files or folders")
+    return source
 
 
 def read_competition(root: Path) -> Source:

@@ -134,11 +134,9 @@ class ImageDataModule(LightningDataModule):
         self, dataset: ImageDataset | FeatureDataset, sampler: Iterable[Draw], drop_last: bool = False
     ) -> DataLoader[Any]:
         """Return a loader with the number of workers that the settings or the machine give; none for features."""
-        workers = self.settings.data.workers
-        if isinstance(dataset, FeatureDataset):
-            workers = 0
-        elif workers is None:
-            workers = default_workers(len(dataset))
+        chosen = self.settings.data.workers
+        workers = default_workers(len(dataset)) if chosen is None else chosen
+        workers = 0 if isinstance(dataset, FeatureDataset) else workers
         return DataLoader[Any](
             dataset,
             batch_size=self.settings.model.batch_size,

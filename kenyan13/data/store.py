@@ -37,10 +37,9 @@ class Store:
     def __init__(self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind) -> None:
         self.folder, self.paths, self.length, self.kind = folder, paths, length, kind
         with np.load(folder / "index.npz", allow_pickle=False) as index:
-            self.shapes, self.offsets, self.stats, self.digests = (
-                index[name] for name in ("shapes", "offsets", "stats", "digests")
-            )
-            self.bad = {int(row): str(reason) for row, reason in zip(index["bad"], index["reasons"], strict=True)}
+            names = ("shapes", "offsets", "stats", "digests", "reasons")
+            self.shapes, self.offsets, self.stats, self.digests, reasons = (index[name] for name in names)
+        self.bad = {row: str(reason) for row, reason in enumerate(reasons) if reason}
         if (folder / "images.bin").stat().st_size != self.offsets[-1]:
             raise OSError(f"{folder / 'images.bin'} has been cut short")
         self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
@@ -118,24 +117,19 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
 
 def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
     """Write images.bin and index.npz; unreadable files get an empty shape and a reason."""
-    stats = file_stats(paths)
-    shapes, lengths = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths), dtype=np.int64)
-    digests = np.zeros(len(paths), dtype="U32")
-    reasons: dict[int, str] = {}
+    stats = file_stats(paths)  # before the contents are read: a file that changes meanwhile is read again later
+    shapes, offsets = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths) + 1, dtype=np.int64)
+    reasons, digests = [], []
     with (folder / "images.bin").open("wb") as file:
         decoded = progress(decode_all(paths, length), "Decoding", len(paths))
-        for row, (pixels, digest) in enumerate(decoded):
-            digests[row] = digest
-            if isinstance(pixels, str):
-                reasons[row] = pixels
-            else:
+        for row, (pixels, reason, digest) in enumerate(decoded):
+            if pixels is not None:
                 shapes[row] = pixels.shape[:2]
-                lengths[row] = file.write(encode(pixels, kind))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    np.savez(
-        folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests,
-        bad=np.array(list(reasons), dtype=np.int64), reasons=np.array(list(reasons.values()), dtype=np.str_),
-    )  # fmt: skip
+                file.write(encode(pixels, kind))
+            offsets[row + 1] = file.tell()
+            reasons.append(reason)
+            digests.append(digest)
+    np.savez(folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests, reasons=reasons)
 
 
 def encode(pixels: Pixels, kind: StoreKind) -> bytes:
@@ -148,14 +142,15 @@ def encode(pixels: Pixels, kind: StoreKind) -> bytes:
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | str, str]]:
-    """Yield (pixels, or the reason why there are none; content digest) of each file in turn, decoded on all cores."""
+def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | None, str, str]]:
+    """Yield (pixels, why there are none, content digest) of each file in turn, decoded on all cores."""
 
-    def one(path: Path) -> tuple[Pixels | str, str]:
+    def one(path: Path) -> tuple[Pixels | None, str, str]:
+        digest = content_digest(path)
         try:
-            return load(path, length), content_digest(path)
+            return load(path, length), "", digest
         except UNREADABLE as error:
-            return f"{error or type(error).__name__}".replace(str(path), path.name), content_digest(path)
+            return None, f"{error or type(error).__name__}".replace(str(path), path.name), digest
 
     # Threads, for Pillow decodes and resizes without holding the interpreter; in pieces, to bound the memory.
     with ThreadPoolExecutor(available_cores()) as pool:

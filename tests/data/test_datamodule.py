@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision.transforms as T
 from pytorch_lightning import Trainer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Sampling, Settings
 from kenyan13.data import datamodule
@@ -78,14 +78,6 @@ def test_the_images_are_those_of_the_split(compose: Compose) -> None:
     assert (len(train), len(validation)) == (104, 26)
     assert images.classes == train.classes
     assert images.train.store is images.validation.store
-
-
-def test_class_counts_are_of_training_and_validation_images(compose: Compose, demo_root: Path) -> None:
-    names = [line.split(",")[1] for line in (demo_root / "train.csv").read_text().split()[1:]]
-    images = data(compose())
-    assert dict(zip(images.classes, images.class_counts.tolist(), strict=True)) == {
-        name: names.count(name) for name in set(names)
-    }
 
 
 def test_validation_batches_are_torchvision_s_in_catalogue_order(compose: Compose) -> None:
@@ -269,28 +261,3 @@ def test_a_class_without_readable_images_is_named(compose: Compose, copied: Path
         damage(copied, *part.take(np.flatnonzero(part.targets == 4)).ids)
     with pytest.raises(UserError, match="too few images of kukuchoma"):
         data(compose(f"data.root={copied}", f"data.cache={copied}/cache", "data.on_bad=skip"))
-
-
-class PrivateMemory(Dataset[int]):
-    """Augments each image a process is asked for, and returns the bytes that the process shares with no other."""
-
-    def __init__(self, images: ImageDataset) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, row: int) -> int:
-        for position in range(20):
-            self.images.view(Draw(row, 0, position))
-        rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        return sum(1024 * int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is shared")
-def test_a_loader_process_maps_the_store_and_takes_little_memory(compose: Compose) -> None:
-    images = data(compose("model.crop=224", "augment=enhanced"))
-    views = ImageDataset(images.train, 224, 0, images.settings.augment)
-    used = [int(one) for one in DataLoader(PrivateMemory(views), batch_size=None, num_workers=1)]
-    assert len(used) == 104
-    assert max(used) < 150e6
