@@ -43,12 +43,6 @@ class View:
     erased: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, height, width in pixels of the crop
     noise: bool = False
 
-    @property
-    def moves(self) -> bool:
-        """Whether flips or the affine map move any pixel."""
-        geometry = (self.vertical_flip, self.horizontal_flip, self.rotation, self.translation, self.scale, self.shear)
-        return geometry != (False, False, 0.0, (0.0, 0.0), 1.0, 0.0)
-
 
 def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
     """Draw a view's parameters. The same generator state gives the same view."""
@@ -179,8 +173,6 @@ def turn_hue(image: Pixels, steps: int) -> Pixels:
 
 def warp(image: Pixels, view: View, crop: int) -> Pixels:
     """Apply flips, affine map and centre crop in one bilinear warp; what lies outside the image is black."""
-    if not view.moves:
-        return centre_crop(image, crop)
     matrix = source_matrix(view, image.shape[0], image.shape[1], crop)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     # OpenCV warps pixels of four bytes more than twice as fast as those of three.

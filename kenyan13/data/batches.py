@@ -128,7 +128,6 @@ class FeatureDataset(Dataset[Batch]):
 
     def __init__(self, features: Tensor, targets: NDArray[np.int64], seed: int) -> None:
         self.features, self.targets, self.seed = features, torch.from_numpy(targets), seed
-        self.views: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -140,7 +139,5 @@ class FeatureDataset(Dataset[Batch]):
 
     def epoch_views(self, epoch: int) -> NDArray[np.int64]:
         """Return which view each of an epoch's draws takes, int64 [n]."""
-        if self.views is None or self.views[0] != epoch:
-            number = self.features.shape[1]
-            self.views = (epoch, generator(VIEWS, self.seed, epoch).integers(number, size=len(self)))
-        return self.views[1]
+        views = self.features.shape[1]
+        return generator(VIEWS, self.seed, epoch).integers(views, size=len(self))

@@ -141,10 +141,7 @@ class Freeze(Callback):
             for layer in network.modules():
                 if isinstance(layer, _BatchNorm):
                     own = list(layer.parameters(recurse=False))
-                    if own and not any(parameter.requires_grad for parameter in own):
-                        layer.eval()
-                    else:
-                        layer.train()
+                    layer.train(not own or any(parameter.requires_grad for parameter in own))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before a data-parallel wrapper looks: everything that will ever train requires gradients."""

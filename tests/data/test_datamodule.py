@@ -18,7 +18,7 @@ from kenyan13.data import datamodule
 from kenyan13.data.augmentation import apply_view, draw_view, erase_and_add_noise, normalise
 from kenyan13.data.batches import Batch, ImageDataset, RawBatch
 from kenyan13.data.catalogue import read
-from kenyan13.data.datamodule import ImageDataModule, default_workers
+from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import decode
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
@@ -92,18 +92,6 @@ def test_validation_batches_are_torchvision_s_in_catalogue_order(compose: Compos
     for image, path in zip(whole.images, catalogue.paths, strict=True):
         torch.testing.assert_close(image, reference(path), rtol=0, atol=1e-5)
     assert same(parts, batches(images, images.val_dataloader(), epoch=3))
-
-
-def test_training_batches_without_augmentation(compose: Compose) -> None:
-    images = data(compose("augment=none", "balance=none"))
-    parts = batches(images, images.train_dataloader())
-    assert [len(part.rows) for part in parts] == [16] * 6 + [8]
-    whole, catalogue = joined(parts), images.train.catalogue
-    assert sorted(whole.rows.tolist()) == list(range(104))
-    assert whole.rows.tolist() != list(range(104))
-    assert whole.targets.tolist() == catalogue.targets[whole.rows.numpy()].tolist()
-    for image, row in zip(whole.images, whole.rows.tolist(), strict=True):
-        torch.testing.assert_close(image, reference(catalogue.paths[row]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("value", "layout"), [("true", torch.channels_last), ("false", torch.contiguous_format)])
@@ -211,12 +199,8 @@ def test_processes_share_the_draws(compose: Compose, loader: str) -> None:
 def test_the_machine_chooses_the_workers(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, workers in ((1, 1), (2, 1), (6, 5), (64, 8)):
         monkeypatch.setattr(datamodule, "available_cores", lambda cores=cores: cores)
-        assert default_workers(64) == workers
-    assert default_workers(63) == 0
-    monkeypatch.setattr(datamodule, "available_cores", lambda: 2)
-    images = data(compose("data.workers=null"))
-    assert images.train_dataloader().num_workers == 1
-    assert images.val_dataloader().num_workers == 0
+        images = data(compose("data.workers=null"))
+        assert (images.train_dataloader().num_workers, images.val_dataloader().num_workers) == (workers, 0)
 
 
 # Images that cannot be read
