@@ -75,9 +75,6 @@ def same_distribution(ours: list[float], theirs: list[float]) -> bool:
     return bool(stats.ks_2samp(ours, theirs).pvalue > 1e-3)
 
 
-# Presets and draws
-
-
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_the_study_s(compose: Callable[..., Settings], preset: str) -> None:
     assert compose(f"augment={preset}").augment == PRESETS[preset]
@@ -148,9 +145,6 @@ def test_yes_or_no_draws_have_their_probabilities(views: list[View]) -> None:
     assert np.abs(np.corrcoef(pairs.T) - np.eye(4)).max() < 4 / DRAWS**0.5  # drawn independently
 
 
-# Colours
-
-
 Reference = TypeVar("Reference", torch.Tensor, Image.Image)
 
 
@@ -196,9 +190,6 @@ def test_what_is_clipped_between_steps_stays_clipped() -> None:
     view = View(brightness=0.5, contrast=2.0, saturation=0.5, colour_order=(1, 0, 2, 3))
     halves = np.repeat(np.array([0, 255], dtype=np.uint8), 512).reshape(32, 32)[..., None].repeat(3, axis=2)
     assert np.unique(recolour(halves, view)).tolist() == [0, 128]  # contrast clips before brightness halves
-
-
-# Geometry
 
 
 def torchvision_geometry(image: Image.Image, view: View, crop: int) -> NDArray[np.uint8]:
