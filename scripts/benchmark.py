@@ -1,8 +1,10 @@
-"""Compare training input and whole epochs with other libraries' on this machine; `make bench` runs the first.
+"""Time training on this machine: input and whole epochs beside other libraries', and its stages one by one.
 
 Example: python scripts/benchmark.py input data.root=DIR --output runs/bench.json
 
 Example: python scripts/benchmark.py epochs model=resnet18 data.root=DIR --images 96 --rounds 3
+
+Example: python scripts/benchmark.py stages data=demo model=resnet18
 """
 
 import shutil
@@ -16,6 +18,7 @@ import numpy as np
 import typer
 from bench import epochs as whole
 from bench import peers
+from bench import stages as parts
 from bench.measure import document, write
 from PIL import Image
 
@@ -75,6 +78,19 @@ def epochs(overrides: Overrides = None, images: Number = 64, rounds: Rounds = 7,
     print(align([("epoch", "of", "ms/image"), *rows], right=(2,)), f"ratio: {ratio:.2f} x", sep="\n")
     if output:
         write(output, document(rates, overrides=overrides or [], images=images, rounds=rounds, ratio=ratio))
+
+
+@app.command()
+def stages(overrides: Overrides = None) -> None:
+    """Measure decoding, augmentation, loader, model and whole epochs, and say which of them limits training here."""
+    keep_freed_memory()  # as in training
+    with one_screen(explain):
+        rates = parts.measure_stages(compose_settings(overrides or []))
+    rows = [
+        (rate.stage, rate.of, f"{rate.images_per_second:,.0f}", f"{1000 / rate.images_per_second:.3f}")
+        for rate in rates
+    ]
+    print(align([("stage", "with", "images/s", "ms/image"), *rows], right=(2, 3)), parts.verdict(rates), sep="\n")
 
 
 @contextmanager

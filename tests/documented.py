@@ -17,7 +17,6 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT /
 
 # Only the arguments are checked. Pattern of the command -> why it is not run.
 ONLY_PARSED = {
-    "kenyan13 bench": "takes a minute; tests/training/test_bench.py measures a small network",
     "kenyan13 ensemble .* --weights": "needs ten runs; tests/analysis/test_ensemble_weights.py makes them",
     "python scripts/download": "needs the network; tests/scripts/test_download.py has a server of its own",
     "python scripts/benchmark": "takes a minute; tests/scripts/test_benchmark.py runs it on few images",

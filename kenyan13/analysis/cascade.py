@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.classification import confusion_counts, macro_f1
+from kenyan13.metrics.classification import macro_f1
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.runs.directory import CASCADE, VALIDATION, replacing
 from kenyan13.runs.predictions import (
     classes_of,
     correct,
+    predicted_of,
     prediction_table,
     probabilities_of,
     read_predictions,
@@ -41,15 +41,30 @@ class Gating:
     """What one way of putting the stages together gives; the most probable class is its prediction.
 
     predictions: a table by image id, as a run's (see kenyan13.runs.predictions), over the data's classes; rows of
-    probabilities sum to 1; accuracy, standard_error, macro_f1: 0..1; confusion: int64 [classes, classes], rows are
-    targets, columns are predictions.
+    probabilities sum to 1.
     """
 
     predictions: pd.DataFrame
-    accuracy: float
-    standard_error: float
-    macro_f1: float
-    confusion: pd.DataFrame
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """The confusion matrix, int64 [classes, classes]; rows are targets, columns are predictions."""
+        return confusion_of(self.predictions)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images that are predicted rightly, 0..1."""
+        return float(correct(self.predictions).mean())
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the accuracy, 0..1."""
+        return standard_error(self.accuracy, len(self.predictions))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1, 0..1, over the classes in targets or predictions."""
+        return macro_f1(self.confusion.to_numpy())
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,11 @@ class Composed:
     def classes(self) -> tuple[str, ...]:
         """The data's classes."""
         return classes_of(self.hard.predictions)
+
+    @property
+    def matrices(self) -> dict[str, pd.DataFrame]:
+        """All confusion matrices by name: stage1, each group, hard, soft."""
+        return {"stage1": self.stage1, **self.stage2, "hard": self.hard.confusion, "soft": self.soft.confusion}
 
 
 def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
@@ -123,8 +143,7 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
     """
     first, second = stages[FIRST], {stage: table for stage, table in stages.items() if stage != FIRST}
     check_targets(first, second)
-    names, probabilities = classes_of(first), probabilities_of(first)
-    predicted = np.array(names)[probabilities.argmax(axis=1)]
+    names, probabilities, predicted = classes_of(first), probabilities_of(first), predicted_of(first)
     members_of = {name: classes_of(second[name]) if name in second else (name,) for name in names}
     classes = sorted(member for group in members_of.values() for member in group)
     hard, soft = (pd.DataFrame(np.float32(0), first.index, classes) for _ in range(2))
@@ -135,10 +154,14 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
         soft[list(group)] = (inside * probabilities[:, [index]]).astype(np.float32)
         if name in second:
             targets = targets.where(targets != name, second[name]["target"])
+    gatings = [Gating(prediction_table(first.index, classes, made.to_numpy(), targets)) for made in (hard, soft)]
+    sent = {group: table[predicted == group].replace({"target": {"": NOT_IN_GROUP}}) for group, table in second.items()}
     return Composed(
-        score(hard, targets), score(soft, targets), labelled_confusion(first["target"], predicted, names),
-        {group: sent_confusion(table, predicted == group) for group, table in second.items()},
-    )  # fmt: skip
+        gatings[0],
+        gatings[1],
+        confusion_of(first),
+        {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()},
+    )
 
 
 def check_targets(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> None:
@@ -151,33 +174,14 @@ def check_targets(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> No
         raise UserError(f"The stages have different labels for the images {ids}.", "train all on the same labels")
 
 
-def score(probabilities: pd.DataFrame, targets: pd.Series) -> Gating:
-    """Return a gating with its metrics. Macro F1 is over the classes that occur in targets or predictions."""
-    table = prediction_table(probabilities.index, list(probabilities.columns), probabilities.to_numpy(), targets)
-    accuracy = float(correct(table).mean())
-    predicted = np.array(classes_of(table))[probabilities.to_numpy().argmax(axis=1)]
-    confusion = labelled_confusion(targets, predicted, classes_of(table))
-    f1 = macro_f1(confusion.to_numpy())
-    return Gating(table, accuracy, standard_error(accuracy, len(table)), f1, confusion)
+def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
+    """Return the confusion matrix (rows: targets, columns: predictions) of predictions, with the classes' names.
 
-
-def labelled_confusion(
-    targets: pd.Series | NDArray[np.str_], predicted: NDArray[np.str_], classes: Sequence[str]
-) -> pd.DataFrame:
-    """Return the confusion matrix (rows: targets, columns: predictions) with the classes' names."""
-    rows, columns = (pd.Index(classes).get_indexer(pd.Index(names)) for names in (targets, predicted))
-    return pd.DataFrame(confusion_counts(rows, columns, len(classes)), index=list(classes), columns=list(classes))
-
-
-def sent_confusion(table: pd.DataFrame, sent: NDArray[np.bool_]) -> pd.DataFrame:
-    """Return a second stage's confusion matrix over the images sent to it, with a last row and column for others.
-
-    The last column, as in the study's matrices, is all zeros: a second stage never predicts it.
+    others: targets that are no class of the run, and never predicted: their columns, as the study's, are all zeros.
     """
-    table = table[sent]
-    predicted = np.array(classes_of(table))[probabilities_of(table).argmax(axis=1)]
-    targets = table["target"].replace("", NOT_IN_GROUP)
-    return labelled_confusion(targets, predicted, [*classes_of(table), NOT_IN_GROUP])
+    names = [*classes_of(table), *others]
+    counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
+    return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
 
 
 def write_cascade(folder: Path, composed: Composed) -> None:
@@ -192,32 +196,22 @@ def write_cascade(folder: Path, composed: Composed) -> None:
     for name, gating in ((VALIDATION, composed.hard), (SOFT, composed.soft)):
         table = gating.predictions
         write_predictions(folder, table.index, classes_of(table), targets_of(table), probabilities_of(table), name)
-    for part, matrix in matrices(composed).items():
+    for part, matrix in composed.matrices.items():
         with replacing(folder / f"confusion_{part}.csv") as temporary:
             matrix.to_csv(temporary, index_label="target")
 
 
-def matrices(composed: Composed) -> dict[str, pd.DataFrame]:
-    """Return all confusion matrices by name: stage1, each group, hard, soft."""
-    gatings = {"hard": composed.hard.confusion, "soft": composed.soft.confusion}
-    return {"stage1": composed.stage1, **composed.stage2, **gatings}
-
-
 def summary(composed: Composed) -> dict[str, Any]:
     """Return the metrics and matrices as plain values, fit for JSON."""
-    metrics = {
-        name: {
-            "accuracy": gating.accuracy,
-            "standard_error": gating.standard_error,
-            "macro_f1": gating.macro_f1,
-        }
-        for name, gating in (("hard", composed.hard), ("soft", composed.soft))
-    }
     confusion = {
         name: {"labels": list(matrix.index), "counts": matrix.to_numpy().tolist()}
-        for name, matrix in matrices(composed).items()
+        for name, matrix in composed.matrices.items()
     }
-    return {"images": len(composed.hard.predictions), "gating": metrics, "confusion": confusion}
+    gating = {
+        name: {"accuracy": one.accuracy, "standard_error": one.standard_error, "macro_f1": one.macro_f1}
+        for name, one in (("hard", composed.hard), ("soft", composed.soft))
+    }
+    return {"images": len(composed.hard.predictions), "gating": gating, "confusion": confusion}
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -231,7 +225,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def read_matrices(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read all confusion matrices of a two-stage run by name (see `matrices`). Raises UserError for a damaged file."""
+    """Read all confusion matrices of a two-stage run by name (see `Composed`). Raises UserError for a damaged file."""
     with readable(folder / CASCADE):
         saved = read_summary(folder)["confusion"]
         return {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in saved.items()}

@@ -22,12 +22,10 @@ def groups(
     ] = None,
 ) -> None:
     """Propose groups of classes that a run confuses, for a two-stage classifier."""
-    import numpy as np
-
     from kenyan13.analysis import grouping
-    from kenyan13.analysis.cascade import labelled_confusion
+    from kenyan13.analysis.cascade import confusion_of
     from kenyan13.runs.config_file import read_settings
-    from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions
+    from kenyan13.runs.predictions import classes_of, labelled, read_predictions
 
     stage = read_settings(run).data.stage
     if stage is not None:
@@ -35,8 +33,7 @@ def groups(
     threshold = grouping.THRESHOLD if threshold is None else threshold
     table = labelled(read_predictions(run))
     classes = classes_of(table)
-    predicted = np.array(classes)[probabilities_of(table).argmax(axis=1)]
-    matrix = labelled_confusion(table["target"], predicted, classes)
+    matrix = confusion_of(table)
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; classes that are confused stand beside each other.\n")

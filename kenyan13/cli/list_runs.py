@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenyan13.cli.app import app
-from kenyan13.errors import shorten
 from kenyan13.terminal import align
 
 if TYPE_CHECKING:
@@ -32,18 +31,20 @@ def list_runs(
         print(newest_run(folders))
         return
     found = list(read_all(sorted(find_runs(folders), key=changed)))
-    print(align([HEAD, *map(cells, found)], right={0, 1, 2, 3}))
+    several = len({run.folder.parent for run in found}) > 1
+    rows = [(*cells(run), str(run.folder) if several else run.folder.name) for run in found]
+    print(align([HEAD, *rows], right={0, 1, 2, 3}))
     for run in found:
         if run.problem or run.failure:
-            print(f"{run.folder}: {shorten([run.problem or run.failure])}")
+            print(f"{run.folder}: {run.problem or run.failure}")
 
 
 def cells(run: "Run") -> tuple[str, ...]:
-    """Return a run's row: metrics at the lowest validation loss; epochs so far."""
+    """Return a run's metrics at the lowest validation loss, its epochs so far, and its state."""
     from kenyan13.analysis.run_metrics import measure
 
     if run.problem:
-        return "-", "-", "-", "-", "unreadable", str(run.folder)
+        return "-", "-", "-", "-", "unreadable"
     metrics = measure(run)
     return (
         "-" if metrics.accuracy is None else f"{metrics.accuracy:.1%}".rstrip("%"),
@@ -51,5 +52,4 @@ def cells(run: "Run") -> tuple[str, ...]:
         "-" if metrics.min_val_loss is None else f"{metrics.min_val_loss:.4f}",
         "-" if metrics.epochs is None else str(metrics.epochs),
         run.state.value,
-        str(run.folder),
     )

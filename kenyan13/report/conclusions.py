@@ -9,7 +9,7 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.runs.directory import State
 from kenyan13.runs.predictions import labelled
-from kenyan13.runs.run import Run
+from kenyan13.runs.run import Run, labels
 
 NAMED = 8  # runs that a sentence lists
 ONE_SEED = (
@@ -35,9 +35,9 @@ def same_images(runs: Sequence[Run]) -> list[list[Run]]:
 
 def conclude(runs: Sequence[Run]) -> str:
     """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
-    best = measure(runs[0])
-    ties = [run.name for run in runs[1:] if measure(run).accuracy == best.accuracy]
+    names, best = labels(runs), measure(runs[0])
+    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if measure(run).accuracy == best.accuracy]
     tied = f", with {shorten(ties, NAMED)} as accurate" if ties else ""
     interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
-    start = f"On the same {best.images:,} images, {runs[0].name} is the most accurate of {len(runs)} runs ({interval})"
-    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), lambda index: runs[index].name)])
+    start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(runs)} runs ({interval})"
+    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), names.__getitem__)])

@@ -43,7 +43,7 @@ def prediction_table(
     targets: str | Sequence[str] | NDArray[np.str_] | pd.Series = "",
 ) -> pd.DataFrame:
     """Return a table of predictions. probabilities: [n, classes]; targets: n names, or "" for none."""
-    table = pd.DataFrame(probabilities, index=pd.Index(ids, name="id"), columns=list(classes))
+    table = pd.DataFrame(probabilities, index=pd.Index(list(ids), name="id"), columns=list(classes))
     table.insert(0, "target", targets)
     return table
 
@@ -72,6 +72,12 @@ def probabilities_of(table: pd.DataFrame) -> NDArray[np.float64]:
     return table[list(classes_of(table))].to_numpy()
 
 
+def predicted_of(table: pd.DataFrame) -> NDArray[np.str_]:
+    """Return the most probable classes by name, [n]."""
+    predicted: NDArray[np.str_] = np.array(classes_of(table))[probabilities_of(table).argmax(axis=1)]
+    return predicted
+
+
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions of those images that have a target."""
     return table[table["target"] != ""]
@@ -79,7 +85,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def correct(table: pd.DataFrame) -> pd.Series:
     """Return, by id, whether the most probable class is the target."""
-    return pd.Series(probabilities_of(table).argmax(axis=1) == targets_of(table), index=table.index)
+    return pd.Series(predicted_of(table) == table["target"].to_numpy(), index=table.index)
 
 
 def write_predictions(
@@ -94,32 +100,24 @@ def write_predictions(
 
     targets: indices into classes; -1 for an image of none of them, whose target is left empty. name: another file's.
     """
-    table = with_predicted(ids, classes, probabilities)
-    table.insert(1, "target", np.array([*classes, ""])[targets])
-    write_table(folder / name, table)
+    write_table(folder / name, prediction_table(ids, classes, probabilities, np.array([*classes, ""])[targets]))
 
 
 def write_test_predictions(
     folder: Path, ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]
 ) -> None:
     """Write predictions_test.csv: as predictions.csv, without targets."""
-    write_table(folder / TEST, with_predicted(ids, classes, probabilities))
-
-
-def with_predicted(
-    ids: Sequence[str] | pd.Index, classes: Sequence[str], probabilities: NDArray[np.floating]
-) -> pd.DataFrame:
-    """Return id, predicted class by name, and a column of probabilities a class."""
-    table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "predicted", np.array(classes)[probabilities.argmax(axis=1)])
-    table.insert(0, "id", list(ids))
-    return table
+    write_table(folder / TEST, prediction_table(ids, classes, probabilities).drop(columns="target"))
 
 
 def write_table(file: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV; nine digits give each float32 back exactly."""
+    """Write a table of predictions as CSV; nine digits give each float32 back exactly."""
+    table = table.copy()
+    classes = [column for column in table.columns if column not in NOT_CLASSES]
+    predicted = np.array(classes)[table[classes].to_numpy().argmax(axis=1)]
+    table.insert(len(table.columns) - len(classes), "predicted", predicted)
     with replacing(file) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.9g")
+        table.to_csv(temporary, float_format="%.9g")
 
 
 def write_submission(file: Path, ids: Sequence[str], names: Sequence[str] | NDArray[np.str_]) -> None:

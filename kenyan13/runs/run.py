@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from kenyan13.config.identity import relevant
+from kenyan13.config.identity import relevant, short
 from kenyan13.config.limits import check
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import check_is_run, known_settings, read_config, typed, with_defaults
@@ -68,7 +68,8 @@ class Run:
         file = self.folder / FAILED
         if self.problem or self.state is not State.failed or not file.is_file():
             return ""
-        return next(reversed(file.read_text(encoding="utf-8", errors="replace").strip().splitlines()), "")
+        lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return next((line for line in reversed(lines) if not line.startswith("  -> ")), "")  # a UserError's next steps
 
 
 def read_run(folder: Path, name: str = "") -> Run:
@@ -134,3 +135,17 @@ def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
     keys = dict.fromkeys(key for settings in known for key in settings)
     different = [key for key in keys if any(settings.get(key) != known[0].get(key) for settings in known)]
     return {key: [run.relevant.get(key) for run in runs] for key in different}
+
+
+def value_text(value: Any) -> str:
+    """Return a setting's value as it is written on the command line."""
+    return short(value) if isinstance(value, str | int | float) else json.dumps(value)
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """Return what to call runs among each other: the one or two settings that differ, if that tells; else names."""
+    values = differing_settings(runs)
+    if any(run.setting("name") for run in runs) or len(values) > 2:
+        return [run.name for run in runs]
+    texts = [", ".join(f"{key}={value_text(values[key][k])}" for key in values) for k in range(len(runs))]
+    return texts if len(set(texts)) == len(runs) > 1 else [run.name for run in runs]

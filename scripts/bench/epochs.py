@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from bench.measure import WALL, Job, Rate, measure
 from bench.peers import Items, open_rgb, study_transforms
+from bench.stages import Step
 from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import default_workers
 from kenyan13.model.backbones import build
-from kenyan13.training.bench import Step
 from kenyan13.training.device import one_device
 from kenyan13.training.inference import open_data
 

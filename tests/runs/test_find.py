@@ -5,12 +5,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hand_made import answering
+from hand_made import answering, hand_made
 
 from kenyan13 import cli
 from kenyan13.errors import UserError
 from kenyan13.runs.find import find_runs, newest_run
+from kenyan13.runs.run import labels, read_all
 
 Command = Callable[..., tuple[int, list[str]]]
 
@@ -39,10 +41,10 @@ def test_runs_are_listed_with_the_newest_at_the_end(kenyan13: Command) -> None:
     Path("runs/a/config.yaml").write_text("a: [")
     os.utime("runs/a/config.yaml", (900, 900))
     code, lines = kenyan13("runs")
-    assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["runs/a", "runs/c", "runs/b"])
+    assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["a", "c", "b"])
     assert lines[1].split()[-2] == "unreadable"
     assert lines[2].split()[-2] == "interrupted"
-    assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "runs/b"]
+    assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "b"]
     assert lines[4].startswith("runs/a: runs/a/config.yaml is damaged")
 
 
@@ -62,3 +64,14 @@ def test_folders_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs holds no run directories.\n.*runs/deep does"):
         find_runs([tmp_path / "runs"])
     assert find_runs([run, tmp_path / "runs/deep"]) == [run]
+
+
+def test_runs_are_called_by_what_differs(tmp_path: Path) -> None:
+    rates = [
+        hand_made(tmp_path, [f"optim.lr={rate}", *more], [1], [1], [0, 1], np.eye(2))
+        for rate, more in ((1e-3, []), (1e-2, ["freeze=pt0"]))
+    ]
+    runs = list(read_all(rates))
+    assert labels(runs) == ["optim.lr=1e-3, freeze.level=5", "optim.lr=0.01, freeze.level=0"]
+    named = list(read_all([*rates, answering(tmp_path, "mine")]))
+    assert labels(named) == [run.name for run in named]
