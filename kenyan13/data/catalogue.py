@@ -63,7 +63,10 @@ def read(settings: DataSettings) -> Source:
     source = read_folders(root) if folders else read_competition(root)
     ids, classes = source.labelled.ids, source.labelled.classes
     if len(classes) < 2:
-        raise UserError(f"All images are of one class, {shorten(classes)}.", "two or more are needed")
+        raise UserError(
+            f"{root} has {len(classes)} class{' folder(s)' * folders}; two or more are needed.",
+            "data=folder data.root=DIR needs one folder a class, data=kenyan13 data.root=DIR a train.csv and images/",
+        )
     reserved = [name for name in classes if name in RESERVED]
     if reserved:
         problem = f"A class cannot be named {shorten(reserved)}: a run's predictions have columns of that name."
@@ -168,21 +171,9 @@ def read_folders(root: Path) -> Source:
         )
     print_passed_over(root)
     parts = parts or {"train": root}
-    classes = class_names(parts["train"])
+    classes = tuple(folder.name for folder in subfolders(parts["train"]))
     read_parts = {part: read_classes(root, folder, classes) for part, folder in parts.items()}
     return Source(read_parts["train"], read_parts.get("val"), read_parts.get("test"))
-
-
-def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the class folders below `folder`, sorted. Raises UserError when there are fewer than two."""
-    names = tuple(child.name for child in subfolders(folder))
-    if len(names) < 2:
-        raise UserError(
-            f"{folder} has {len(names)} class folder(s); two or more are needed.",
-            "put the images of each class into a folder named as the class",
-            "for train.csv and images/ (the competition's layout): data=kenyan13 data.root=DIR",
-        )
-    return names
 
 
 def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:

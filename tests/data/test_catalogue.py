@@ -170,7 +170,7 @@ def test_test_images_in_class_folders_are_labelled(tmp_path: Path) -> None:
         ("readme.txt", "{root} has 0 class folder(s);"),
         ("owl/1.png", "{root} has 1 class folder(s);"),
         ("owl/1.png .tit/1.png", "{root} has 1 class folder(s);"),
-        ("train/owl/1.png val/tit/1.png", "{root}/train has 1 class folder(s);"),
+        ("train/owl/1.png", "{root} has 1 class folder(s);"),
         ("owl/1.png tit/notes.txt", "There are no images of the class tit in {root}."),
         ("train/owl/1.png train/tit/1.png val/owl/1.png val/tit/x.txt", "no images of the class tit in {root}/val."),
         ("train/owl/1.png train/tit/1.png val/owl/1.png", "no images of the class tit in {root}/val."),
@@ -183,7 +183,7 @@ def test_test_images_in_class_folders_are_labelled(tmp_path: Path) -> None:
 )
 def test_faulty_folders_are_refused_with_their_name(tmp_path: Path, files: str, words: str) -> None:
     with pytest.raises(UserError) as error:
-        read_folders(tree(tmp_path, files))
+        read(DataSettings(layout=Layout.folder, root=str(tree(tmp_path, files))))
     assert words.format(root=tmp_path) in problem(error)
 
 
