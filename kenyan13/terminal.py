@@ -16,6 +16,11 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterab
     return track(items, label, total, console=console, transient=True, disable=not console.is_terminal)
 
 
+def print_note(text: str) -> None:
+    """Print a line on standard error."""
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(text)
+
+
 def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Return rows of cells as lines of aligned columns; those in `right` are flush right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

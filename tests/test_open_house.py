@@ -212,16 +212,16 @@ def test_extra_transforms_are_decided_by_seed_epoch_and_position(compose: Compos
     views = ImageDataset(data.train, 32, 1, settings.augment)
     plain = ImageDataset(data.train, 32, 1, compose("augment=none").augment)
     before = torch.get_rng_state()
-    drawn = [views[Draw(row, 0, position)].image for row, position in ((0, 0), (0, 1), (0, 0), (5, 7))]
+    drawn = [views.view(Draw(row, 0, position))[0] for row, position in ((0, 0), (0, 1), (0, 0), (5, 7))]
     assert torch.equal(before, torch.get_rng_state())
     assert np.array_equal(drawn[0], drawn[2])
     assert not np.array_equal(drawn[0], drawn[1])
-    assert not np.array_equal(drawn[0], plain[Draw(0, 0, 0)].image)
+    assert not np.array_equal(drawn[0], plain.view(Draw(0, 0, 0))[0])
     assert drawn[0].shape == (32, 32, 3)
     assert drawn[0].dtype == np.uint8
     resizing = compose("augment.extra=[{_target_:torchvision.transforms.v2.Resize,size:[9,9]}]").augment
     with pytest.raises(UserError, match=r"augment\.extra makes torch\.uint8 \[3, 9, 9\]"):
-        ImageDataset(data.train, 32, 1, resizing)[Draw(0, 0, 0)]
+        ImageDataset(data.train, 32, 1, resizing).view(Draw(0, 0, 0))
     with pytest.raises(UserError, match=r"There is no setting 'augment\.extra\[0\]\.sise'"):
         compose("augment.extra=[{_target_:torchvision.transforms.v2.Resize,sise:9}]")
 

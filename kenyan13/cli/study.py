@@ -36,10 +36,12 @@ def study_exposures(
     ),
 ) -> None:
     """Count how often each image is trained on, and validated, when each seed makes its own split."""
+    from kenyan13.data.catalogue import GET_DATA, read_labels
     from kenyan13.study import exposure
 
     numbers = exposure.study_seeds() if seeds is None else read_seeds(seeds)
-    counts = exposure.exposures(exposure.read_labels(data), numbers)
+    labelled = read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere")
+    counts = exposure.exposures(labelled, numbers)
     images, splits = len(counts), len(numbers)
     summary = [
         ("times in the training part", ""),

@@ -21,7 +21,7 @@ from kenyan13.data.images import Pixels
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
 Matrix = NDArray[np.float64]
 IDENTITY = np.eye(3, 4)  # of colours: from (red, green, blue, 1) to red, green, blue
-HUE = 3  # its number in View.colour_order
+CONTRAST, SATURATION, HUE = 1, 2, 3  # their numbers in View.colour_order, where brightness is 0
 COLOUR_ORDERS = tuple(permutations(range(4)))
 
 
@@ -42,12 +42,6 @@ class View:
     shear: float = 0.0  # degrees
     erased: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, height, width in pixels of the crop
     noise: bool = False
-
-    @property
-    def moves(self) -> bool:
-        """Whether flips or the affine map move any pixel."""
-        geometry = (self.vertical_flip, self.horizontal_flip, self.rotation, self.translation, self.scale, self.shear)
-        return geometry != (False, False, 0.0, (0.0, 0.0), 1.0, 0.0)
 
 
 def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
@@ -121,7 +115,7 @@ def recolour(image: Pixels, view: View) -> Pixels:
             else:
                 matrix = turned
         elif step != HUE and factors[step] != 1:
-            matrix = COLOUR_STEPS[step](factors[step], image, matrix)
+            matrix = blend(step, factors[step], image, matrix)
             if factors[step] > 1:
                 image, matrix = transform(image, matrix), IDENTITY
     return transform(image, matrix)
@@ -132,21 +126,17 @@ def transform(image: Pixels, matrix: Matrix) -> Pixels:
     return image if matrix is IDENTITY else cv2.transform(image, matrix)  # type: ignore[return-value]
 
 
-def brighten(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x, where x is what the matrix `before` makes of the image."""
-    return factor * before
+def blend(step: int, factor: float, image: Pixels, before: Matrix) -> Matrix:
+    """Return the 3x4 colour matrix of factor * x + (1 - factor) * y, where x is what `before` makes of the image.
 
-
-def add_contrast(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x + (1 - factor) * the mean grey of all x."""
+    y: black for brightness, the mean grey of all x for contrast, x's own grey for saturation.
+    """
     after = factor * before
-    after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(image)[:3], 1.0))
+    if step == CONTRAST:
+        after[:, 3] += (1 - factor) * (GREY @ before @ (*cv2.mean(image)[:3], 1.0))
+    elif step == SATURATION:
+        after += (1 - factor) * (GREY @ before)
     return after
-
-
-def saturate(factor: float, image: Pixels, before: Matrix) -> Matrix:
-    """Return the 3x4 colour matrix of factor * x + (1 - factor) * x's own grey."""
-    return factor * before + (1 - factor) * (GREY @ before)
 
 
 def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
@@ -171,9 +161,6 @@ def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
     return after
 
 
-COLOUR_STEPS = (brighten, add_contrast, saturate)  # by their numbers in View.colour_order
-
-
 def turn_hue(image: Pixels, steps: int) -> Pixels:
     """Turn the hue by steps of 1/256 of the colour circle."""
     coded = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
@@ -186,8 +173,6 @@ def turn_hue(image: Pixels, steps: int) -> Pixels:
 
 def warp(image: Pixels, view: View, crop: int) -> Pixels:
     """Apply flips, affine map and centre crop in one bilinear warp; what lies outside the image is black."""
-    if not view.moves:
-        return centre_crop(image, crop)
     matrix = source_matrix(view, image.shape[0], image.shape[1], crop)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     # OpenCV warps pixels of four bytes more than twice as fast as those of three.

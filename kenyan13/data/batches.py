@@ -1,4 +1,4 @@
-"""Images of a catalogue as samples and batches: the centre crop or a random view, ready but for normalising."""
+"""Batches of a catalogue: views of images, ready but for normalising, or features that were computed once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,27 +12,16 @@ from torch.utils.data import Dataset
 
 from kenyan13.config.settings import AugmentSettings
 from kenyan13.config.targets import build
-from kenyan13.data.augmentation import apply_view, centre_crop, draw_view
+from kenyan13.data.augmentation import View, apply_view, centre_crop, draw_view
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.images import Pixels
-from kenyan13.data.sampling import AUGMENTATION, EXTRA, Draw, generator
+from kenyan13.data.sampling import AUGMENTATION, EXTRA, VIEWS, Draw, generator
 from kenyan13.data.store import Store
 from kenyan13.errors import UserError
 
 
-class Sample(NamedTuple):
-    """One view of an image, with what is left to do to it on the device."""
-
-    image: NDArray[np.uint8]  # [crop, crop, 3]
-    target: int
-    row: int
-    erased: tuple[int, int, int, int]
-    noise: bool
-    seed: int
-
-
 class RawBatch(NamedTuple):
-    """Samples as the loader hands them on; plain values are known without asking the device."""
+    """Views of images, with what is left to do on the device; plain values are known without asking it."""
 
     images: Tensor  # uint8 [n, crop, crop, 3]
     targets: Tensor  # int64 [n]
@@ -58,45 +47,45 @@ class Images:
     store: Store
     store_rows: NDArray[np.int64]
 
-    def of_classes(self) -> "Images":
-        """Return the images that are of one of the catalogue's classes."""
-        rows = np.flatnonzero(self.catalogue.labels() >= 0)
-        return Images(self.catalogue.take(rows), self.store, self.store_rows[rows])
 
-
-class ImageDataset(Dataset[Sample]):
-    """Views of images: the centre crop, or with `augment` a random view decided by (seed, epoch, position).
-
-    A loader asks for whole batches, in `__getitems__`.
-    """
+class ImageDataset(Dataset[RawBatch]):
+    """Whole batches of images: centre crops, or with `augment` random views decided by (seed, epoch, position)."""
 
     def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
-        self.store, self.store_rows = images.store, images.store_rows
-        targets = images.catalogue.targets
-        self.targets = np.full(len(self.store_rows), -1, dtype=np.int64) if targets is None else targets
-        self.crop, self.seed, self.augment = crop, seed, augment
+        self.images, self.crop, self.seed, self.augment = images, crop, seed, augment
         nodes = [] if augment is None else augment.extra
         self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(nodes)]
         if self.extra:
             apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
 
     def __len__(self) -> int:
-        return len(self.store_rows)
+        return len(self.images.store_rows)
 
-    def __getitem__(self, draw: Draw) -> Sample:
-        image = self.store[self.store_rows[draw.row]]
-        target = int(self.targets[draw.row])
+    def __getitems__(self, draws: Sequence[Draw]) -> RawBatch:
+        """Return the views of these draws; the first one's seed stands for the batch."""
+        rows = [draw.row for draw in draws]
+        pixels, views, seeds = zip(*map(self.view, draws), strict=True)
+        erased, noise = np.array([view.erased for view in views]), np.array([view.noise for view in views])
+        return RawBatch(
+            torch.from_numpy(np.stack(pixels)),
+            torch.from_numpy(self.images.catalogue.targets[rows]),
+            torch.tensor(rows),
+            erased if erased.any() else None,
+            noise if noise.any() else None,
+            seeds[0],
+        )
+
+    def view(self, draw: Draw) -> tuple[Pixels, View, int]:
+        """Return one view of an image, uint8 [crop, crop, 3], its parameters, and a seed of what is left to do."""
+        image = self.images.store[self.images.store_rows[draw.row]]
         if self.augment is None:
-            return Sample(centre_crop(image, self.crop), target, draw.row, (0, 0, 0, 0), False, 0)
+            return centre_crop(image, self.crop), View(), 0
         random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
         view = draw_view(self.augment, self.crop, random)
         pixels = apply_view(image, view, self.crop)
         if self.extra:
             pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
-        return Sample(pixels, target, draw.row, view.erased, view.noise, int(random.integers(2**62)))
-
-    def __getitems__(self, draws: Sequence[Draw]) -> RawBatch:
-        return collate([self[draw] for draw in draws])
+        return pixels, view, int(random.integers(2**62))
 
 
 def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:
@@ -123,15 +112,32 @@ def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]]
     return image.permute(1, 2, 0).numpy()
 
 
-def collate(samples: Sequence[Sample]) -> RawBatch:
-    """Stack samples; the first one's seed stands for the batch."""
-    erased = np.array([sample.erased for sample in samples])
-    noise = np.array([sample.noise for sample in samples])
-    return RawBatch(
-        torch.from_numpy(np.stack([sample.image for sample in samples])),
-        torch.tensor([sample.target for sample in samples]),
-        torch.tensor([sample.row for sample in samples]),
-        erased if erased.any() else None,
-        noise if noise.any() else None,
-        samples[0].seed,
-    )
+@dataclass(frozen=True)
+class Features:
+    """What a frozen backbone makes of images, computed once, in the rows of the catalogues.
+
+    train: float32 [n, views, ...], of augmented views of each training image; validation: float32 [m, 1, ...].
+    """
+
+    train: Tensor
+    validation: Tensor
+
+
+class FeatureDataset(Dataset[Batch]):
+    """Whole batches of features; which view of an image is drawn is decided by (seed, epoch, position)."""
+
+    def __init__(self, features: Tensor, targets: NDArray[np.int64], seed: int) -> None:
+        self.features, self.targets, self.seed = features, torch.from_numpy(targets), seed
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitems__(self, draws: list[Draw]) -> Batch:
+        rows = torch.tensor([draw.row for draw in draws])
+        views = torch.from_numpy(self.epoch_views(draws[0].epoch)[[draw.position % len(self) for draw in draws]])
+        return Batch(self.features[rows, views], self.targets[rows], rows)
+
+    def epoch_views(self, epoch: int) -> NDArray[np.int64]:
+        """Return which view each of an epoch's draws takes, int64 [n]."""
+        views = self.features.shape[1]
+        return generator(VIEWS, self.seed, epoch).integers(views, size=len(self))

@@ -1,6 +1,7 @@
 """What images there are, and of what class: reads the competition layout and one folder a class."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.folders import class_names, images_below, print_passed_over, subfolders
 from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.terminal import print_note
 
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, beside one a class
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
@@ -23,14 +25,11 @@ GET_DATA = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Images in file order.
-
-    ids: n texts; paths: n files; targets: int64 [n], positions in `classes`, or None without labels.
-    """
+    """Images in file order. ids: n texts; paths: n files; targets: int64 [n], positions in `classes`, -1 for none."""
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
-    targets: NDArray[np.int64] | None
+    targets: NDArray[np.int64]
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -38,18 +37,9 @@ class Catalogue:
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Catalogue":
         """Return the given rows, in the given order."""
-        return Catalogue(
-            tuple(self.ids[row] for row in rows),
-            tuple(self.paths[row] for row in rows),
-            None if self.targets is None else self.targets[np.asarray(rows, dtype=np.int64)],
-            self.classes,
-        )
-
-    def labels(self) -> NDArray[np.int64]:
-        """Return the targets; raises UserError where the images have none."""
-        if self.targets is None:
-            raise UserError("These images have no labels.", "kenyan13 predict gives them some")
-        return self.targets
+        at = np.asarray(rows, dtype=np.int64)
+        ids, paths = (tuple(values[row] for row in at) for values in (self.ids, self.paths))
+        return Catalogue(ids, paths, self.targets[at], self.classes)
 
 
 @dataclass(frozen=True)
@@ -66,34 +56,25 @@ def read(settings: DataSettings) -> Source:
 
     Raises UserError naming the folder, file, column, row or class that is missing or wrong.
     """
-    root = Path(settings.root).expanduser()
+    root, folders = Path(settings.root).expanduser(), settings.layout is Layout.folder
     if not root.is_dir():
-        above = (
-            (f"its parent folder has a train.csv: data.root={root.parent}",)
-            if (root.parent / "train.csv").is_file()
-            else ()
-        )
-        problem = "is a file, not a folder" if root.is_file() else "does not exist"
-        steps = ("check data.root=",) if settings.layout is Layout.folder else GET_DATA
-        raise UserError(f"The data folder {root.absolute()} {problem}.", *above, *steps)
-    source = read_folders(root) if settings.layout is Layout.folder else read_competition(root)
-    check_names(source.labelled)
-    return source
-
-
-def check_names(labelled: Catalogue) -> None:
-    """Raise UserError for a single class, and for names that would make the files of a run ambiguous or unwritable."""
-    if len(labelled.classes) < 2:
-        raise UserError(f"All images are of one class, {shorten(labelled.classes)}.", "two or more are needed")
-    reserved = RESERVED & set(labelled.classes)
-    if reserved:
+        problem = f"The data folder {root.absolute()} does not exist."
+        raise UserError(problem, *(("check data.root=",) if folders else GET_DATA))
+    source = read_folders(root) if folders else read_competition(root)
+    ids, classes = source.labelled.ids, source.labelled.classes
+    if len(classes) < 2:
         raise UserError(
-            f"A class cannot be named {shorten(sorted(reserved))}: a run's predictions have columns of that name.",
-            "rename the class",
+            f"{root} has {len(classes)} class{' folder(s)' * folders}; two or more are needed.",
+            "data=folder data.root=DIR needs one folder a class, data=kenyan13 data.root=DIR a train.csv and images/",
         )
-    odd = [ascii(text) for text in (*labelled.ids, *labelled.classes) if any("\ud800" <= c <= "\udfff" for c in text)]
+    reserved = [name for name in classes if name in RESERVED]
+    if reserved:
+        problem = f"A class cannot be named {shorten(reserved)}: a run's predictions have columns of that name."
+        raise UserError(problem, "rename the class")
+    odd = [ascii(text) for text in (*ids, *classes) if text.encode(errors="replace").decode() != text]
     if odd:
         raise UserError(f"Names that are not UTF-8: {shorten(odd)}.", "rename these files or folders")
+    return source
 
 
 def read_competition(root: Path) -> Source:
@@ -101,16 +82,43 @@ def read_competition(root: Path) -> Source:
 
     Ids have 20 digits, more than int64 and float can hold: they stay texts.
     """
-    if not (root / "train.csv").is_file():
-        raise UserError(f"There is no train.csv in {root}.", *GET_DATA)
-    train = read_table(root / "train.csv", ["id", "class"])
-    classes = tuple(sorted(train["class"].unique()))
-    targets = train["class"].map({name: k for k, name in enumerate(classes)}).to_numpy(np.int64)
-    labelled = Catalogue(tuple(train["id"]), image_paths(root, train["id"], "train.csv"), targets, classes)
+    labelled = read_labels(root, *GET_DATA)
+    check_images(root, labelled.ids, "train.csv")
     if not (root / "test.csv").is_file():
         return Source(labelled)
-    ids = read_table(root / "test.csv", ["id"])["id"]
-    return Source(labelled, test=Catalogue(tuple(ids), image_paths(root, ids, "test.csv"), None, classes))
+    ids = tuple(read_table(root / "test.csv", ["id"])["id"])
+    check_images(root, ids, "test.csv")
+    return Source(labelled, test=Catalogue(ids, image_paths(root, ids), np.full(len(ids), -1), labelled.classes))
+
+
+def read_labels(root: Path, *next_steps: str) -> Catalogue:
+    """Read the labelled images of train.csv in file order; the images themselves need not be there.
+
+    Raises UserError when there is no train.csv, naming the next steps, or it cannot be used.
+    """
+    if not (root / "train.csv").is_file():
+        raise UserError(f"There is no train.csv in {root}.", *next_steps)
+    table = read_table(root / "train.csv", ["id", "class"])
+    classes, targets = np.unique(table["class"].to_numpy(str), return_inverse=True)
+    ids = tuple(table["id"])
+    return Catalogue(ids, image_paths(root, ids), targets.astype(np.int64), tuple(classes.tolist()))
+
+
+def image_paths(root: Path, ids: Sequence[str]) -> tuple[Path, ...]:
+    """Return where the competition's layout has the images of these ids."""
+    return tuple(root / "images" / "images" / f"{id_}.jpg" for id_ in ids)
+
+
+def check_images(root: Path, ids: Sequence[str], table: str) -> None:
+    """Raise UserError for ids of a table without an image, and for ids that are no file name."""
+    folder = root / "images" / "images"
+    present = {file.name for file in folder.glob("*.jpg")}
+    absent = [id_ for id_ in ids if f"{id_}.jpg" not in present]
+    if absent:
+        raise UserError(
+            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no image in {folder}: {shorten(absent, 5)}.",
+            f"each id needs {folder}/<id>.jpg: complete the images, or delete these lines",
+        )
 
 
 def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -133,13 +141,12 @@ def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     table = table.apply(lambda column: column.str.strip())
     table = table[(table != "").any(axis=1)]
     missing = [name for name in columns if name not in table.columns]
-    if missing:
+    if missing or table.empty:
+        problem = f"no column {' and no column '.join(missing)}" if missing else "no rows below its header"
         raise UserError(
-            f"{file} has no column {' and no column '.join(missing)}; it has {shorten(list(table.columns))}.",
-            f"its first line should be: {','.join(columns)}",
+            f"{file} has {problem}; its columns are {shorten(list(table.columns))}.",
+            f"its first line should be {','.join(columns)}, and each image needs a row",
         )
-    if table.empty:
-        raise UserError(f"{file} has no rows below its header.", f"it needs a row per image: {','.join(columns)}")
     empty = table.index[(table[list(columns)] == "").any(axis=1)]
     if len(empty):
         raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
@@ -147,25 +154,6 @@ def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     if len(repeated):
         raise UserError(f"{file}: repeated id {shorten(list(repeated), 4)}.", "keep one line an id")
     return table[list(columns)]
-
-
-def image_paths(root: Path, ids: pd.Series, table: str) -> tuple[Path, ...]:
-    """Return the image of each id. Raises UserError for ids without an image and for ids that are no file name.
-
-    ids: texts under their line numbers in `table`.
-    """
-    folder = root / "images" / "images"
-    if not folder.is_dir():
-        raise UserError(f"There is no image folder {folder}.", *GET_DATA)
-    present = {file.name for file in folder.iterdir()}
-    absent = [(line, id_) for line, id_ in ids.items() if f"{id_}.jpg" not in present]
-    if absent:
-        rows = shorten([f"line {line}: {id_}" for line, id_ in absent], 5)
-        raise UserError(
-            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no image in {folder} ({rows}).",
-            f"each id needs {folder}/<id>.jpg: complete the images, or delete these lines",
-        )
-    return tuple(folder / f"{id_}.jpg" for id_ in ids)
 
 
 def read_folders(root: Path) -> Source:
@@ -182,37 +170,59 @@ def read_folders(root: Path) -> Source:
             "put the class folders into train/, or rename what is a class",
         )
     print_passed_over(root)
-    classes = class_names(parts.get("train", root))
-    if not parts:
-        return Source(read_classes(root, root, classes))
-    labelled = {part: read_classes(root, parts[part], classes) for part in ("train", "val") if part in parts}
-    test = None
-    if "test" in parts:
-        unlabelled = not subfolders(parts["test"])
-        files = images_below(parts["test"])
-        test = of_files(root, files, None, classes) if unlabelled else read_classes(root, parts["test"], classes)
-    return Source(labelled["train"], labelled.get("val"), test)
+    parts = parts or {"train": root}
+    classes = tuple(folder.name for folder in subfolders(parts["train"]))
+    read_parts = {part: read_classes(root, folder, classes) for part, folder in parts.items()}
+    return Source(read_parts["train"], read_parts.get("val"), read_parts.get("test"))
 
 
 def read_classes(root: Path, folder: Path, classes: tuple[str, ...]) -> Catalogue:
-    """Read the images in the class folders below `folder`; folders of other names are refused with UserError."""
-    unknown = [child.name for child in subfolders(folder) if child.name not in classes]
+    """Read the images in the class folders below `folder`; in test/ they may lie outside of any, without labels.
+
+    Raises UserError for folders of other names, and for classes without images, which only test/ may have.
+    """
+    children = subfolders(folder)
+    unknown = [child.name for child in children if child.name not in classes]
     if unknown:
         raise UserError(
             f"{folder} has folders of no class of the training images: {shorten(unknown)}.",
             f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}",
         )
     images = [images_below(folder / name) for name in classes]
-    empty = [name for name, paths in zip(classes, images, strict=True) if not paths]
-    if empty and folder.name != "test":
+    targets = np.repeat(np.arange(len(classes)), [len(paths) for paths in images])
+    if folder == root / "test" and not children:
+        images = [images_below(folder)]
+        targets = np.full(len(images[0]), -1)
+    empty = [name for name, paths in zip(classes, images, strict=False) if not paths]
+    if empty and folder != root / "test":
         raise UserError(
             f"There are no images of the class {empty[0]} in {folder}.",
             f"add images to {folder / empty[0]}, or take the class out",
         )
-    targets = np.repeat(np.arange(len(classes)), [len(paths) for paths in images])
-    return of_files(root, [path for paths in images for path in paths], targets, classes)
+    paths = tuple(path for part in images for path in part)
+    return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), paths, targets, classes)
 
 
-def of_files(root: Path, paths: list[Path], targets: NDArray[np.int64] | None, classes: tuple[str, ...]) -> Catalogue:
-    """Return the catalogue of files below root; an image's id is its path relative to root."""
-    return Catalogue(tuple(path.relative_to(root).as_posix() for path in paths), tuple(paths), targets, classes)
+def images_below(folder: Path) -> list[Path]:
+    """Return the image files anywhere below `folder`, sorted; other files and hidden ones are passed over."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, sorted by name; hidden ones are left out."""
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def print_passed_over(root: Path) -> None:
+    """Print how many files below `root` are left out as no images, and their endings."""
+    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    endings = Counter(path.suffix.lower() or "none" for path in files if path.suffix.lower() not in IMAGE_SUFFIXES)
+    if endings:
+        listed = shorten([f"{ending} ({count:,})" for ending, count in endings.most_common()], 5)
+        print_note(f"Passed over, by ending, as no images: {listed}")

@@ -8,14 +8,12 @@ import cv2
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
-from rich.console import Console
 from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import AugmentSettings, OnBad, Settings
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
-from kenyan13.data.batches import Batch, ImageDataset, Images, RawBatch
-from kenyan13.data.catalogue import Catalogue, Source, read
-from kenyan13.data.features import FeatureDataset, Features
+from kenyan13.data.batches import Batch, FeatureDataset, Features, ImageDataset, Images, RawBatch
+from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.split import split
@@ -23,6 +21,7 @@ from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import open_store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
+from kenyan13.terminal import print_note
 
 
 class ImageDataModule(LightningDataModule):
@@ -42,63 +41,56 @@ class ImageDataModule(LightningDataModule):
         self.settings = settings
         self.crop = settings.model.crop
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
-        self.source: Source = read(settings.data)
-        train, validation = split(self.source, settings.data)
+        source = read(settings.data)
+        train, validation = split(source, settings.data)
         self.classes = stage_classes(train.classes, settings.data.groups, settings.data.stage)
-        test = self.source.test if settings.data.test else None
-        if settings.data.test and test is None:
+        test = [source.test] if settings.data.test and source.test else []
+        if settings.data.test and not test:
             raise UserError(f"The data in {settings.data.root} has no test images.", "leave out data.test=true")
-        opened = self.open([train, validation] if test is None else [train, validation, test])
-        self.train, self.validation = opened[0].of_classes(), opened[1]
-        self.test = None if test is None else opened[2]
-        labels = np.concatenate([self.train.catalogue.labels(), self.validation.catalogue.labels()])
+        opened = self.open([train, validation, *test])
+        of_classes = np.flatnonzero(opened[0].catalogue.targets >= 0)
+        self.train = Images(opened[0].catalogue.take(of_classes), opened[0].store, opened[0].store_rows[of_classes])
+        self.validation = opened[1]
+        self.test = opened[2] if test else None
         self.features: Features | None = None  # what batches hold instead of images, where they are given
-        self.class_counts = np.bincount(labels[labels >= 0], minlength=len(self.classes))
-        self.validation_images = int((self.validation.catalogue.labels() >= 0).sum())
+        labels = [part.catalogue.targets[part.catalogue.targets >= 0] for part in (self.train, self.validation)]
+        self.class_counts = np.bincount(np.concatenate(labels), minlength=len(self.classes))
+        self.validation_images = len(labels[1])
         empty = [name for name, count in zip(self.classes, self.class_counts, strict=True) if count == 0]
-        if empty:
-            raise UserError(f"No image is left of {shorten(empty)}.", "repair them, or take these classes out")
-        if len(self.train.catalogue) < 2:
-            raise UserError("There are fewer than two training images.", "add images to the data")
-        if not self.validation_images:
-            raise UserError("There are no validation images that can be read.", "repair them, or add others")
+        if empty or len(labels[0]) < 2 or not self.validation_images:
+            missing = f"of {shorten(empty)}" if empty else "to train on, or to validate by"
+            raise UserError(f"There are too few images {missing}.", "repair them, add others, or take classes out")
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Images]:
         """Open one store for all catalogues; images that cannot be read stop the run, or are left out.
 
         The stage that the settings name is taken last: all stages open the same images, and so share a store.
         """
-        paths = sorted({path for catalogue in catalogues for path in catalogue.paths})
+        ids = {path: id_ for catalogue in catalogues for id_, path in zip(catalogue.ids, catalogue.paths, strict=True)}
+        paths = sorted(ids)
         row_of = {path: row for row, path in enumerate(paths)}
         chosen = self.settings.data
         store = open_store(paths, resize_length(self.crop), Path(chosen.cache).expanduser(), chosen.store)
-        bad = {paths[row]: reason for row, reason in store.bad.items()}
-        if bad:
-            self.report_bad(catalogues, bad)
+        if store.bad:
+            lines = [f"{ids[paths[row]]}: {reason} ({paths[row]})" for row, reason in sorted(store.bad.items())]
+            message = list_unreadable(lines, len(ids))
+            if chosen.on_bad is OnBad.stop:
+                raise UserError(message, "repair or remove these files and rows", "or leave them out: data.on_bad=skip")
+            print_note(f"Left out (data.on_bad=skip): {message}")
         opened = []
         for catalogue in catalogues:
-            kept = catalogue.take([row for row, path in enumerate(catalogue.paths) if path not in bad])
-            view = stage_view(kept, self.settings.data.groups, self.settings.data.stage)
-            opened.append(Images(view, store, np.array([row_of[path] for path in kept.paths], dtype=np.int64)))
+            rows = np.array([row_of[path] for path in catalogue.paths], dtype=np.int64)
+            kept = np.flatnonzero(~np.isin(rows, list(store.bad)))
+            view = stage_view(catalogue.take(kept), chosen.groups, chosen.stage)
+            opened.append(Images(view, store, rows[kept]))
         return opened
-
-    def report_bad(self, catalogues: Sequence[Catalogue], bad: dict[Path, str]) -> None:
-        """Name the images that cannot be read; raises UserError unless data.on_bad=skip."""
-        ids = {path: id_ for catalogue in catalogues for id_, path in zip(catalogue.ids, catalogue.paths, strict=True)}
-        lines = [f"{ids[path]}: {reason} ({path})" for path, reason in sorted(bad.items())]
-        message = list_unreadable(lines, len(ids))
-        if self.settings.data.on_bad is OnBad.stop:
-            raise UserError(message, "repair or remove these files and rows", "or leave them out: data.on_bad=skip")
-        Console(stderr=True, markup=False, highlight=False).print(
-            f"Left out (data.on_bad=skip): {message}", soft_wrap=True
-        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of augmented training images in the order that conf/balance chose.
 
         A last batch of a single image is left out: batch norm cannot train on it.
         """
-        targets = self.train.catalogue.labels()
+        targets = self.train.catalogue.targets
         sampler = self.sampler(self.train_order(), len(targets))
         size = self.settings.model.batch_size
         drop_last = len(sampler) % size == 1 and size > 1
@@ -114,12 +106,12 @@ class ImageDataModule(LightningDataModule):
         """Return the training or validation images as a data set: of their features, where these are given."""
         if self.features is not None:
             features = self.features.train if images is self.train else self.features.validation
-            return FeatureDataset(features, images.catalogue.labels(), self.settings.seed)
+            return FeatureDataset(features, images.catalogue.targets, self.settings.seed)
         return ImageDataset(images, self.crop, self.settings.seed, augment)
 
     def train_order(self) -> Order:
         """Return the order in which epochs draw the training images."""
-        targets, chosen = self.train.catalogue.labels(), self.settings.balance.sampling
+        targets, chosen = self.train.catalogue.targets, self.settings.balance.sampling
         return epoch_order(chosen, targets, self.class_counts, self.settings.seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -142,11 +134,9 @@ class ImageDataModule(LightningDataModule):
         self, dataset: ImageDataset | FeatureDataset, sampler: Iterable[Draw], drop_last: bool = False
     ) -> DataLoader[Any]:
         """Return a loader with the number of workers that the settings or the machine give; none for features."""
-        workers = self.settings.data.workers
-        if isinstance(dataset, FeatureDataset):
-            workers = 0
-        elif workers is None:
-            workers = default_workers(len(dataset))
+        chosen = self.settings.data.workers
+        workers = default_workers(len(dataset)) if chosen is None else chosen
+        workers = 0 if isinstance(dataset, FeatureDataset) else workers
         return DataLoader[Any](
             dataset,
             batch_size=self.settings.model.batch_size,

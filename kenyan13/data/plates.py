@@ -28,19 +28,8 @@ class Layer(NamedTuple):
     spots: str = ""
 
 
-class Dish(NamedTuple):
-    """How often a dish is drawn among others, the dishes that may lie beside it, and its recipes: lists of layers."""
-
-    weight: int
-    sides: list[str]
-    recipes: list[list[Layer]]
-
-
 KITCHEN = yaml.safe_load((Path(__file__).parent / "dishes.yaml").read_text())
-DISHES = {
-    name: Dish(dish["weight"], dish["sides"], [[Layer(**one) for one in recipe] for recipe in dish["recipes"]])
-    for name, dish in KITCHEN["dishes"].items()
-}
+DISHES = KITCHEN["dishes"]
 Floats = NDArray[np.floating[Any]]
 
 
@@ -150,9 +139,9 @@ class Scene:
 
     def serve(self, dish: str, centre: Floats, portion: float) -> None:
         """Put one of the recipes of a dish on the disc of radius `portion` around `centre`."""
-        recipes = DISHES[dish].recipes
+        recipes = DISHES[dish]["recipes"]
         for layer in recipes[self.rng.integers(len(recipes))]:
-            self.scatter(layer, centre, portion)
+            self.scatter(Layer(**layer), centre, portion)
 
     def set_table(self) -> None:
         """Paint the plate and, on some tables, a mug of tea beside it."""

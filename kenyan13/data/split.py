@@ -1,6 +1,8 @@
 """The stratified split of labelled images into training and validation, as the study makes it."""
 
+import warnings
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +19,25 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
     """Return training and validation images.
 
     Given validation images are taken as they are; else a stratified fraction, or the fold `settings.fold`. With
-    `settings.subset` both are then cut down to stratified samples. Raises UserError where classes are too small.
+    `settings.subset` there are so many training images, and the same share of validation images, rounded up: both
+    stratified samples (study, subset mode). Raises UserError where classes are too small.
     """
-    if source.validation is not None and settings.fold is not None:
+    train, validation, subset = source.labelled, source.validation, settings.subset
+    if validation is None:
+        rows = split_rows(train, settings)
+        train, validation = train.take(rows[0]), train.take(rows[1])
+    elif settings.fold is not None:
         raise UserError(
             f"data.fold={settings.fold} makes its own validation images, but {settings.root} has a folder of them.",
             "leave data.fold out, or put all images into the class folders of train/",
         )
-    if source.validation is not None:
-        train, validation = source.labelled, source.validation
-    else:
-        rows = split_rows(source.labelled, settings)
-        train, validation = source.labelled.take(rows[0]), source.labelled.take(rows[1])
-    if settings.subset is None:
-        return train, validation
-    return take_subset(train, validation, settings.subset, settings.split_seed)
+    if subset is not None:
+        share = ceil(len(validation) * subset / len(train))
+        train = train.take(stratified(train, settings, f"data.subset={subset}", train_size=subset)[0])
+        if len(validation) - share >= len(validation.classes):  # scikit-learn wants an image a class left over
+            kept = stratified(validation, settings, f"data.subset={subset} for validation", train_size=share)[0]
+            validation = validation.take(kept)
+    return train, validation
 
 
 def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]:
@@ -40,64 +46,36 @@ def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]
     The fraction is scikit-learn's train_test_split over rows in file order (study, Data); with seed 42 on
     KenyanFood13's train.csv it gives the study's 5,228 and 1,308 rows.
     """
-    targets, seed = labelled.labels(), settings.split_seed
-    rows = np.arange(len(labelled))
-    if settings.fold is not None:
-        require_images(labelled, settings.folds, f"{settings.folds} folds")
-        folds = StratifiedKFold(settings.folds, shuffle=True, random_state=seed)
-        train, validation = list(folds.split(rows, targets))[settings.fold]
-        return train, validation
-    require_images(labelled, 2, "a stratified split")
-    size = ceil(len(labelled) * settings.validation_fraction)
-    if min(size, len(labelled) - size) < len(labelled.classes):
-        raise UserError(
-            f"{len(labelled)} images of {len(labelled.classes)} classes cannot be split: "
-            f"data.validation_fraction={settings.validation_fraction:g} leaves one side fewer images than classes.",
-            "choose a fraction nearer to one half, or add images",
-        )
-    train, validation = train_test_split(
-        rows, test_size=settings.validation_fraction, stratify=targets, shuffle=True, random_state=seed
-    )
+    if settings.fold is None:
+        fraction = settings.validation_fraction
+        return stratified(labelled, settings, f"data.validation_fraction={fraction:g}", test_size=fraction)
+    folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.split_seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # given where a class has fewer images than there are folds
+            train, validation = list(folds.split(labelled.targets, labelled.targets))[settings.fold]
+    except (ValueError, UserWarning) as error:
+        raise too_few(labelled, f"data.folds={settings.folds}", error) from None
     return train, validation
 
 
-def require_images(labelled: Catalogue, least: int, purpose: str) -> None:
-    """Raise UserError naming the classes with fewer than `least` images."""
-    counts = np.bincount(labelled.labels(), minlength=len(labelled.classes))
-    small = [f"{name} ({count})" for name, count in zip(labelled.classes, counts, strict=True) if count < least]
-    if small:
-        raise UserError(
-            f"Too few images for {purpose}: {shorten(small)}. Each class needs {least}.",
-            "add images to these classes, or take the classes out",
+def stratified(images: Catalogue, settings: DataSettings, purpose: str, **sizes: Any) -> tuple[Rows, Rows]:
+    """Return the row numbers of two parts of scikit-learn's `sizes`, both shuffled."""
+    try:
+        one, other = train_test_split(
+            np.arange(len(images)), stratify=images.targets, shuffle=True, random_state=settings.split_seed, **sizes
         )
+    except ValueError as error:
+        raise too_few(images, purpose, error) from None
+    return one, other
 
 
-def take_subset(train: Catalogue, validation: Catalogue, size: int, seed: int) -> tuple[Catalogue, Catalogue]:
-    """Return a stratified sample of `size` training images, and the same share of validation images, rounded up.
-
-    Source: study, subset mode. Raises UserError when a sample is smaller than the number of classes, or a class
-    too small to be divided.
-    """
-    if size > len(train) - len(train.classes):
-        raise UserError(
-            f"data.subset={size} is too near to all {len(train):,} training images to be a stratified sample.",
-            f"at most data.subset={len(train) - len(train.classes)}, or data.subset=null for all",
-        )
-    share = ceil(len(validation) * size / len(train))
-    if min(size, share) < len(train.classes):
-        raise UserError(
-            f"data.subset={size} leaves {share} validation images for {len(train.classes)} classes.",
-            f"choose at least data.subset={ceil(len(train.classes) * len(train) / len(validation)):d}",
-        )
-    return sample(train, size, seed, "training"), sample(validation, share, seed, "validation")
-
-
-def sample(images: Catalogue, size: int, seed: int, part: str) -> Catalogue:
-    """Return a stratified sample of `size` images of a part of the data."""
-    if len(images) - size < len(images.classes):  # scikit-learn wants an image a class left over
-        return images
-    require_images(images, 2, f"a stratified subset of the {part} images")
-    rows, _ = train_test_split(
-        np.arange(len(images)), train_size=size, stratify=images.labels(), shuffle=True, random_state=seed
+def too_few(images: Catalogue, purpose: str, error: Exception) -> UserError:
+    """Return what scikit-learn objects to, with the number of images of each class."""
+    counts = zip(images.classes, np.bincount(images.targets, minlength=len(images.classes)), strict=True)
+    smallest = sorted(counts, key=lambda pair: int(pair[1]))
+    return UserError(
+        f"{purpose} cannot divide {len(images):,} images: {error}",
+        f"images of each class: {shorten([f'{name} {count}' for name, count in smallest], 13)}",
+        "choose another size, add images to small classes, or take these classes out",
     )
-    return images.take(rows)

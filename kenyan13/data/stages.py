@@ -4,7 +4,6 @@ Classes that look alike are put into groups. The first stage tells the groups an
 stage for each group tells its members apart. Images of no class of a stage have the target -1 in its view.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,13 +24,11 @@ def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catal
     `stage_classes` does.
     """
     classes = stage_classes(catalogue.classes, groups, stage)
-    if stage is None or catalogue.targets is None:
-        return Catalogue(catalogue.ids, catalogue.paths, catalogue.targets, classes)
     index = {name: target for target, name in enumerate(classes)}
     if stage == FIRST:
         index |= {member: index[group] for group, members in groups.items() for member in members}
-    new_targets = np.array([index.get(name, -1) for name in catalogue.classes], dtype=np.int64)
-    return Catalogue(catalogue.ids, catalogue.paths, new_targets[catalogue.targets], classes)
+    new_targets = np.array([*(index.get(name, -1) for name in catalogue.classes), -1], dtype=np.int64)
+    return Catalogue(catalogue.ids, catalogue.paths, new_targets[catalogue.targets], classes)  # -1 finds the last, -1
 
 
 def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> tuple[str, ...]:
@@ -44,19 +41,19 @@ def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> 
     check_groups(classes, groups)
     if stage is None:
         return tuple(classes)
-    if stage == FIRST and groups:
-        grouped = {member for members in groups.values() for member in members}
-        first = (*(name for name in classes if name not in grouped), *groups)
-        if len(first) < 2:
-            raise UserError(f"All classes are in {first[0]}: the first stage has nothing to tell apart.", HOW)
-        return first
     if stage in groups:
         return tuple(name for name in classes if name in groups[stage])
-    known = [FIRST, *groups] if groups else []
-    raise UserError(
-        f"There is no data.stage={stage}.{did_you_mean(stage, known)}",
-        f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}",
-    )
+    if stage != FIRST or not groups:
+        known = [FIRST, *groups] if groups else []
+        raise UserError(
+            f"There is no data.stage={stage}.{did_you_mean(stage, known)}",
+            f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}",
+        )
+    grouped = {member for members in groups.values() for member in members}
+    first = (*(name for name in classes if name not in grouped), *groups)
+    if len(first) < 2:
+        raise UserError(f"All classes are in {first[0]}: the first stage has nothing to tell apart.", HOW)
+    return first
 
 
 HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
@@ -64,19 +61,18 @@ HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
 
 def check_groups(classes: Sequence[str], groups: Groups) -> None:
     """Raise UserError for members that are no classes, for a class in two groups, and for impossible groups."""
+    everything = [member for members in groups.values() for member in members]
+    unknown = [member for member in everything if member not in classes]
+    if unknown:
+        raise UserError(
+            f"data.groups has members that are no classes: {shorten(unknown)}.{did_you_mean(unknown[0], classes)}",
+            f"classes: {shorten(classes, 20)}",
+        )
     for name, members in groups.items():
         if name in NOT_GROUPS or name in classes or "/" in name or not name:
             raise UserError(f"A group cannot be named '{name}'.", "choose a name that is no class and has no /")
-        unknown = [member for member in members if member not in classes]
-        if unknown:
-            raise UserError(
-                f"data.groups: {name} has members that are no classes: {shorten(unknown)}."
-                f"{did_you_mean(unknown[0], classes)}",
-                f"classes: {shorten(classes, 20)}",
-            )
         if len(set(members)) < 2:
             raise UserError(f"data.groups: {name} has fewer than two classes.", "give it two or more, or leave it out")
-    counts = Counter(member for members in groups.values() for member in members)
-    repeated = [member for member, count in counts.items() if count > 1]
+    repeated = [member for member in dict.fromkeys(everything) if everything.count(member) > 1]
     if repeated:
         raise UserError(f"data.groups names {shorten(repeated)} more than once.", "a class goes into one group only")

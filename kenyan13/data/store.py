@@ -7,22 +7,21 @@ renamed, so it is there whole or not at all.
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from filelock import FileLock
-from rich.console import Console
 
 from kenyan13.config.settings import StoreKind
 from kenyan13.data.images import UNREADABLE, Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
-from kenyan13.terminal import progress
+from kenyan13.terminal import print_note, progress
 
 ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
 QUALITY = 95  # of JPEG
@@ -38,10 +37,9 @@ class Store:
     def __init__(self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind) -> None:
         self.folder, self.paths, self.length, self.kind = folder, paths, length, kind
         with np.load(folder / "index.npz", allow_pickle=False) as index:
-            self.shapes, self.offsets, self.stats, self.digests = (
-                index[name] for name in ("shapes", "offsets", "stats", "digests")
-            )
-            self.bad = {int(row): str(reason) for row, reason in zip(index["bad"], index["reasons"], strict=True)}
+            names = ("shapes", "offsets", "stats", "digests", "reasons")
+            self.shapes, self.offsets, self.stats, self.digests, reasons = (index[name] for name in names)
+        self.bad = {row: str(reason) for row, reason in enumerate(reasons) if reason}
         if (folder / "images.bin").stat().st_size != self.offsets[-1]:
             raise OSError(f"{folder / 'images.bin'} has been cut short")
         self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
@@ -101,43 +99,37 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
             "point data.cache= at a larger disk, or choose a smaller model.crop",
             "data.store=jpeg needs a tenth, data.store=off nothing; both are slower",
         )
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
+    print_note(
         f"Decoding {len(paths):,} images once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
         if expected
         else f"Reading {len(paths):,} images once, to see whether they can be read"
     )
     for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    try:
+    with TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
+        fresh = Path(unfinished) / folder.name
+        fresh.mkdir()
         write(paths, length, fresh, kind)
         if folder.exists():
             shutil.rmtree(folder)  # a run that has it mapped keeps its view
         fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
     """Write images.bin and index.npz; unreadable files get an empty shape and a reason."""
-    stats = file_stats(paths)
-    shapes, lengths = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths), dtype=np.int64)
-    digests = np.zeros(len(paths), dtype="U32")
-    reasons: dict[int, str] = {}
+    stats = file_stats(paths)  # before the contents are read: a file that changes meanwhile is read again later
+    shapes, offsets = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths) + 1, dtype=np.int64)
+    reasons, digests = [], []
     with (folder / "images.bin").open("wb") as file:
         decoded = progress(decode_all(paths, length), "Decoding", len(paths))
-        for row, (pixels, digest) in enumerate(decoded):
-            digests[row] = digest
-            if isinstance(pixels, str):
-                reasons[row] = pixels
-            else:
+        for row, (pixels, reason, digest) in enumerate(decoded):
+            if pixels is not None:
                 shapes[row] = pixels.shape[:2]
-                lengths[row] = file.write(encode(pixels, kind))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    np.savez(
-        folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests,
-        bad=np.array(list(reasons), dtype=np.int64), reasons=np.array(list(reasons.values()), dtype=np.str_),
-    )  # fmt: skip
+                file.write(encode(pixels, kind))
+            offsets[row + 1] = file.tell()
+            reasons.append(reason)
+            digests.append(digest)
+    np.savez(folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests, reasons=reasons)
 
 
 def encode(pixels: Pixels, kind: StoreKind) -> bytes:
@@ -150,14 +142,15 @@ def encode(pixels: Pixels, kind: StoreKind) -> bytes:
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | str, str]]:
-    """Yield (pixels, or the reason why there are none; content digest) of each file in turn, decoded on all cores."""
+def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | None, str, str]]:
+    """Yield (pixels, why there are none, content digest) of each file in turn, decoded on all cores."""
 
-    def one(path: Path) -> tuple[Pixels | str, str]:
+    def one(path: Path) -> tuple[Pixels | None, str, str]:
+        digest = content_digest(path)
         try:
-            return load(path, length), content_digest(path)
+            return load(path, length), "", digest
         except UNREADABLE as error:
-            return f"{error or type(error).__name__}".replace(str(path), path.name), content_digest(path)
+            return None, f"{error or type(error).__name__}".replace(str(path), path.name), digest
 
     # Threads, for Pillow decodes and resizes without holding the interpreter; in pieces, to bound the memory.
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -167,13 +160,8 @@ def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | st
 
 def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """Return size in bytes and time of change in nanoseconds of each file, int64 [n, 2]; -1 for a missing file."""
-    rows = []
-    for path in paths:
-        try:
-            status = path.stat()
-            rows.append((status.st_size, status.st_mtime_ns))
-        except OSError:
-            rows.append((-1, -1))
+    found = [path.stat() if path.exists() else None for path in paths]
+    rows = [(status.st_size, status.st_mtime_ns) if status else (-1, -1) for status in found]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 

@@ -31,7 +31,7 @@ def draw(dish: str, rng: np.random.Generator) -> Image.Image:
         toward = np.array([np.cos(angle), np.sin(angle)])
         portion = rng.uniform(0.52, 0.7)
         centre = toward * (1 - portion)
-        scene.serve(rng.choice(DISHES[dish].sides), -toward * (1 - side), side)
+        scene.serve(rng.choice(DISHES[dish]["sides"]), -toward * (1 - side), side)
     scene.serve(dish, centre, portion)
     photo = cv2.GaussianBlur(scene.lit(), (0, 0), rng.uniform(0.3, 0.7))
     photo = photo + rng.uniform(1, 6) * rng.standard_normal(photo.shape, dtype=np.float32)
@@ -40,34 +40,27 @@ def draw(dish: str, rng: np.random.Generator) -> Image.Image:
 
 def stored(photo: Image.Image, index: int) -> bytes:
     """Return the bytes of the image's file: JPEG, but now and then with alpha (PNG), in grey or lying on its side."""
-    file, exif = BytesIO(), Image.Exif()
+    file, exif, kind = BytesIO(), Image.Exif(), "JPEG"
     odd = index // ODD_EVERY % 3 if index % ODD_EVERY == 7 else None
     if odd == 0:
+        kind = "PNG"
         photo.putalpha(Image.linear_gradient("L").resize(photo.size).point(lambda value: min(255, 4 * value)))
-        photo.save(file, "PNG")
-        return file.getvalue()
-    if odd == 1:
+    elif odd == 1:
         photo = photo.convert("L")
-    if odd == 2:
+    elif odd == 2:
         photo = photo.transpose(Image.Transpose.ROTATE_90)
         exif[0x0112] = 6  # "turn by 90 degrees clockwise to view"
-    photo.save(file, "JPEG", quality=85, exif=exif)
+    photo.save(file, kind, quality=85, exif=exif)
     return file.getvalue()
 
 
-def class_counts(number: int) -> dict[str, int]:
-    """Share images out among the dishes in proportion to their weights, at least one each (Sainte-Lague's method)."""
-    weights = np.array([dish.weight for dish in DISHES.values()])
+def shuffled_classes(number: int, rng: np.random.Generator) -> list[str]:
+    """Return `number` dishes in random order, by their weights (Sainte-Lague's method), one each first."""
+    weights = np.array([dish["weight"] for dish in DISHES.values()])
     counts = np.ones(len(weights), dtype=np.int64)
     for _ in range(number - len(weights)):
         counts[np.argmax(weights / (2 * counts + 1))] += 1
-    return dict(zip(DISHES, counts.tolist(), strict=True))
-
-
-def shuffled_classes(number: int, rng: np.random.Generator) -> list[str]:
-    """Return `number` dishes in random order, as many of each as class_counts says where there are enough."""
-    counts = class_counts(number)
-    return [str(name) for name in rng.permutation(np.repeat(list(counts), list(counts.values())))][:number]
+    return [str(name) for name in rng.permutation(np.repeat(list(DISHES), counts))][:number]
 
 
 def draw_if_missing(data: DataSettings) -> None:

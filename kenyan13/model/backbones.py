@@ -1,12 +1,13 @@
 """Networks by name: timm's architectures (and the small CNN), with ImageNet weights, weights from a file, or none."""
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from textwrap import shorten as shorten_text
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import getproxies
 
 import timm
 import torch
@@ -26,95 +27,11 @@ WAYS_TO_WEIGHTS = (
 
 
 def normalisation(settings: ModelSettings) -> PretrainedCfg:
-    """Return timm's configuration of the backbone's weights: `mean` and `std`, of channels of images in 0..1.
+    """Return timm's configuration of the backbone's weights: `mean` and `std`, of channels of images in 0..1, and more.
 
-    Raises UserError for an unknown backbone.
+    Raises UserError when timm has no such architecture, or no such weights tag of it.
     """
-    check_name(settings.backbone)
-    return configuration(settings.backbone)
-
-
-def check_model(settings: ModelSettings) -> None:
-    """Raise UserError for what can be known to be wrong before any image is read."""
-    check_name(settings.backbone)
-    check_crop(settings, num_classes=2)
-    if settings.weights is not None:
-        check_weights_file(Path(settings.weights).expanduser())
-
-
-def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
-    """Return the network with a head of len(classes) logits, on the CPU.
-
-    Raises UserError for an unknown backbone, a crop that it cannot take, and weights that cannot be had or do not fit.
-    """
-    check_name(settings.backbone)
-    check_crop(settings, len(classes))
-    download = settings.pretrained and settings.weights is None
-    if download and not configuration(settings.backbone).has_weights:
-        raise UserError(f"There are no ImageNet weights of {settings.backbone}.", *WAYS_TO_WEIGHTS[1:])
-    try:
-        with offline_unless_reachable() if download else nullcontext():
-            network = build(settings, len(classes), pretrained=download)
-    except Exception as error:  # whatever the download raises; building alone has worked in check_crop
-        if not download:
-            raise
-        problem = f"The ImageNet weights of {settings.backbone} cannot be had"
-        raise UserError(f"{problem}: {first_line(error)}", *WAYS_TO_WEIGHTS) from error
-    reset_head(network)
-    if settings.weights is not None:
-        load_weights(network, Path(settings.weights).expanduser(), classes)
-    return network
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message; its type where there is none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def offline_unless_reachable() -> Iterator[None]:
-    """Look for weights in the cache only, where the hub's name is unknown; spares a minute of retries."""
-    proxied = any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
-    before = hub.HF_HUB_OFFLINE
-    try:
-        if not proxied:
-            socket.getaddrinfo(urlparse(hub.ENDPOINT).hostname, 443)
-    except OSError:
-        hub.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        hub.HF_HUB_OFFLINE = before
-
-
-def build(settings: ModelSettings, num_classes: int, pretrained: bool) -> nn.Module:
-    """Return timm's network; those of a fixed input size are made for the crop."""
-    fixed = configuration(settings.backbone).fixed_input_size
-    size: dict[str, Any] = {"img_size": settings.crop} if fixed else {}
-    network: nn.Module = timm.create_model(settings.backbone, pretrained=pretrained, num_classes=num_classes, **size)
-    return network
-
-
-def reset_head(network: nn.Module) -> None:
-    """Give a linear head torch's own initial weights.
-
-    timm's for EfficientNet and MobileNet are drawn for 1,000 classes: with 13 the first logits are far too large.
-    """
-    head = network.get_classifier()  # type: ignore[operator]
-    if isinstance(head, nn.Linear):
-        head.reset_parameters()
-
-
-def configuration(backbone: str) -> PretrainedCfg:
-    """Return what timm knows of a backbone's weights: normalisation, image size, where they lie."""
-    config = timm.get_pretrained_cfg(backbone)
-    assert config is not None, backbone  # check_name has been asked
-    return config
-
-
-def check_name(backbone: str) -> None:
-    """Raise UserError when timm has no such architecture, or no such weights tag of it."""
-    architecture, dot, tag = backbone.partition(".")
+    architecture, dot, tag = settings.backbone.partition(".")
     known = timm.list_models()  # without the names that timm has given up
     if architecture not in known:
         raise UserError(
@@ -127,20 +44,82 @@ def check_name(backbone: str) -> None:
             f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tag, tags)}",
             f"tags: {shorten(tags, 12)}" if tags else f"model.backbone={architecture} starts from scratch",
         )
+    config = timm.get_pretrained_cfg(settings.backbone)
+    assert config is not None, settings.backbone
+    return config
 
 
-def check_crop(settings: ModelSettings, num_classes: int) -> None:
-    """Raise UserError when images of the crop cannot pass through the network; tried without arithmetic."""
+def check_model(settings: ModelSettings) -> None:
+    """Raise UserError for what can be known to be wrong before any image is read.
+
+    That is an unknown backbone, a crop that cannot pass through it (tried without arithmetic), no weights file.
+    """
+    own = normalisation(settings).input_size[-1]
     with torch.device("meta"):
         try:
-            network = build(settings, num_classes, pretrained=False)
+            network = build(settings, 2, pretrained=False)
             network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
-            own = configuration(settings.backbone).input_size[-1]
             raise UserError(
                 f"{settings.backbone} cannot take images of model.crop={settings.crop}: {first_line(error)}",
                 f"its own size is model.crop={own}" + ("; a batch of 1 may be too small" * (settings.batch_size == 1)),
             ) from error
+    if settings.weights is not None and not Path(settings.weights).expanduser().is_file():
+        raise UserError(f"There is no weights file {settings.weights}.", *WAYS_TO_WEIGHTS[1:])
+
+
+def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
+    """Return the network with a head of len(classes) logits, on the CPU.
+
+    Raises UserError for what `check_model` refuses, and for weights that cannot be had or do not fit.
+    """
+    check_model(settings)
+    download = settings.pretrained and settings.weights is None
+    if download and not normalisation(settings).has_weights:
+        raise UserError(f"There are no ImageNet weights of {settings.backbone}.", *WAYS_TO_WEIGHTS[1:])
+    with downloading(settings.backbone) if download else nullcontext():
+        network = build(settings, len(classes), pretrained=download)
+    head = network.get_classifier()  # type: ignore[operator]
+    if isinstance(head, nn.Linear):
+        # timm's values for EfficientNet and MobileNet are drawn for 1,000 classes: first logits would be far too large.
+        head.reset_parameters()
+    if settings.weights is not None:
+        load_weights(network, Path(settings.weights).expanduser(), classes)
+    return network
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message; its type where there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def downloading(backbone: str) -> Iterator[None]:
+    """Say what to do where weights cannot be had; raises UserError.
+
+    Where the hub's name is unknown, only the cache is looked into: spares a minute of retries.
+    """
+    before = hub.HF_HUB_OFFLINE
+    try:
+        if not getproxies():
+            socket.getaddrinfo(urlparse(hub.ENDPOINT).hostname, 443)
+    except OSError:
+        hub.HF_HUB_OFFLINE = True
+    try:
+        yield
+    except Exception as error:  # whatever the download raises; building alone has worked in check_model
+        raise UserError(
+            f"The ImageNet weights of {backbone} cannot be had: {first_line(error)}", *WAYS_TO_WEIGHTS
+        ) from error
+    finally:
+        hub.HF_HUB_OFFLINE = before
+
+
+def build(settings: ModelSettings, num_classes: int, pretrained: bool) -> nn.Module:
+    """Return timm's network; those of a fixed input size are made for the crop."""
+    size: dict[str, Any] = {"img_size": settings.crop} if normalisation(settings).fixed_input_size else {}
+    network: nn.Module = timm.create_model(settings.backbone, pretrained=pretrained, num_classes=num_classes, **size)
+    return network
 
 
 def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> None:
@@ -149,54 +128,36 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     Takes .safetensors, .pth and the checkpoints of earlier runs. Raises UserError when the file cannot be read or holds
     weights of another architecture.
     """
-    check_weights_file(file)
-    try:
-        weights, of_classes = read_weights(file)
-    except Exception as error:  # safetensors, pickle and zip each raise their own
-        raise UserError(f"{file} cannot be read as weights: {first_line(error)}", *WAYS_TO_WEIGHTS[1:]) from error
-    own = network.state_dict()
-    head = {name for name in own if name.startswith(head_prefixes(network))}
-    same_head = all(name in weights and weights[name].shape == own[name].shape for name in head)
+    weights, of_classes = read_weights(file)
+    prefixes = head_prefixes(network)
+    head = {name: value for name, value in network.state_dict().items() if name.startswith(prefixes)}
+    same_head = all(name in weights and weights[name].shape == value.shape for name, value in head.items())
     if not same_head or of_classes not in (None, classes):
-        weights = {name: value for name, value in weights.items() if not name.startswith(head_prefixes(network))}
-    missing = [name for name in own if name not in weights and name not in head and "num_batches_tracked" not in name]
-    strange = [name for name in weights if name not in own]
-    misfits = [name for name, value in weights.items() if name in own and value.shape != own[name].shape]
-    if missing or strange or misfits:
-        kinds = {"missing": missing, "not in the network": strange, "of another shape": misfits}
-        listed = "; ".join(f"{kind}: {shorten(names, 3)}" for kind, names in kinds.items() if names)
-        raise UserError(
-            f"{file} holds weights of another network ({listed}).",
-            "choose the model= or model.backbone= that they were made with",
-        )
-    network.load_state_dict(weights, strict=False)
-
-
-def check_weights_file(file: Path) -> None:
-    """Raise UserError when there is no such file."""
-    if not file.is_file():
-        raise UserError(f"There is no weights file {file}.", *WAYS_TO_WEIGHTS[1:])
-
-
-def checkpoint_classes(file: Path) -> tuple[str, ...]:
-    """Return the classes of a run's checkpoint. Raises UserError when the file is damaged."""
+        weights = {name: value for name, value in weights.items() if not name.startswith(prefixes)} | head
     try:
-        classes = read_weights(file)[1]
-    except Exception as error:  # pickle and zip each raise their own
-        raise UserError(f"{file} is damaged: {first_line(error)}", "train the run again") from error
-    return classes or ()
+        network.load_state_dict(weights)
+    except RuntimeError as error:  # torch lists every name that is missing, unknown or of another shape
+        raise UserError(
+            f"{file} holds weights of another network. {shorten_text(str(error), 400, placeholder=' ...')}",
+            "choose the model= or model.backbone= that they were made with",
+        ) from error
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
-    """Return the tensors of a weights file by name, and the classes of its head where it is a run's checkpoint."""
-    if file.suffix != ".ckpt":
-        return dict(load_state_dict(str(file))), None
-    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    prefix = "network."
-    weights = {
-        name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)
-    }
-    return weights, tuple(checkpoint["classes"])
+    """Return the tensors of a weights file by name, and the classes of its head where it is a run's checkpoint.
+
+    Raises UserError when the file is damaged.
+    """
+    try:
+        if file.suffix != ".ckpt":
+            return dict(load_state_dict(str(file))), None
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"].items()
+        weights = {name.removeprefix("network."): value for name, value in state if name.startswith("network.")}
+        return weights, tuple(checkpoint["classes"])
+    except Exception as error:  # safetensors, pickle and zip each raise their own
+        steps = ("train the run again, or choose another file", *WAYS_TO_WEIGHTS[1:])
+        raise UserError(f"{file} is damaged, or holds no weights: {first_line(error)}", *steps) from error
 
 
 def head_prefixes(network: nn.Module) -> tuple[str, ...]:

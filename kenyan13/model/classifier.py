@@ -1,6 +1,7 @@
 """The LightningModule: a network, its loss, its optimiser, and validation metrics over every image exactly once."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from kenyan13.config.presets import TARGET
+from kenyan13.config.targets import build
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
-from kenyan13.model.optimisation import create_optimizer, create_schedule, explained
+from kenyan13.model.optimisation import create_optimizer, explained
 
 
 class Predictions(NamedTuple):
@@ -58,6 +60,10 @@ class Classifier(LightningModule):
         self.classes = classes
         self.loss = loss or nn.CrossEntropyLoss()
         self.optim, self.schedule_node = dict(optim or {}), dict(schedule or {})
+        interval = self.schedule_node.get("interval", "epoch")
+        if interval not in ("epoch", "step"):
+            raise UserError(f"schedule.interval={interval} is no choice.", "epoch or step")
+        self.by_step = interval == "step"  # of the optimiser, rather than epoch by epoch
         metrics = {  # one more metric is one more line: it is logged, and a column of metrics.csv
             "val_accuracy": MulticlassAccuracy(len(classes), average="micro"),
             "val_macro_f1": MulticlassF1Score(len(classes), average="macro"),
@@ -113,17 +119,9 @@ class Classifier(LightningModule):
         optimizer = create_optimizer(self.optim, self.network)
         epochs = self.trainer.max_epochs or 1
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs) if self.by_step else 1
-        context = {"run": {"steps_per_epoch": steps}, "trainer": {"max_epochs": epochs}}
-        self.schedule = create_schedule(self.schedule_node, optimizer, context) if self.schedule_node else None
+        node, context = self.schedule_node, {"run": {"steps_per_epoch": steps}, "trainer": {"max_epochs": epochs}}
+        self.schedule = build("schedule", node, optimizer, context=context) if node else None
         return optimizer
-
-    @property
-    def by_step(self) -> bool:
-        """Whether the schedule goes from step to step of the optimiser, rather than from epoch to epoch."""
-        interval = self.schedule_node.get("interval", "epoch")
-        if interval not in ("epoch", "step"):
-            raise UserError(f"schedule.interval={interval} is no choice.", "epoch or step")
-        return bool(interval == "step")
 
     def optimizer_step(
         self,
@@ -133,22 +131,14 @@ class Classifier(LightningModule):
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
         """Let the optimiser take a step; what it raises itself is explained, but not what its closure raises."""
-        failed: list[Exception] = []
+        with ExitStack() as stack:
 
-        def closure() -> Any:
-            try:
-                return optimizer_closure() if optimizer_closure else None
-            except Exception as error:
-                failed.append(error)
-                raise
+            def closure() -> Any:
+                result = optimizer_closure() if optimizer_closure else None
+                stack.enter_context(explained("optim", self.optim.get(TARGET)))
+                return result
 
-        try:
-            with explained("optim", self.optim.get(TARGET)):
-                super().optimizer_step(epoch, batch_idx, optimizer, closure)
-        except UserError:
-            if failed:
-                raise failed[0] from failed[0].__cause__
-            raise
+            super().optimizer_step(epoch, batch_idx, optimizer, closure)
 
     def on_train_start(self) -> None:
         """Put a resumed schedule where it was."""
@@ -170,29 +160,24 @@ class Classifier(LightningModule):
 
     def step_schedule(self) -> None:
         """Step the schedule, if there is one; raises UserError where it cannot, or its metric is unknown."""
-        schedule, logged = self.schedule, self.trainer.callback_metrics
+        logged, monitor = self.trainer.callback_metrics, self.schedule_node.get("monitor", "train_loss")
         with explained("schedule", self.schedule_node.get(TARGET)):
-            if not isinstance(schedule, ReduceLROnPlateau):
-                if schedule is not None:
-                    schedule.step()
-                return
-            monitor = self.schedule_node.get("monitor", "train_loss")
-            if monitor not in logged:
-                raise UserError(f"schedule.monitor={monitor} is no metric here.", f"there are: {shorten(list(logged))}")
-            schedule.step(float(logged[monitor]))
+            if isinstance(self.schedule, ReduceLROnPlateau):
+                if monitor not in logged:
+                    there = f"there are: {shorten(list(logged))}"
+                    raise UserError(f"schedule.monitor={monitor} is no metric here.", there)
+                self.schedule.step(float(logged[monitor]))
+            elif self.schedule is not None:
+                self.schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the classes and the schedule's state, plain values only; the loss is made anew by each run."""
         checkpoint["classes"] = list(self.classes)
-        checkpoint["state_dict"] = {
-            name: value
-            for name, value in checkpoint["state_dict"].items()
-            if not name.startswith(("loss.", "metrics."))
-        }
+        state = checkpoint["state_dict"].items()
+        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith(("loss.", "metrics."))}
         if self.schedule is not None:
-            checkpoint["schedule"] = {
-                name: value for name, value in self.schedule.state_dict().items() if is_plain(value)
-            }
+            state = self.schedule.state_dict().items()
+            checkpoint["schedule"] = {name: value for name, value in state if is_plain(value)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the schedule's state until there is an optimiser."""

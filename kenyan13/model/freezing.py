@@ -4,7 +4,7 @@ Level 0 is the head, level 5 the stem; freezing at level k trains all parameters
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -49,12 +49,7 @@ def efficientnet(network: nn.Module) -> Patterns:
 
 
 # Families of the study's table, by the timm module that defines them.
-FAMILIES: dict[str, Callable[[nn.Module], Patterns]] = {
-    "resnet": resnet,
-    "densenet": densenet,
-    "vgg": vgg,
-    "efficientnet": efficientnet,
-}
+FAMILIES = {"resnet": resnet, "densenet": densenet, "vgg": vgg, "efficientnet": efficientnet}
 
 
 def parameter_levels(network: nn.Module) -> dict[str, int]:
@@ -78,30 +73,26 @@ def depth_levels(network: nn.Module) -> dict[str, int]:
     The groups are timm's; networks that it gives none of are grouped by their modules, in the order of definition.
     """
     try:
-        groups = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
+        by_depth = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
+        groups = [by_depth[depth] for depth in sorted(by_depth)]
     except (AttributeError, AssertionError, TypeError):
-        modules = [".".join(name.split(".")[:3][:-1]) for name, _ in network.named_parameters()]
-        order = {module: depth for depth, module in enumerate(dict.fromkeys(modules))}
-        groups = {depth: [] for depth in order.values()}
-        for module, (name, _) in zip(modules, network.named_parameters(), strict=True):
-            groups[order[module]].append(name)
+        by_module: dict[str, list[str]] = {}
+        for name, _ in network.named_parameters():
+            by_module.setdefault(".".join(name.split(".")[:3][:-1]), []).append(name)
+        groups = list(by_module.values())
     head = head_prefixes(network)
-    bodies = [[name for name in groups[depth] if not name.startswith(head)] for depth in sorted(groups)]
-    bodies = [body for body in bodies if body]
-    parts = np.array_split(np.arange(len(bodies)), LEVELS - 1)
+    bodies = [body for group in groups if (body := [name for name in group if not name.startswith(head)])]
     levels = {name: 0 for name, _ in network.named_parameters()}
-    for part, members in enumerate(parts):
+    for part, members in enumerate(np.array_split(np.arange(len(bodies)), LEVELS - 1)):
         levels |= {name: LEVELS - 1 - part for member in members for name in bodies[member]}
     return levels
 
 
 def parameter_counts(network: nn.Module) -> list[int]:
     """Return the number of parameters of each level, 0 to 5."""
-    counts = [0] * LEVELS
     levels = parameter_levels(network)
-    for name, parameter in network.named_parameters():
-        counts[levels[name]] += parameter.numel()
-    return counts
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    return [sum(sizes[name] for name in sizes if levels[name] == level) for level in range(LEVELS)]
 
 
 class Freeze(Callback):
@@ -150,10 +141,7 @@ class Freeze(Callback):
             for layer in network.modules():
                 if isinstance(layer, _BatchNorm):
                     own = list(layer.parameters(recurse=False))
-                    if own and not any(parameter.requires_grad for parameter in own):
-                        layer.eval()
-                    else:
-                        layer.train()
+                    layer.train(not own or any(parameter.requires_grad for parameter in own))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before a data-parallel wrapper looks: everything that will ever train requires gradients."""

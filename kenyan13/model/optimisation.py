@@ -33,12 +33,6 @@ def create_optimizer(optim: Mapping[str, Any], network: nn.Module) -> Optimizer:
     return optimizer
 
 
-def create_schedule(schedule: Mapping[str, Any], optimizer: Optimizer, context: Mapping[str, Any]) -> LRScheduler:
-    """Return the schedule that conf/schedule describes. context: what its interpolations may name, as `run`."""
-    created: LRScheduler = build("schedule", schedule, optimizer, context=context)
-    return created
-
-
 @contextmanager
 def explained(key: str, target: object) -> Iterator[None]:
     """Turn what a configured part raises at work, as for numbers that it cannot take, into a UserError naming it."""

@@ -10,8 +10,7 @@ from PIL import Image
 
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.images import UNREADABLE
-from kenyan13.data.thumbnails import thumbnail
+from kenyan13.data.images import UNREADABLE, thumbnail
 from kenyan13.errors import UserError
 from kenyan13.report.parts import Grid, jpeg
 from kenyan13.report.runs import Predictions

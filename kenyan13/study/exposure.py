@@ -1,7 +1,6 @@
 """How often images are trained on when each run's seed makes its own split (study, H. Ensembles)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,8 @@ from numpy.typing import NDArray
 from kenyan13.analysis.alignment import stack
 from kenyan13.analysis.ensemble import METHODS
 from kenyan13.config.settings import DataSettings
-from kenyan13.data.catalogue import GET_DATA, Catalogue, read_table
+from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.split import split_rows
-from kenyan13.errors import UserError
 from kenyan13.runs.predictions import labelled
 from kenyan13.study.definitions import experiments
 
@@ -22,19 +20,6 @@ STUDY_METHODS = ("AP", "MP", "V2")  # V1 needs one order of accuracy, and each s
 def study_seeds() -> tuple[int, ...]:
     """Return the seeds that the study varied, the 15 of group H."""
     return tuple(one.settings["seed"] for one in experiments().values() if one.settings.get("data.test"))
-
-
-def read_labels(folder: Path) -> Catalogue:
-    """Read the labelled images of train.csv in file order; the images themselves need not be there.
-
-    Raises UserError when there is no train.csv, or it cannot be used.
-    """
-    if not (folder / "train.csv").is_file():
-        raise UserError(f"There is no train.csv in {folder}.", GET_DATA[0], "--data DIR if it lies elsewhere")
-    table = read_table(folder / "train.csv", ["id", "class"])
-    classes, targets = np.unique(table["class"].to_numpy(str), return_inverse=True)
-    paths = tuple(folder / "images" / "images" / f"{id_}.jpg" for id_ in table["id"])
-    return Catalogue(tuple(table["id"]), paths, targets.astype(np.int64), tuple(str(name) for name in classes))
 
 
 def exposures(labelled: Catalogue, seeds: Sequence[int]) -> NDArray[np.int64]:

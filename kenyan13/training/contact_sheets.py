@@ -54,7 +54,7 @@ def write_sheet(data: ImageDataModule, k: int, folder: Path, kind: str) -> str:
 
 def class_draws(data: ImageDataModule, k: int) -> list[Draw]:
     """Return draws of up to 36 training images of class k, chosen by the seed."""
-    members = np.flatnonzero(data.train.catalogue.labels() == k)
+    members = np.flatnonzero(data.train.catalogue.targets == k)
     rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
     return [Draw(int(row), 0, position) for position, row in enumerate(rows)]
 

@@ -13,9 +13,8 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from kenyan13.config.settings import AugmentSettings, Settings, StoreKind
-from kenyan13.data.batches import ImageDataset, Images
+from kenyan13.data.batches import Features, ImageDataset, Images
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.features import Features
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.freezing import parameter_levels

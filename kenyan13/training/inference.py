@@ -1,7 +1,6 @@
 """What a finished run is used for: its validation metrics again from the checkpoint, and new predictions."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,23 +13,20 @@ from pytorch_lightning import Trainer
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.catalogue import Catalogue, images_below, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.folders import images_below
-from kenyan13.data.images import UNREADABLE, Pixels, list_unreadable, load, resize_length
+from kenyan13.data.images import Pixels, list_unreadable, resize_length
 from kenyan13.data.stages import stage_view
+from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
-from kenyan13.machine import available_cores
-from kenyan13.model.backbones import build, check_name, checkpoint_classes, load_weights, normalisation
+from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
 from kenyan13.training.display import quiet_libraries
-
-AHEAD = 64  # images that are decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     if not checkpoint.is_file():
         step = "give a run that was trained, with trainer.enable_checkpointing=true"
         raise UserError(f"{folder} has no {directory.BEST}: it has no network.", step)
-    classes = checkpoint_classes(checkpoint)
-    check_name(settings.model.backbone)
+    classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
     return Run(folder, settings, classes, network)
@@ -180,15 +175,8 @@ def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32
 
 def readable_crops(paths: Sequence[Path], crop: int, bad: dict[int, str]) -> Iterator[Pixels]:
     """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
-
-    def one(row: int) -> Pixels | None:
-        try:
-            return centre_crop(load(paths[row], resize_length(crop)), crop)
-        except UNREADABLE as error:
-            bad[row] = str(error) or type(error).__name__
-            return None
-
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for start in range(0, len(paths), AHEAD):  # not all at once: they would all be held in memory
-            decoded = pool.map(one, range(len(paths))[start : start + AHEAD])
-            yield from (pixels for pixels in decoded if pixels is not None)
+    for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop))):
+        if pixels is None:
+            bad[row] = reason
+        else:
+            yield centre_crop(pixels, crop)

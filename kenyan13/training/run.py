@@ -139,7 +139,7 @@ def describe(data: ImageDataModule) -> dict[str, Any]:
 
     def digest(images: Images) -> str:
         contents = images.store.digests[images.store_rows]
-        rows = zip(images.catalogue.ids, images.catalogue.labels(), contents, strict=True)
+        rows = zip(images.catalogue.ids, images.catalogue.targets, contents, strict=True)
         text = "\n".join(f"{id_},{target},{content}" for id_, target, content in rows)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

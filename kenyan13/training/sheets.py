@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kenyan13.config.settings import AugmentSettings
-from kenyan13.data.batches import ImageDataset, collate
+from kenyan13.data.batches import FeatureDataset, ImageDataset
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.features import FeatureDataset
 from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import Draw, across_classes
 
@@ -21,7 +20,7 @@ def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
 
     They are spread over the classes, whose order they have, and chosen by the seed.
     """
-    labels, seed = data.train.catalogue.labels(), data.settings.seed
+    labels, seed = data.train.catalogue.targets, data.settings.seed
     rows, positions = np.unique(data.train_order()(0), return_index=True)
     chosen = across_classes(labels[rows], number, seed)
     if data.features is None:
@@ -42,10 +41,9 @@ def draw_views(
     side = min(longest, data.crop)
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
-        sample = dataset[draw]
-        raw = collate([sample])
+        raw = dataset.__getitems__([draw])
         if augment is None or (raw.erased is None and raw.noise is None):
-            shown[place] = shrink(sample.image, side)
+            shown[place] = shrink(raw.images[0].numpy(), side)
         else:
             normalised = data.normalised(raw, augment).images[0].permute(1, 2, 0).numpy()
             shown[place] = visible(shrink(normalised, side), data)

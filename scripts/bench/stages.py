@@ -12,6 +12,7 @@ from torch.utils.benchmark import Timer
 
 from kenyan13.config import targets
 from kenyan13.config.settings import Settings
+from kenyan13.data.batches import ImageDataset
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import Draw
@@ -41,12 +42,12 @@ def measure_stages(settings: Settings, seconds: float = 2.0) -> list[Rate]:
     """
     data = open_data(settings)
     crop, paths = settings.model.crop, data.train.catalogue.paths[:IMAGES]
-    views, loader = data.dataset(data.train, settings.augment), data.train_dataloader()
+    views, loader = ImageDataset(data.train, crop, settings.seed, settings.augment), data.train_dataloader()
     step = Step(settings, len(data.classes))
     name, workers = settings.model.backbone.partition(".")[0], f"workers: {loader.num_workers}"
     jobs: list[tuple[str, str, Job]] = [
         (DECODE, "one core", lambda: len([load(path, resize_length(crop)) for path in paths])),
-        (AUGMENTATION, "one core", lambda: len([views[Draw(row, 0, row)] for row in range(len(paths))])),
+        (AUGMENTATION, "one core", lambda: len([views.view(Draw(row, 0, row)) for row in range(len(paths))])),
         (LOADER, workers, lambda: sum(len(raw.targets) for raw in loader)),
         (STEP, f"{name}, {step.fabric.device.type}", lambda: step.synthetic(settings)),
         (EPOCH, workers, lambda: step.epoch(data)),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from kenyan13.data.images import UNREADABLE, decode, load, resize_length, resize_short_side
+from kenyan13.data.augmentation import centre_crop
+from kenyan13.data.images import UNREADABLE, decode, load, resize_length, resize_short_side, thumbnail
 from kenyan13.data.synthetic import draw
 
 UPRIGHT: NDArray[np.uint8] = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 13
@@ -57,13 +58,6 @@ def test_images_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     assert np.array_equal(decoded(stored, tmp_path, exif=exif), UPRIGHT)
 
 
-def test_a_turned_jpeg_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    read = decoded(Image.new("RGB", (30, 20)), tmp_path, "JPEG", exif=exif)
-    assert read.shape == (30, 20, 3)
-
-
 def test_alpha_lies_over_white(tmp_path: Path) -> None:
     stored = pixels((200, 10, 0, 0), (200, 10, 0, 255), (0, 0, 0, 128), (100, 200, 50, 51), (255, 255, 255, 7))
     expected = pixels((255, 255, 255), (200, 10, 0), (127, 127, 127), (224, 244, 214), (255, 255, 255))
@@ -83,14 +77,9 @@ def test_grey_with_alpha(tmp_path: Path) -> None:
     assert np.array_equal(decoded(stored, tmp_path), pixels((80,) * 3, (255,) * 3, (204,) * 3))
 
 
-def test_grey(tmp_path: Path) -> None:
-    assert np.array_equal(
-        decoded(Image.fromarray(pixels(0, 77, 255)), tmp_path), pixels((0,) * 3, (77,) * 3, (255,) * 3)
-    )
-
-
-def test_black_and_white(tmp_path: Path) -> None:
-    stored = Image.fromarray(pixels(0, 255)).convert("1")
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey(tmp_path: Path, mode: str) -> None:
+    stored = Image.fromarray(pixels(0, 255)).convert(mode)
     assert np.array_equal(decoded(stored, tmp_path), pixels((0,) * 3, (255,) * 3))
 
 
@@ -171,3 +160,30 @@ def test_load_decodes_and_resizes_and_leaves_the_file_alone(tmp_path: Path) -> N
     assert file.read_bytes() == before
     assert file.stat().st_mtime_ns == status.st_mtime_ns
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("size", [(1080, 720), (720, 1080), (97, 96), (3000, 200), (60, 40)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_thumbnail_is_the_middle_of_the_resized_image(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    path = tmp_path / "image"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo().resize(size, Image.Resampling.BICUBIC).save(path, kind, exif=exif)
+    made, expected = thumbnail(path, 96), centre_crop(load(path, 96), 96)
+    assert made is not None
+    assert made.shape == expected.shape
+    assert np.abs(made.astype(int) - expected).mean() < 2
+
+
+def test_what_cannot_be_read_has_no_thumbnail(tmp_path: Path) -> None:
+    (tmp_path / "page.jpg").write_bytes(b"<html>")
+    assert all(thumbnail(path, 8) is None for path in (tmp_path / "page.jpg", tmp_path, tmp_path / "absent.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("at_least", "size"), [(None, (1080, 720)), (361, (1080, 720)), (360, (540, 360)), (90, (135, 90))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path: Path, at_least: int | None, size: tuple[int, int]) -> None:
+    path = tmp_path / "large.jpg"
+    photo().resize((1080, 720)).save(path, "JPEG")
+    assert decode(path, at_least).size == size

@@ -12,7 +12,8 @@ from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.model.optimisation import cosine_share, create_optimizer, create_schedule
+from kenyan13.config.targets import build
+from kenyan13.model.optimisation import cosine_share, create_optimizer
 
 SQRT = 0.31622776601683794  # sqrt(0.1), the study's factor
 
@@ -55,20 +56,11 @@ def test_first_steps(name: str, kind: type, decay: float, expected: Sequence[flo
     assert frozen.item() == 3
 
 
-@pytest.mark.parametrize(("name", "decay"), [("adam", 0), ("adamw", 0.01), ("sgd", 0)])
-def test_presets(name: str, decay: float) -> None:
-    optimizer = create_optimizer(compose_settings([f"optim={name}"]).optim, network_of(Parameter(torch.ones(1))))
-    [group] = optimizer.param_groups
-    assert group["weight_decay"] == decay
-    assert group.get("betas", (0.9, 0.999)) == (0.9, 0.999)
-    assert group.get("momentum", 0.9) == 0.9
-
-
 def rates(overrides: Sequence[str], epochs: int, losses: Sequence[float] = ()) -> list[float]:
     """The rate of each epoch, where the full rate is 1; losses: the training loss at the end of each epoch."""
     optimizer = SGD([Parameter(torch.ones(1))], 1.0)
     context = {"trainer": {"max_epochs": epochs}}
-    schedule = create_schedule(compose_settings(overrides).schedule, optimizer, context)
+    schedule = build("schedule", compose_settings(overrides).schedule, optimizer, context=context)
     seen = []
     for loss in losses or [1.0] * epochs:
         seen.append(optimizer.param_groups[0]["lr"])
@@ -155,8 +147,8 @@ def test_layer_decay_is_in_every_rate_of_every_epoch() -> None:
     }
     assert len(set(scales.values())) > 3
     optimizer = create_optimizer(optim, network)
-    schedule = create_schedule(
-        compose_settings(["schedule=cosine"]).schedule, optimizer, {"trainer": {"max_epochs": 4}}
+    schedule = build(
+        "schedule", compose_settings(["schedule=cosine"]).schedule, optimizer, context={"trainer": {"max_epochs": 4}}
     )
     for epoch in range(4):
         for group in optimizer.param_groups:

@@ -80,7 +80,7 @@ def test_the_end_names_the_layout_and_the_command_that_fits(
     ("members", "message"),
     [
         (LAYOUT | {"test.csv": b"id\n3\n44\n"}, "food/test.csv have no image"),
-        ({"images/images/1.jpg": b"1"}, "0 class folder(s), and 1 images outside them"),
+        ({"images/images/1.jpg": b"1"}, "0 class folder(s);"),
     ],
 )
 def test_data_that_training_cannot_use_are_kept_and_the_reason_is_said(

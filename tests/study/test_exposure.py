@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
+from kenyan13.data.catalogue import read_labels
 from kenyan13.errors import UserError
 from kenyan13.runs.predictions import prediction_table
-from kenyan13.study.exposure import STUDY_METHODS, combine_unseen, exposures, read_labels, study_seeds
+from kenyan13.study.exposure import STUDY_METHODS, combine_unseen, exposures, study_seeds
 
 SEEDS = (42, 5174, 2123, 6993, 8133, 438, 3708, 888, 2984, 565, 6816, 2956, 1713, 2570, 1541)
 
@@ -30,7 +31,7 @@ def test_labels_are_read_without_images(labels: Path) -> None:
     labelled = read_labels(labels)
     assert labelled.ids[:3] == ("000", "001", "002")
     assert labelled.classes == ("a", "b", "c")
-    assert labelled.labels()[:4].tolist() == [2, 0, 1, 2]
+    assert labelled.targets[:4].tolist() == [2, 0, 1, 2]
     with pytest.raises(UserError, match=r"There is no train\.csv in .*nowhere"):
         read_labels(labels / "nowhere")
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.batches import ImageDataset, Images, collate
+from kenyan13.data.batches import ImageDataset, Images
 from kenyan13.plots.grids import preset_plot
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
@@ -29,12 +29,12 @@ def test_sheets_show_the_stored_images_and_their_augmented_views(
     assert written["ugali"] == ["original/ugali.png", "augmented/ugali.png"]
     draws = class_draws(data, 12)
     first = draws[0].row
-    assert data.train.catalogue.labels()[first] == 12
+    assert data.train.catalogue.targets[first] == 12
     shown = np.asarray(Image.open(tmp_path / "original" / "ugali.png"))[:32, :32]
     assert np.array_equal(shown, centre_crop(data.train.store[data.train.store_rows[first]], 32))
     shown = np.asarray(Image.open(tmp_path / "augmented" / "ugali.png"))[:32, :32].astype(int)
-    sample = ImageDataset(data.train, 32, settings.seed, settings.augment)[draws[0]]
-    batch = data.on_after_batch_transfer(collate([sample]), 0)
+    raw = ImageDataset(data.train, 32, settings.seed, settings.augment).__getitems__(draws[:1])
+    batch = data.on_after_batch_transfer(raw, 0)
     seen = ((batch.images[0].permute(1, 2, 0) * data.std + data.mean) * 255).numpy()
     assert abs(shown - seen).max() <= 1
 
@@ -62,15 +62,16 @@ def test_presets_show_the_same_nine_images(
     assert list(shown) == list(PRESET_NAMES)
     assert {block.shape for block in shown.values()} == {(9, 32, 32, 3)}
     draws = first_draws(data, 9)
-    assert len({data.train.catalogue.labels()[draw.row] for draw in draws}) == 9
+    assert len({data.train.catalogue.targets[draw.row] for draw in draws}) == 9
     for place, draw in enumerate(draws):
         stored = data.train.store[data.train.store_rows[draw.row]]
         assert np.array_equal(shown["none"][place], centre_crop(stored, 32))
     plain = ImageDataset(data.train, 32, settings.seed, compose("augment=default").augment)
-    whole = [place for place, draw in enumerate(draws) if not any(plain[draw].erased)]
+    views = [plain.view(draw) for draw in draws]
+    whole = [place for place, (_, view, _) in enumerate(views) if not any(view.erased)]
     assert 0 < len(whole) < 9
     for place in range(9):
-        same = np.array_equal(shown["default"][place], plain[draws[place]].image)
+        same = np.array_equal(shown["default"][place], views[place][0])
         assert same == (place in whole)
         assert not np.array_equal(shown["enhanced"][place], shown["default"][place])  # sheared, at the least
 

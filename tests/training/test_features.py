@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from kenyan13.config.settings import Settings
+from kenyan13.data.batches import FeatureDataset
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.features import FeatureDataset
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import create, normalisation
@@ -96,7 +96,7 @@ def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compos
     assert made.validation.shape[:2] == (26, 1)
     spread = made.train.std(dim=1).mean()
     assert spread > 1e-3, "the views differ"
-    dataset = FeatureDataset(made.train, data.train.catalogue.labels(), seed=1)
+    dataset = FeatureDataset(made.train, data.train.catalogue.targets, seed=1)
     draws = [[Draw(5, epoch, position) for position in range(104)] for epoch in range(2)]
     first, second = (dataset.__getitems__(one).images for one in draws)
     assert len(np.unique(first.numpy(), axis=0)) == 3, "all three views of an image come"

@@ -9,8 +9,8 @@ import torch
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
+from kenyan13.data.batches import Features
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.features import Features
 from kenyan13.model.backbones import normalisation
 from kenyan13.training.sheets import arrange, draw_views, first_draws
 
@@ -39,7 +39,7 @@ def test_the_views_are_those_of_the_first_epoch(compose: Callable[..., Settings]
     images = torch.cat([batch.images for batch in batches]).permute(0, 2, 3, 1) * data.std + data.mean
     draws = first_draws(data, 36)
     assert len({draw.row for draw in draws}) == 36
-    labels = data.train.catalogue.labels()
+    labels = data.train.catalogue.targets
     assert np.bincount(labels[[draw.row for draw in draws]], minlength=13).min() >= 1
     shown = draw_views(data, draws, data.settings.augment, 32)
     for draw, image in zip(draws, shown, strict=True):
