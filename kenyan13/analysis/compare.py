@@ -80,8 +80,8 @@ def origins(run: Run) -> dict[str, str]:
         return {}
     found = {"classes": ", ".join(run.data.get("classes", []))}
     for part, label in (("train", "training images"), ("validation", "validation images")):
-        if part in run.data:
-            found[label] = f"{run.data[part]['images']:,} (digest {run.data[part]['digest'][:8]})"
+        if isinstance(known := run.data.get(part), dict):
+            found[label] = f"{known.get('images')} (digest {str(known.get('digest'))[:8]})"
     commit, _, changes = run.commit.partition("+")
     return found | dict(run.versions) | {"code": commit[:10] + (f" with {changes}" if changes else "")}
 

@@ -52,10 +52,10 @@ def precision_recall_plot(
 
 
 @styled
-def reliability_plot(found: Reliability, error: float, title: str = "") -> Figure:
+def reliability_plot(found: Reliability, title: str = "") -> Figure:
     """Draw accuracy by bins of confidence, its gap to the mean confidence hatched, and below the number of images.
 
-    found: from `metrics.classification.reliability`; error: its expected calibration error, 0..1.
+    found: from `metrics.classification.reliability`.
     """
     figure = new_figure(6.2, 5.0, title)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -64,19 +64,9 @@ def reliability_plot(found: Reliability, error: float, title: str = "") -> Figur
     accuracy, confidence, count = 100 * found.accuracy[there], 100 * found.confidence[there], found.count[there]
     low, high = np.minimum(accuracy, confidence), np.maximum(accuracy, confidence)
     above.bar(left, accuracy, width, align="edge", color=PALE, edgecolor=OURS, label="Accuracy")
-    above.bar(
-        left,
-        high - low,
-        width,
-        low,
-        align="edge",
-        color="none",
-        edgecolor=STUDY,
-        hatch="////",
-        label="Gap to confidence",
-    )
+    above.bar(left, high - low, width, low, align="edge", fill=False, edgecolor=STUDY, hatch="////", label="Gap")
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
-    above.set_title(f"Expected calibration error: {100 * error:.1f} %; {int(found.count.sum()):,} images.")
+    above.set_title(f"Expected calibration error: {100 * found.error:.1f} %; {int(found.count.sum()):,} images.")
     above.set(xlim=(0, 100), ylim=(0, 102), ylabel="Accuracy (%)")
     below.bar_label(below.bar(left, count, width, align="edge", color="#999999", edgecolor="white"), fontsize=7)
     below.set(ylim=(0, 1.3 * max(1, found.count.max())), xlabel="Confidence (%)", ylabel="Images")

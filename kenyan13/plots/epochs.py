@@ -39,18 +39,16 @@ def loss_plot(train: Sequence[float], validation: Sequence[float], title: str = 
 
 
 @styled
-def accuracy_plot(accuracies: Sequence[float], macro_f1: Sequence[float] | None, best_epoch: int) -> Figure:
-    """Draw validation accuracy and macro F1 (0..1; None: not known) over the epochs from 1.
+def accuracy_plot(accuracies: Sequence[float], macro_f1: Sequence[float], best_epoch: int) -> Figure:
+    """Draw validation accuracy and macro F1 (0..1) over the epochs from 1.
 
     best_epoch: that of the lowest validation loss, from 1, which is marked: the run's accuracy is the one there.
     """
     figure = new_figure(7.5, 3.4)
     axes = figure.add_subplot()
     for k, (name, values) in enumerate((("Accuracy", accuracies), ("Macro F1", macro_f1))):
-        if values is not None:
-            epochs = np.arange(1, len(values) + 1)
-            marker = MARKERS[k] if len(values) <= MANY else None
-            axes.plot(epochs, 100 * np.asarray(values), color=COLOURS[k], linestyle="-:"[k], marker=marker, label=name)
+        epochs, marker = np.arange(1, len(values) + 1), MARKERS[k] if len(values) <= MANY else None
+        axes.plot(epochs, 100 * np.asarray(values), color=COLOURS[k], linestyle="-:"[k], marker=marker, label=name)
     best = 100 * accuracies[best_epoch - 1]
     axes.plot([best_epoch], [best], label=f"{best:.1f} % at the lowest validation loss (epoch {best_epoch})", **RING)
     axes.set_ylabel("Accuracy, F1 (%)")

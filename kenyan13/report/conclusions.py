@@ -1,14 +1,12 @@
 """What can and cannot be concluded from runs, given how few images they were validated on."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from kenyan13.analysis.compare import best_first, compare
 from kenyan13.analysis.compare_text import conclusion
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
-from kenyan13.runs.directory import State
-from kenyan13.runs.predictions import labelled
+from kenyan13.report.runs import same_images
 from kenyan13.runs.run import Run
 
 NAMED = 8  # runs that a sentence lists
@@ -20,17 +18,8 @@ ONE_SEED = (
 
 def among(runs: Sequence[Run]) -> list[str]:
     """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
-    sets = [conclude(some) for some in same_images(runs) if len(some) > 1]
+    sets = [conclude(sorted(some, key=best_first)) for some in same_images(runs) if len(some) > 1]
     return [*sets, ONE_SEED] if sets else ["One run, or runs on different images: there is nothing to compare."]
-
-
-def same_images(runs: Sequence[Run]) -> list[list[Run]]:
-    """Return the finished runs that were validated on the same images with the same labels, the most accurate first."""
-    sets: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.state is State.finished and run.predictions is not None:
-            sets[tuple(sorted((str(k), str(v)) for k, v in labelled(run.predictions)["target"].items()))].append(run)
-    return [sorted(some, key=best_first) for images, some in sets.items() if images]
 
 
 def conclude(runs: Sequence[Run]) -> str:

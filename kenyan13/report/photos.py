@@ -1,11 +1,12 @@
 """Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
-from collections import Counter
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.config.settings import DataSettings, Layout
@@ -14,9 +15,9 @@ from kenyan13.data.images import UNREADABLE
 from kenyan13.data.thumbnails import thumbnail
 from kenyan13.errors import UserError
 from kenyan13.report.parts import Grid, jpeg
-from kenyan13.report.runs import Predictions
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs import directory
+from kenyan13.runs.predictions import classes_of, probabilities_of
 from kenyan13.runs.run import Run
 
 SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
@@ -24,20 +25,16 @@ PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the c
 MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
 
 
-def mistakes(saved: Predictions) -> pd.DataFrame:
-    """Return a row a wrong prediction, the most confident first: id, target, prediction, confidence (0..1), pair.
+def mistakes(known: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong ones of a run's predictions by image id, the most confident first.
 
-    target and prediction are classes' names; pair: both, in the order of the classes.
+    Columns: target and prediction (classes' names), confidence (0..1).
     """
-    names, predicted = np.array(saved.classes), saved.probabilities.argmax(axis=1)
-    low, high = np.minimum(saved.targets, predicted), np.maximum(saved.targets, predicted)
-    table = pd.DataFrame({
-        "id": saved.ids, "target": names[saved.targets], "prediction": names[predicted],
-        "confidence": saved.probabilities.max(axis=1).astype(float),
-        "pair": list(zip(names[low].tolist(), names[high].tolist(), strict=True)),
-    })  # fmt: skip
-    wrong: pd.DataFrame = table[saved.targets != predicted].sort_values("confidence", ascending=False, kind="stable")
-    return wrong
+    probabilities = probabilities_of(known)
+    named = np.array(classes_of(known))[probabilities.argmax(axis=1)]
+    table = known[["target"]].assign(prediction=named, confidence=probabilities.max(axis=1))
+    wrong = table[table["target"] != table["prediction"]]
+    return wrong.sort_values("confidence", ascending=False, kind="stable")
 
 
 def mistake_table(wrong: pd.DataFrame) -> Table:
@@ -47,33 +44,29 @@ def mistake_table(wrong: pd.DataFrame) -> Table:
         Column("confidence", "probability %", 1),
     ]  # fmt: skip
     shown = wrong[: 3 * MISTAKES].assign(confidence=100 * wrong["confidence"])
-    return Table("", "Most confident mistakes", columns, shown[[column.key for column in columns]].to_numpy().tolist())
+    return Table("", "Most confident mistakes", columns, shown.reset_index().to_numpy().tolist())
 
 
-def pair_table(saved: Predictions, wrong: pd.DataFrame) -> Table:
-    """Return the most confused pairs of classes, with how many images are taken which way."""
+def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
+    """Return the most confused pairs of classes, with how many images are taken which way, from a confusion matrix."""
     columns = [
         Column("class", "class"), Column("other", "other class"), Column("there", "first named as second", 0),
         Column("back", "second named as first", 0), Column("share", "% of both classes' images", 1),
     ]  # fmt: skip
     table = Table("", "Most confused pairs of classes", columns)
-    images = np.bincount(saved.targets, minlength=len(saved.classes))
-    for (one, other), together in most_confused(wrong)[:PAIRS]:
-        there = int((wrong["target"][[pair == (one, other) for pair in wrong["pair"]]] == one).sum())
-        share = 100 * together / int(images[saved.classes.index(one)] + images[saved.classes.index(other)])
-        table.rows.append([one, other, float(there), float(together - there), share])
+    together, images = np.triu(counts + counts.T, 1), counts.sum(axis=1)
+    for place in np.argsort(-together, axis=None, kind="stable")[:PAIRS].tolist():
+        i, j = divmod(place, len(classes))
+        if together[i, j]:
+            share = 100 * float(together[i, j] / (images[i] + images[j]))
+            table.rows.append([classes[i], classes[j], int(counts[i, j]), int(counts[j, i]), share])
     return table
 
 
-def most_confused(wrong: pd.DataFrame) -> list[tuple[tuple[str, str], int]]:
-    """Return pairs of classes with the number of images that are taken for each other, most images first."""
-    return Counter[tuple[str, str]](wrong["pair"].tolist()).most_common()
-
-
-def of_pairs(wrong: pd.DataFrame) -> pd.DataFrame:
+def of_pairs(wrong: pd.DataFrame, pairs: Table) -> pd.DataFrame:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    chosen = [wrong[[one == pair for one in wrong["pair"]]][:EACH] for pair, _ in most_confused(wrong)[:SHOWN_PAIRS]]
-    return pd.concat([wrong[:0], *chosen])
+    chosen = [wrong[wrong[["target", "prediction"]].isin(row[:2]).all(axis=1)][:EACH] for row in pairs.rows]
+    return pd.concat([wrong[:0], *chosen[:SHOWN_PAIRS]])
 
 
 def find_files(run: Run) -> dict[str, Path]:
@@ -102,7 +95,7 @@ def small(path: Path) -> bytes | None:
 def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
     """Return the images of mistakes that are still there, with captions."""
     grid = Grid(title, [], SHOWN)
-    for id_, target, prediction, confidence in chosen[["id", "target", "prediction", "confidence"]].to_numpy().tolist():
+    for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
         if id_ in files and (photo := small(files[id_])) is not None:
             grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
     return grid

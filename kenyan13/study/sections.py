@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kenyan13.analysis.cascade import read_matrices, read_summary
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -17,7 +18,7 @@ from kenyan13.report.conclusions import among
 from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.photos import PRESETS, sheets
-from kenyan13.report.runs import anchor_of, is_synthetic, validation_images
+from kenyan13.report.runs import anchor_of, is_synthetic
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
@@ -90,11 +91,8 @@ def group_section(group: Group, found: Found, doubles: Sequence[Run], caution: s
     title = f"Group {group.letter}: {group.title}" + (f" ({caution})" if caution else "")
     section = Section(folder.name, title, [group.question])
     mine = {id_: run for id_, run in found.items() if id_ in group.experiments}
-    needed = [experiments()[id_] for id_ in group.ids_for_tables()]
-    missing = folder.output / "missing"  # no folder: beside variants lie the study's own runs, which are not meant
-    folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:
-        section.tables = tables(group.letter, folders)
+        section.tables = tables(group, found)
         for table in section.tables:
             table.title += f" ({caution})" if caution else ""  # tables are files of their own, too
         if group.letter in PLOTS:
@@ -109,7 +107,7 @@ def group_section(group: Group, found: Found, doubles: Sequence[Run], caution: s
     section.texts += [
         f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
         for run in doubles
-        if study_id(run) in folders
+        if study_id(run) in group.ids_for_tables()
     ]
     section.conclusions = [*([] if caution else against_study(section.tables)), *among(list(mine.values()))]
     return section
@@ -205,7 +203,7 @@ def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> lis
 
 def validated(run: Run) -> int:
     """Return the number of validation images of a finished run, or of two stages put together."""
-    return validation_images(run) or int(read_summary(run.folder)["images"])
+    return measure(run).images or int(read_summary(run.folder)["images"])
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
-from pathlib import Path
 
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.report.tables import Column, Table, Value
-from kenyan13.runs.result import Result, read_result
+from kenyan13.runs.result import Result
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import Experiment
 
 STUDY_IMAGES = 1308  # validation images of the study (study, Data)
@@ -37,23 +37,28 @@ COMPARISON = [
 ]
 
 
-def comparison(name: str, title: str, experiments: Sequence[Experiment], folders: Mapping[str, Path]) -> Table:
+def comparison(name: str, title: str, experiments: Sequence[Experiment], runs: Mapping[str, Run]) -> Table:
     """Return the table of some experiments: lowest loss, accuracy there and overfitting, ours beside the study's.
 
-    folders: id -> our run. The mark "within" says that the difference of accuracies is smaller than two standard errors
+    runs: ours by id. The mark "within" says that the difference of accuracies is smaller than two standard errors
     of a difference.
     """
     table = Table(name, title, COMPARISON)
-    results = {one.id: read_result(folders[one.id]) for one in experiments}
+    results = finished(runs)
     for one in experiments:
-        study, result = one.reported, results[one.id]
+        study, result = one.reported, results.get(one.id)
         losses = triple(result.min_val_loss if result else None, study.get("min_val_loss"))
         accuracies = triple(100 * result.accuracy if result else None, study.get("accuracy"))
         slopes = triple(result.overfitting if result else None, study.get("overfitting"))
         noise = within_noise(accuracies, result.validation_images) if result else "missing"
         table.rows.append([one.id, one.label, *losses, *accuracies, noise, *slopes])
-    table.notes = noise_notes([result for result in results.values() if result], table.rows)
+    table.notes = noise_notes([results[one.id] for one in experiments if one.id in results], table.rows)
     return table
+
+
+def finished(runs: Mapping[str, Run]) -> dict[str, Result]:
+    """Return the results of finished runs by id."""
+    return {id_: run.result for id_, run in runs.items() if run.result}
 
 
 def within_noise(accuracies: Sequence[Value], images: int) -> str:

@@ -77,4 +77,3 @@ def test_accuracy_and_f1_with_the_epoch_of_the_lowest_loss() -> None:
     assert data(macro_f1)[1] == pytest.approx([40, 60, 65])
     assert data(best) == ([2], [75])
     assert legend(figure)[2] == "75.0 % at the lowest validation loss (epoch 2)"
-    assert len(accuracy_plot([0.5], None, 1).axes[0].lines) == 2  # of older runs there is no F1

@@ -14,13 +14,11 @@ from hand_made import composed_correct
 from numpy.typing import NDArray
 
 from kenyan13.analysis.grouping import name_groups, propose_groups, reorder
-from kenyan13.config.compose import compose_settings
 from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1, per_class, row_shares
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.runs.config_file import write_config
-from kenyan13.runs.directory import METRICS
-from kenyan13.runs.locate import run_directory
-from kenyan13.runs.result import Result, write_result
+from kenyan13.runs.directory import State
+from kenyan13.runs.result import Result
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import experiments, groups
 from kenyan13.study.group_tables import tables
 
@@ -135,17 +133,11 @@ def test_sums_of_losses_are_no_smaller_than_ten_times_the_lowest() -> None:
 def test_times_of_epochs_give_a1(tmp_path: Path) -> None:
     """Eleven epochs, of which the first takes longer, as the study timed them."""
     reported = {id_: values["seconds_per_epoch"] for id_, values in groups()["A"].reported.items()}
-    settings = {id_: compose_settings([f"experiment={id_}", f"runs={tmp_path}"]) for id_ in groups()["A"].experiments}
     result = Result("finished", 1.0, 0.5, 0.5, 1, 11, 11.0, 0.1, 60.0, 5228, 1308, 10, 10, "cpu", "epochs")
+    runs = {}
     for id_, seconds in reported.items():
-        folder = run_directory(settings[id_])
-        folder.mkdir()
-        write_config(folder, settings[id_], {"classes": CLASSES})
-        write_result(folder, result)
-        epochs = [3 * seconds, *(seconds + jitter for jitter in (-1, 1) * 5)]
-        pd.DataFrame({"epoch": range(1, 12), "seconds": epochs}).to_csv(folder / METRICS, index=False)
-    timing = next(
-        table for table in tables("A", {id_: run_directory(one) for id_, one in settings.items()}) if table.name == "A1"
-    )
+        epochs = pd.DataFrame({"seconds": [3 * seconds, *(seconds + jitter for jitter in (-1, 1) * 5)]})
+        runs[id_] = Run(tmp_path, id_, State.finished, result=result, metrics=epochs)
+    _, timing = tables(groups()["A"], runs)
     assert [row[2] for row in timing.rows] == list(reported.values())
     assert [row[4] for row in timing.rows] == [0] * 16

@@ -15,7 +15,8 @@ from kenyan13.analysis.ensemble import vote_tallies
 from kenyan13.cli import app
 from kenyan13.report.writing import write_report
 from kenyan13.runs.predictions import write_test_predictions
-from kenyan13.study.definitions import experiments
+from kenyan13.runs.run import read_run
+from kenyan13.study.definitions import experiments, groups
 from kenyan13.study.group_tables import tables
 from kenyan13.study.jobs import compose_stages
 from kenyan13.study.sections import against_study, study_jobs
@@ -149,7 +150,7 @@ def test_votes_for_the_winning_class() -> None:
 
 
 def test_markdown_shows_names_as_they_are(study: Path) -> None:
-    table = next(table for table in tables("D", {"DAA": next(study.glob("DAA_*"))}) if table.name == "D1")
+    (table,) = tables(groups()["D"], {"DAA": read_run(next(study.glob("DAA_*")))})
     table.rows[0][1] = "a|b\n<i>*c*"
     lines = table.markdown().splitlines()
     assert lines[0] == "**D1** regularisation and imbalance"
@@ -160,7 +161,7 @@ def test_markdown_shows_names_as_they_are(study: Path) -> None:
 
 def test_differences_from_the_study_are_counted(study: Path) -> None:
     """DAA: 80 % of ten images has a standard error of 12.6 points; nothing differs by more than two of them."""
-    found = tables("D", {"DAA": next(study.glob("DAA_*"))})
+    found = tables(groups()["D"], {"DAA": read_run(next(study.glob("DAA_*")))})
     assert against_study(found) == [
         "Beside the study's accuracies, 1 of 1 are within noise (two standard errors of a difference)."
     ]

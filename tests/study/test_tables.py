@@ -5,17 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Table
 from kenyan13.runs.config_file import write_config
-from kenyan13.runs.directory import METRICS
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions, write_test_predictions
-from kenyan13.runs.result import Result, write_result
+from kenyan13.runs.result import Result, write_metrics, write_result
+from kenyan13.runs.run import EPOCH_COLUMNS, read_run
 from kenyan13.study.definitions import experiments, groups
 from kenyan13.study.group_tables import tables, tables_of_settings
 from kenyan13.study.tables import within_noise
@@ -44,7 +43,8 @@ def make(tmp_path: Path) -> Make:
 
 def made(group: str, runs: Path) -> dict[str, Table]:
     folders = {id_: runs / one.name for id_, one in experiments().items()}
-    return {table.name: table for table in tables(group, folders)}
+    there = {id_: read_run(folder) for id_, folder in folders.items() if folder.exists()}
+    return {table.name: table for table in tables(groups()[group], there)}
 
 
 def cells(table: Table, row: int) -> dict[str, object]:
@@ -83,7 +83,7 @@ def test_noise_is_two_standard_errors_of_a_difference() -> None:
 
 def test_a1_is_the_mean_of_the_epochs_after_the_first(make: Make, tmp_path: Path) -> None:
     folder = make("ACB", 1.0, 0.5, epochs=3)
-    pd.DataFrame({"epoch": [1, 2, 3], "seconds": [30.0, 4.0, 6.0]}).to_csv(folder / METRICS)
+    write_metrics(folder, [dict.fromkeys(EPOCH_COLUMNS, seconds) for seconds in (30.0, 4.0, 6.0)])
     table = made("A", tmp_path)["A1"]
     assert len(table.rows) == 16
     row = cells(table, 1)
@@ -116,8 +116,10 @@ def test_g1_is_in_the_order_of_the_studys_accuracies(tmp_path: Path) -> None:
 
 
 def test_e1_has_both_gatings(tmp_path: Path) -> None:
-    folder = run_directory(compose_settings(["experiment=EAE", f"runs={tmp_path}"]))
+    settings = compose_settings(["experiment=EAE", f"runs={tmp_path}"])
+    folder = run_directory(settings)
     folder.mkdir()
+    write_config(folder, settings, {"classes": list(CLASSES)})
     gating = {"hard": {"accuracy": 0.8073}, "soft": {"accuracy": 0.82}}
     (folder / "cascade.json").write_text(json.dumps({"images": 1308, "gating": gating}))
     table = made("E", tmp_path)["E1"]
