@@ -118,8 +118,7 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
     different = int((one["target"] != other["target"]).sum())
     if different:
         return Comparison(index, against, len(one), obstacle=f"other labels for {different:,} images")
-    found = mcnemar(correct(one).to_numpy(), correct(other).to_numpy())
-    return Comparison(index, against, len(one), found.only_first, found.only_second, found.p)
+    return Comparison(index, against, len(one), *mcnemar(correct(one).to_numpy(), correct(other).to_numpy()))
 
 
 def on_common_images(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

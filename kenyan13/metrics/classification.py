@@ -25,8 +25,8 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean of |accuracy - confidence| over images, 0..1; NaN without any."""
-        return float((self.count * np.abs(self.accuracy - self.confidence)).sum() / self.count.sum())
+        """The expected calibration error: the mean of |accuracy - confidence| over images, 0..1; 0 without any."""
+        return float((self.count * np.abs(self.accuracy - self.confidence)).sum() / max(1, self.count.sum()))
 
 
 def confusion_counts(targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

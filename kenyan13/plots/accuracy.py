@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kenyan13.metrics.statistics import wilson
-from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, compact, new_figure, set_log_ticks, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, new_figure, set_log_ticks, short, styled
 
 FAMILIES = 20  # named in the legend
 APART = (0.35, 0.06)  # of the panel's width and height: names that are closer would overlap
@@ -56,7 +56,7 @@ def scatter_plot(points: Sequence[Point], x_label: str, title: str = "", log: bo
     )  # fmt: skip
     for rank, family in enumerate(dict.fromkeys(point.family for point in points)):
         _draw_family(axes, [point for point in points if point.family == family], family, rank)
-    axes.xaxis.set_major_formatter(compact)
+    axes.xaxis.set_major_formatter("{x:g}")
     if log and points:
         axes.set_xscale("log")
         set_log_ticks(axes.xaxis, min(point.x for point in points), max(point.x for point in points))
@@ -96,12 +96,9 @@ def _name(axes: Axes, points: Sequence[Point]) -> None:
 
 @styled
 def interval_plot(
-    names: Sequence[str],
-    accuracies: Sequence[float],
-    images: Sequence[int],
-    title: str = "",
+    names: Sequence[str], accuracies: Sequence[float], images: Sequence[int], title: str = "",
     study: Sequence[float | None] | None = None,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw accuracies (0..1) with 95 % Wilson intervals one below the other, in the given order.
 
     images: on how many each was measured, at least 1; study: its values (0..1) as hollow diamonds, None for none.

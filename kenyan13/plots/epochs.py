@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import exponential_moving_average, lowest, overfitting_line
-from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, compact, new_figure, set_log_ticks, styled
+from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, new_figure, set_log_ticks, styled
 
 ALPHA = 0.3  # of the moving average (study, What is measured)
 MANY = 60  # epochs from which on markers would hide the lines
@@ -92,15 +92,13 @@ def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = validation / train
     epochs, there = np.arange(1, len(ratio) + 1), np.isfinite(ratio)
+    slope, start = overfitting_line(train.tolist(), validation.tolist())
     marker = "D" if len(ratio) <= MANY else None
     axes.plot(epochs[there], ratio[there], color=GREY, linewidth=0.9, marker=marker, markersize=3.5)
     axes.axhline(1, color="black", linewidth=0.8, linestyle=":")
     axes.set_ylabel("Ratio")
-    if there.sum() < 2 or not there.all():
-        why = "with one epoch" if len(ratio) < 2 else "where a ratio is not finite"
-        axes.set_title(f"{RATIO}: no line {why}")
+    if np.isnan(slope):
+        axes.set_title(f"{RATIO}: no line with one epoch, or where a ratio is not finite")
     else:
-        slope, start = overfitting_line(train.tolist(), validation.tolist())
         axes.plot(epochs, start + slope * (epochs - 1), color=COLOURS[2], linestyle="-.", linewidth=2)
-        shown = ("+" if slope >= 0 else "") + compact(float(f"{slope:.3g}"))
-        axes.set_title(f"{RATIO}: overfitting {shown} per epoch (slope of the line)")
+        axes.set_title(f"{RATIO}: overfitting {slope:+.3g} per epoch (slope of the line)")
