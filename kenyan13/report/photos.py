@@ -1,5 +1,6 @@
 """Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
+import io
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -7,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ImageOps
 
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.images import UNREADABLE
-from kenyan13.data.thumbnails import thumbnail
+from kenyan13.data.images import UNREADABLE, decode
 from kenyan13.errors import UserError
-from kenyan13.report.parts import Grid, jpeg
+from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import classes_of, probabilities_of
 from kenyan13.runs.run import Run
 
+QUALITY = 82  # of JPEG; as PNG photographs are ten times as large
 SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
 PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
 MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
@@ -69,34 +70,40 @@ def of_pairs(wrong: pd.DataFrame, pairs: Table) -> pd.DataFrame:
     return pd.concat([wrong[:0], *chosen[:SHOWN_PAIRS]])
 
 
-def find_files(run: Run) -> dict[str, Path]:
-    """Return the files of a run's labelled images by id, or nothing where its data has gone."""
+@cache
+def files_by_id(layout: str, root: str) -> dict[str, Path]:
+    """Return the files of a data set's labelled images by id; nothing where the data has gone."""
     try:
-        return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
+        source = read(DataSettings(layout=Layout[layout], root=root))
     except (UserError, KeyError):
         return {}
-
-
-@cache
-def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
-    """Return the files of a data set's labelled images by id. Raises UserError where the data cannot be read."""
-    source = read(DataSettings(layout=layout, root=root))
     parts = [part for part in (source.labelled, source.validation) if part is not None]
     return {id_: path for part in parts for id_, path in zip(part.ids, part.paths, strict=True)}
 
 
 @lru_cache(maxsize=4096)
-def small(path: Path) -> bytes | None:
-    """Return an image's thumbnail as JPEG, None for an unreadable one; runs often fail at the same images."""
-    pixels = thumbnail(path, SIDE)
-    return None if pixels is None else jpeg(pixels)
+def smaller(path: Path, width: int, square: bool) -> bytes | None:
+    """Return an image as JPEG, no wider than so many pixels, or the square in its middle; None for an unreadable one.
+
+    Runs often fail at the same images.
+    """
+    buffer = io.BytesIO()
+    try:
+        image = decode(path, at_least=width)
+        if square:
+            image = ImageOps.fit(image, (width, width))
+        image.thumbnail((width, image.height))
+        image.save(buffer, "JPEG", quality=QUALITY)
+    except UNREADABLE:
+        return None
+    return buffer.getvalue()
 
 
 def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
     """Return the images of mistakes that are still there, with captions."""
     grid = Grid(title, [], SHOWN)
     for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
-        if id_ in files and (photo := small(files[id_])) is not None:
+        if id_ in files and (photo := smaller(files[id_], SIDE, square=True)) is not None:
             grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
     return grid
 
@@ -106,8 +113,8 @@ def sheets(run: Run) -> list[Grid]:
     grids = []
     for title, pattern, width in ((PRESETS, directory.PRESETS, 640), (CLASSES, "sheets/*/*.png", 320)):
         files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
-        smaller = [(shrunk(file, 2 * width), caption(file)) for file in files]
-        grids.append(Grid(title, [(photo, text) for photo, text in smaller if photo is not None], width))
+        photos = [(smaller(file, 2 * width, square=False), caption(file)) for file in files]
+        grids.append(Grid(title, [(photo, text) for photo, text in photos if photo is not None], width))
     return [grid for grid in grids if grid.photos]
 
 
@@ -115,14 +122,3 @@ def caption(file: Path) -> str:
     """Return what a contact sheet shows."""
     kinds = {"original": "as they are", "augmented": "augmented"}
     return f"{file.stem}, {kinds[file.parent.name]}" if file.parent.name in kinds else "none, default, enhanced"
-
-
-def shrunk(file: Path, width: int) -> bytes | None:
-    """Return an image file as JPEG, no wider than `width` pixels; None for one that cannot be read."""
-    try:
-        with Image.open(file) as opened:
-            wide = min(width, opened.width)
-            size = (wide, round(opened.height * wide / opened.width))
-            return jpeg(np.asarray(opened.convert("RGB").resize(size, reducing_gap=2)))
-    except UNREADABLE:
-        return None

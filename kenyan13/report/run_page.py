@@ -17,7 +17,7 @@ from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import MISTAKES, find_files, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
+from kenyan13.report.photos import MISTAKES, files_by_id, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table, Value
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
@@ -146,7 +146,7 @@ def draw_predictions(known: pd.DataFrame, counts: NDArray[np.int64], pairs: Tabl
 
 def add_photos(page: Section, run: Run, wrong: pd.DataFrame, pairs: Table) -> None:
     """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
-    files = find_files(run)
+    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
     chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(wrong, pairs)}
     grids = [grid_of(title, some, files) for title, some in chosen.items()]
     page.grids = [grid for grid in grids if grid.photos]

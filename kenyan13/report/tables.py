@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from kenyan13.terminal import align
+from kenyan13.terminal import WIDTH, align
 
 Value = float | str | None
 MISSING = "-"
-WIDTH = 80  # of a terminal
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The report's sections of the study's groups: question, tables, plots, and what follows from them."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,11 +12,9 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
-from kenyan13.plots.epochs import loss_plot
 from kenyan13.report.conclusions import among
 from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import PRESETS, sheets
 from kenyan13.report.runs import anchor_of, is_synthetic
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
@@ -35,11 +32,11 @@ Found = Mapping[str, Run]  # the study's id -> our run of it
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
     """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's."""
     jobs: list[Callable[[], Section]] = []
-    for number, (caution, (found, doubles)) in enumerate(by_kind(runs).items()):
+    for number, (caution, found) in enumerate(by_kind(runs).items()):
         for group in groups().values():
             if found.keys() & group.experiments.keys():
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
-                jobs.append(partial(group_section, group, found, doubles, caution, folder))
+                jobs.append(partial(group_section, group, found, caution, folder))
     return jobs
 
 
@@ -48,10 +45,7 @@ def study_id(run: Run) -> str | None:
     experiment, name = str(run.setting("experiment")), str(run.setting("name"))
     if experiment in experiments():
         return experiment
-    id_ = name.partition("_")[0]
-    if id_ in experiments() and re.fullmatch(re.escape(experiments()[id_].name) + "(-.*)?", name):
-        return id_
-    return None
+    return next((id_ for id_, one in experiments().items() if f"{name}-".startswith(f"{one.name}-")), None)
 
 
 def kind(run: Run) -> str:
@@ -61,19 +55,15 @@ def kind(run: Run) -> str:
     return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"
 
 
-def by_kind(runs: Sequence[Run]) -> dict[str, tuple[dict[str, Run], list[Run]]]:
-    """Return, by what sets them apart from the study's (see `kind`), runs by id, and those left out for others.
+def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
+    """Return runs by what sets them apart from the study's (see `kind`), and by id.
 
-    Of several runs of an experiment, a finished one stands in the tables, and of several finished ones the newest.
+    Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
-    found: dict[str, tuple[dict[str, Run], list[Run]]] = defaultdict(lambda: ({}, []))
+    found: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in sorted(runs, key=age):
-        id_ = None if run.problem else study_id(run)
-        if id_:
-            chosen, doubles = found[kind(run)]
-            if id_ in chosen:
-                doubles.append(chosen[id_])
-            chosen[id_] = run
+        if not run.problem and (id_ := study_id(run)):
+            found[kind(run)][id_] = run
     return dict(sorted(found.items()))
 
 
@@ -86,7 +76,7 @@ def age(run: Run) -> tuple[bool, float]:
     return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
-def group_section(group: Group, found: Found, doubles: Sequence[Run], caution: str, folder: Folder) -> Section:
+def group_section(group: Group, found: Found, caution: str, folder: Folder) -> Section:
     """Return the section of one group. caution: what sets these runs apart from the study's; "" for the study's own."""
     title = f"Group {group.letter}: {group.title}" + (f" ({caution})" if caution else "")
     section = Section(folder.name, title, [group.question])
@@ -100,15 +90,7 @@ def group_section(group: Group, found: Found, doubles: Sequence[Run], caution: s
         section.plots += draw_intervals(found, section.tables, folder)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
-    if "AAA" in mine:
-        section.grids = [grid for grid in sheets(found["AAA"]) if grid.title == PRESETS]
-        section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
-    section.texts += [
-        f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
-        for run in doubles
-        if study_id(run) in group.ids_for_tables()
-    ]
     section.conclusions = [*([] if caution else against_study(section.tables)), *among(list(mine.values()))]
     return section
 
@@ -171,17 +153,6 @@ def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     return drawn
 
 
-def plots_f(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """The losses of both runs."""
-    drawn = []
-    for id_, run in runs.items():
-        if run.metrics is not None and len(run.metrics):
-            train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
-            text = f"Training and validation loss over {len(train)} epochs; the run's own page has the values."
-            drawn.append(folder.draw(f"losses_{id_}", f"Losses of {id_}", text, loss_plot, train, validation))
-    return drawn
-
-
 def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
@@ -207,6 +178,5 @@ def validated(run: Run) -> int:
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
-    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "F": plots_f,
-    "G": plots_sizes, "H": draw_ensembles,
+    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "G": plots_sizes, "H": draw_ensembles,
 }  # fmt: skip

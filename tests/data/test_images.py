@@ -171,3 +171,11 @@ def test_load_decodes_and_resizes_and_leaves_the_file_alone(tmp_path: Path) -> N
     assert file.read_bytes() == before
     assert file.stat().st_mtime_ns == status.st_mtime_ns
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "size"), [(None, (1080, 720)), (361, (1080, 720)), (360, (540, 360)), (90, (135, 90))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path: Path, at_least: int | None, size: tuple[int, int]) -> None:
+    photo().resize((1080, 720)).save(tmp_path / "large.jpg", "JPEG")
+    assert decode(tmp_path / "large.jpg", at_least).size == size
