@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from kenyan13.analysis.compare import best_first, origins
@@ -12,7 +13,7 @@ from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
 from kenyan13.report.conclusions import among
 from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.runs import anchor_of, is_synthetic, notes, results, same_images
-from kenyan13.report.tables import Column, Table, Value
+from kenyan13.report.tables import Column, Row, Table, Value
 from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run, differing_settings
 
@@ -21,13 +22,13 @@ SETTINGS = 5  # that a table shows
 MOST = 60  # runs in a plot of intervals
 METRICS = [
     Column("run", "run"), Column("accuracy", "accuracy %", 2), Column("standard_error", "± %", 2),
-    Column("macro_f1", "macro F1", 3), Column("min_loss", "lowest loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("macro_f1", "macro F1", 3), Column("min_val_loss", "lowest loss", 3), Column("auc_loss", "AUC loss", 2),
     Column("overfitting", "overfitting per epoch", 3), Column("epochs", "epochs", 0), Column("minutes", "minutes", 2),
     Column("parameters", "million parameters", 2),
 ]  # fmt: skip
 SO_FAR = [
     Column("run", "run"), Column("state", "state"), Column("epochs", "epochs", 0),
-    Column("min_loss", "lowest loss so far", 3), Column("problem", "remark"),
+    Column("min_val_loss", "lowest loss so far", 3), Column("problem", "remark"),
 ]  # fmt: skip
 
 
@@ -50,8 +51,8 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
             folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
             section.plots += draw_accuracies(ranked, set_title(same), folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
-    unfinished = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
-    section.tables += [unfinished] if unfinished.rows else []
+    others = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
+    section.tables += [others] if others.rows else []
     return section
 
 
@@ -84,11 +85,12 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     headings = [Column(key, key.replace(".", " ").replace("_", " ")) for key in shown]
     table = Table("", title, [METRICS[0], *headings, *METRICS[1:]])
     for run, result in zip(runs, results(runs), strict=True):
-        chosen = [of_setting(run.setting(key)) for key in shown]
-        error = 100 * standard_error(result.accuracy, result.validation_images)
-        metrics: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.auc_loss]
-        row = [run.name, *chosen, *metrics, result.overfitting, float(result.epochs), result.seconds / 60]
-        table.rows.append([*row, result.parameters / 1e6])
+        table.rows.append({
+            "run": run.name, **{key: of_setting(run.setting(key)) for key in shown}, **asdict(result),
+            "accuracy": 100 * result.accuracy,
+            "standard_error": 100 * standard_error(result.accuracy, result.validation_images),
+            "minutes": result.seconds / 60, "parameters": result.parameters / 1e6,
+        })  # fmt: skip
     table.notes = ["± %: one standard error of the accuracy. AUC loss: the sum of the validation losses over epochs."]
     if len(keys) > SETTINGS:
         table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
@@ -110,11 +112,11 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
 
 
-def so_far(run: Run) -> list[Value]:
+def so_far(run: Run) -> Row:
     """Return state, epochs and lowest loss of a run that has no result, and what is known of the reason."""
     if run.problem:
-        return [run.name, "unreadable", None, None, run.problem]
-    return [run.name, run.state.value, measure(run).epochs, measure(run).min_val_loss, run.failure]
+        return {"run": run.name, "state": "unreadable", "problem": run.problem}
+    return {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
 
 
 def draw_accuracies(ranked: Sequence[Run], title: str, folder: Folder) -> list[Plot]:
@@ -161,8 +163,8 @@ def how_made(runs: Sequence[Run]) -> Section:
         if not run.problem:
             device = {"device": run.result.device} if run.result else {}
             found.update({"data": str(run.setting("data.root")), **origins(run), **device}.items())
-    rows: list[list[Value]] = [
-        [what, shorten(value.split(", "), 13), count] for (what, value), count in sorted(found.items())
-    ]
-    section.tables = [Table("", "Data, versions and commits", columns, rows)]
+    table = Table("", "Data, versions and commits", columns)
+    for (what, value), count in sorted(found.items()):
+        table.add(what, shorten(value.split(", "), 13), count)
+    section.tables = [table]
     return section

@@ -45,7 +45,7 @@ def mistake_table(wrong: pd.DataFrame) -> Table:
         Column("confidence", "probability %", 1),
     ]  # fmt: skip
     shown = wrong[: 3 * MISTAKES].assign(confidence=100 * wrong["confidence"])
-    return Table("", "Most confident mistakes", columns, shown.reset_index().to_numpy().tolist())
+    return Table("", "Most confident mistakes", columns, shown.reset_index().to_dict("records"))
 
 
 def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
@@ -60,14 +60,16 @@ def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
         i, j = divmod(place, len(classes))
         if together[i, j]:
             share = 100 * float(together[i, j] / (images[i] + images[j]))
-            table.rows.append([classes[i], classes[j], int(counts[i, j]), int(counts[j, i]), share])
+            table.add(classes[i], classes[j], int(counts[i, j]), int(counts[j, i]), share)
     return table
 
 
 def of_pairs(wrong: pd.DataFrame, pairs: Table) -> pd.DataFrame:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    chosen = [wrong[wrong[["target", "prediction"]].isin(row[:2]).all(axis=1)][:EACH] for row in pairs.rows]
-    return pd.concat([wrong[:0], *chosen[:SHOWN_PAIRS]])
+    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
+    return pd.concat(
+        [wrong[:0], *(wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both)]
+    )
 
 
 @cache

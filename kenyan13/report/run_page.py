@@ -19,7 +19,7 @@ from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.photos import MISTAKES, files_by_id, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
-from kenyan13.report.tables import Column, Table, Value
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
 from kenyan13.runs.run import Run
 from kenyan13.terminal import duration
@@ -58,33 +58,28 @@ def in_words(run: Run) -> str:
 
 def metric_table(run: Run, found: RunMetrics) -> Table:
     """Return the metrics of a run, each with what it means."""
-    columns = [Column("metric", "metric"), Column("value", "value"), Column("remark", "remark")]
-    rows: list[list[Value]] = []
+    table = Table("", "Metrics", [Column("metric", "metric"), Column("value", "value"), Column("remark", "remark")])
     if found.min_val_loss is not None:
-        rows.append(["lowest validation loss", f"{found.min_val_loss:.4f}", f"in epoch {found.best_epoch}"])
+        table.add("lowest validation loss", f"{found.min_val_loss:.4f}", f"in epoch {found.best_epoch}")
     if found.accuracy is not None and found.images:
         error = standard_error(found.accuracy, found.images)
         interval = f"{found.accuracy_low:.2%} to {found.accuracy_high:.2%} (Wilson, {found.images:,} images)"
-        rows.append(["accuracy", f"{found.accuracy:.2%}", f"standard error {error:.2%}; 95 % interval {interval}"])
-        rows.append(["macro F1", f"{found.macro_f1:.3f}", "mean F1 of the classes"])
+        table.add("accuracy", f"{found.accuracy:.2%}", f"standard error {error:.2%}; 95 % interval {interval}")
+        table.add("macro F1", f"{found.macro_f1:.3f}", "mean F1 of the classes")
     if found.top2_accuracy is not None:
-        error_text = "mean difference between confidence and accuracy"
-        rows += [
-            ["top-2 accuracy", f"{found.top2_accuracy:.2%}", "one of the two most probable is right"],
-            ["expected calibration error", f"{found.calibration_error:.1%}", error_text],
-        ]
+        table.add("top-2 accuracy", f"{found.top2_accuracy:.2%}", "one of the two most probable is right")
+        gap = "mean difference between confidence and accuracy"
+        table.add("expected calibration error", f"{found.calibration_error:.1%}", gap)
     if result := run.result:
         slope = None if result.overfitting is None else f"{result.overfitting:+.4f}"
         auc = None if result.auc_loss is None else f"{result.auc_loss:,.2f}"
-        trained = f"{result.trainable_parameters:,} of them trained"
-        rows += [
-            ["AUC loss", auc, "sum of the validation losses over epochs"],
-            ["overfitting", slope, "slope of validation loss / training loss, per epoch"],
-            ["epochs", f"{result.epochs}", f"in {duration(result.seconds)} on {result.device}"],
-            ["parameters", f"{result.parameters:,}", trained],
-            ["images", f"{result.train_images:,} + {result.validation_images:,}", "to train and to validate"],
-        ]
-    return Table("", "Metrics", columns, rows)
+        images = f"{result.train_images:,} + {result.validation_images:,}"
+        table.add("AUC loss", auc, "sum of the validation losses over epochs")
+        table.add("overfitting", slope, "slope of validation loss / training loss, per epoch")
+        table.add("epochs", f"{result.epochs}", f"in {duration(result.seconds)} on {result.device}")
+        table.add("parameters", f"{result.parameters:,}", f"{result.trainable_parameters:,} of them trained")
+        table.add("images", images, "to train and to validate")
+    return table
 
 
 def class_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
@@ -96,7 +91,7 @@ def class_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
     found = per_class(counts)
     found.insert(0, "class", classes)
     found[["precision", "recall"]] *= 100
-    return Table("", "Classes", columns, found[[column.key for column in columns]].to_numpy().tolist())
+    return Table("", "Classes", columns, found.to_dict("records"))
 
 
 def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
@@ -124,7 +119,7 @@ def draw_predictions(known: pd.DataFrame, counts: NDArray[np.int64], pairs: Tabl
     """Draw confusion matrix, precision-recall curves and reliability diagram."""
     classes, targets, probabilities = classes_of(known), targets_of(known), probabilities_of(known)
     order, found = reorder(counts), reliability(targets, probabilities)
-    often = "; ".join(f"{row[0]} and {row[1]}" for row in pairs.rows[:3]) or "none"
+    often = "; ".join(f"{row['class']} and {row['other']}" for row in pairs.rows[:3]) or "none"
     return [
         folder.draw(
             "confusion", "Confusion matrix, similar classes beside each other",
@@ -159,6 +154,8 @@ def settings_table(run: Run) -> Table:
     table = Table("", "How it was made", [Column("key", "setting"), Column("value", "value")])
     data = {key: value for key, value in run.data.items() if key != "classes"}
     parts = {"": run.settings, "images, ": data, "version of ": run.versions}
-    table.rows = [[f"{start}{key}", str(value)] for start, part in parts.items() for key, value in flatten(dict(part))]
-    table.rows.append(["commit", run.commit])
+    for start, part in parts.items():
+        for key, value in flatten(dict(part)):
+            table.add(f"{start}{key}", str(value))
+    table.add("commit", run.commit)
     return table

@@ -14,7 +14,7 @@ from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run
 from kenyan13.study.definitions import Group, groups
 from kenyan13.study.exposure import STUDY_METHODS, combine_unseen
-from kenyan13.study.tables import compared, finished, noise_notes, triple, within_noise
+from kenyan13.study.tables import beside, compared, finished, noise_notes, within_noise
 
 
 def ensembles_of_models(group: Group, entry: Mapping[str, Any], runs: Mapping[str, Run]) -> list[Table]:
@@ -35,9 +35,10 @@ def ensembles_of_models(group: Group, entry: Mapping[str, Any], runs: Mapping[st
         images = result.validation_images
         table.notes += noise_notes([result])
     for index, number in enumerate(study["models"]):
-        cells = {method: triple(ours.get((number, method)), study[method][index]) for method in METHODS}
-        within = [method for method, three in cells.items() if within_noise(three, images)]
-        table.rows.append([float(number), *(cell for three in cells.values() for cell in three), " ".join(within)])
+        theirs = {method: study[method][index] for method in METHODS}
+        mine = {method: ours.get((number, method)) for method in METHODS}
+        within = [method for method in METHODS if within_noise(mine[method], theirs[method], images)]
+        table.rows.append({"models": number, **beside(mine, theirs), "noise": " ".join(within)})
     if len(done) < len(models):
         missing = f"{len(done)} of group {group.ensembles_of}'s {len(models)} models are finished"
         table.notes.append(f"{missing}; make reproduce-group-{group.ensembles_of} trains them.")
@@ -68,7 +69,7 @@ def ensembles_of_seeds(group: Group, entry: Mapping[str, Any], runs: Mapping[str
         )
     changes = changed_predictions([run for run in done if (run.folder / TEST).exists()])
     for method in STUDY_METHODS:
-        table.rows.append([method, accuracies.get(method), changes.get(method), float(board[method])])
+        table.add(method, accuracies.get(method), changes.get(method), board[method])
     table.notes += [
         "Changed: test images that the ensemble names otherwise than its most accurate run does.",
         f"The study's best single model on the public board: {board['best_single_B5']} %.",

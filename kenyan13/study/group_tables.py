@@ -6,15 +6,14 @@ from typing import Any
 from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout, Settings
-from kenyan13.report.tables import Column, Table, Value
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import CASCADE, CONFIG, State
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.result import Result
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Experiment, Group, find_group
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
-from kenyan13.study.tables import compared, comparison, finished, noise_notes, triple, within_noise
+from kenyan13.study.tables import beside, compared, comparison, finished, measured, noise, noise_notes, within_noise
 
 Runs = Mapping[str, Run]  # by id; those that there are
 
@@ -72,7 +71,7 @@ def checks(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
             made = "contact sheets, in sheets/ of its run directory"
             if run.result:
                 made = f"{run.result.accuracy:.2%} after {run.result.epochs} epochs"
-        table.rows.append([one.id, one.label, made])
+        table.add(one.id, one.label, made)
     return [table]
 
 
@@ -81,8 +80,9 @@ def loader_times(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Tab
     columns = [Column("id", "id"), Column("workers", "workers", 0), *compared("seconds", "seconds an epoch", 1)]
     table = Table(entry["name"], entry["title"], columns)
     for one in filter(is_timed, group.experiments.values()):
-        times = triple(seconds_per_epoch(runs.get(one.id)), float(one.reported["seconds_per_epoch"]))
-        table.rows.append([one.id, float(one.settings["data.workers"]), *times])
+        times = {"seconds": seconds_per_epoch(runs.get(one.id))}
+        study = {"seconds": one.reported["seconds_per_epoch"]}
+        table.rows.append({"id": one.id, "workers": one.settings["data.workers"], **beside(times, study)})
     table.notes.append("The study's times are of its machine and include decoding; ours are of images decoded once.")
     return [table]
 
@@ -107,16 +107,13 @@ def best_rates(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     for model in dict.fromkeys(one.series for one in group.experiments.values()):
         ones = {id_: one for id_, one in group.experiments.items() if one.series == model}
         name = f"{entry['name']}{'abc'[len(behind)]}"
-        rows: list[list[Value]] = [[id_, rate(one), *rate_metrics(found.get(id_))] for id_, one in ones.items()]
+        rows = [{"id": id_, "lr": rate(one), **measured(found.get(id_))} for id_, one in ones.items()]
         behind.append(Table(name, f"all rates of {model}", ALL_RATES, rows))
-        ours = min(ones.keys() & found.keys(), key=lambda id_: (found[id_].min_val_loss, id_), default=None)
+        ours = min(ones.keys() & found.keys(), key=lambda id_: (found[id_].min_val_loss, id_), default="")
         study = next(one for one in ones.values() if one.reported)
-        row: list[Value] = [model, ours, rate(ones[ours]) if ours else None, study.id, rate(study)]
-        metrics = rate_metrics(found[ours] if ours else None)
-        for value, key in zip(metrics, ("min_val_loss", "auc_loss", "accuracy"), strict=True):
-            row += triple(value, study.reported[key])
-        row.append(within_noise(row[-3:], found[ours].validation_images) if ours else "missing")
-        best.rows.append(row)
+        row = {"model": model, "id": ours or None, "lr": rate(ones[ours]) if ours else None}
+        row |= {"id_study": study.id, "lr_study": rate(study), "noise": noise(found.get(ours), study)}
+        best.rows.append(row | beside(measured(found.get(ours)), study.reported))
     best.notes = noise_notes(list(found.values()), best.rows)
     return [best, *behind]
 
@@ -126,18 +123,13 @@ def rate(one: Experiment) -> str:
     return f"{one.settings['optim.lr']:.2e}"
 
 
-def rate_metrics(result: Result | None) -> list[float | None]:
-    """Return lowest loss, sum of losses, and accuracy in percent."""
-    return [result.min_val_loss, result.auc_loss, 100 * result.accuracy] if result else [None] * 3
-
-
 ALL_RATES = [
-    Column("id", "id"), Column("lr", "rate"), Column("min_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("id", "id"), Column("lr", "rate"), Column("min_val_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
     Column("accuracy", "accuracy %", 2),
 ]  # fmt: skip
 BEST_RATES = [
     Column("model", "model"), Column("id", "best"), Column("lr", "rate"), Column("id_study", "study's"),
-    Column("lr_study", "rate", wide=True), *compared("min_loss", "loss", 3),
+    Column("lr_study", "rate", wide=True), *compared("min_val_loss", "loss", 3),
     *compared("auc_loss", "AUC loss", 2, wide=True), *compared("accuracy", "acc %", 2), Column("noise", "noise"),
 ]  # fmt: skip
 
@@ -147,12 +139,13 @@ def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     stages = [one for one in group.in_order() if one.kind == definitions.TRAINING]
     table = comparison(entry["name"], entry["title"], stages, runs)
     composed = next(one for one in group.experiments.values() if one.kind == definitions.CASCADE)
-    run, blank = runs.get(composed.id), [None] * 3
+    run = runs.get(composed.id)
     found = read_summary(run.folder) if run and (run.folder / CASCADE).exists() else None
-    for gating, study in (("hard", composed.reported["accuracy"]), ("soft", None)):
-        accuracies = triple(100 * found["gating"][gating]["accuracy"] if found else None, study)
-        noise = within_noise(accuracies, found["images"]) if found else "missing"
-        table.rows.append([composed.id, f"TwoStage, {gating} gating", *blank, *accuracies, noise, *blank])
+    for gating, study in (("hard", composed.reported), ("soft", {})):
+        ours = {"accuracy": 100 * found["gating"][gating]["accuracy"]} if found else {}
+        within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"]) if found else "missing"
+        names = {"id": composed.id, "experiment": f"TwoStage, {gating} gating"}
+        table.rows.append({**names, **beside(ours, study), "noise": within})
     return [table]
 
 

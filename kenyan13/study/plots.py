@@ -122,7 +122,7 @@ def worker_plot(workers: Sequence[int], seconds: Sequence[float | None], study: 
 
 def numbers(table: Table, key: str, scale: float = 1) -> list[float | None]:
     """Return a column of numbers, divided by a scale."""
-    return [cell / scale if isinstance(cell, float | int) else None for cell in table.column(key)]
+    return [None if row.get(key) is None else row[key] / scale for row in table.rows]
 
 
 def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Folder) -> list[Plot]:

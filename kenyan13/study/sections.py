@@ -97,17 +97,12 @@ def group_section(group: Group, found: Found, caution: str, folder: Folder) -> S
 
 def against_study(tables: Sequence[Table]) -> list[str]:
     """Return how many accuracies differ from the study's by more than noise, and which."""
-    within, beyond = 0, []
-    for table in tables:
-        if {"id", "accuracy_difference", "noise"} <= {column.key for column in table.columns}:
-            for id_, difference, noise in zip(*map(table.column, ("id", "accuracy_difference", "noise")), strict=True):
-                within += noise == WITHIN
-                if noise != WITHIN and isinstance(difference, float):
-                    beyond.append(f"{id_} ({difference:+.1f})")
-    total = within + len(beyond)
-    if not total:
+    rows = [row for table in tables for row in table.rows if "id" in row and "accuracy_difference" in row]
+    if not rows:
         return []
-    start = f"Beside the study's accuracies, {within} of {total} are within noise (two standard errors of a difference)"
+    beyond = [f"{row['id']} ({row['accuracy_difference']:+.1f})" for row in rows if row["noise"] != WITHIN]
+    within = f"{len(rows) - len(beyond)} of {len(rows)} are within noise (two standard errors of a difference)"
+    start = f"Beside the study's accuracies, {within}"
     return [f"{start}; beyond it: {', '.join(beyond)} points." if beyond else f"{start}."]
 
 
@@ -123,13 +118,13 @@ def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
 def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Losses and accuracy against the learning rate, a plot a model."""
     drawn = []
-    for letter, model, study in zip("ABC", tables[0].column("model"), tables[0].column("id_study"), strict=True):
-        done = {id_: run for id_, run in runs.items() if experiments()[id_].series == model and run.result}
+    for letter, row in zip("ABC", tables[0].rows, strict=True):
+        done = {id_: run for id_, run in runs.items() if experiments()[id_].series == row["model"] and run.result}
         if done:
             rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in done]
-            best = float(experiments()[str(study)].settings["optim.lr"])
+            best = float(experiments()[row["id_study"]].settings["optim.lr"])
             values = (rates, list(done.values()), folder, f"rates_{letter}", best)
-            drawn.append(draw_sweep(str(model), "learning rate", *values))
+            drawn.append(draw_sweep(row["model"], "learning rate", *values))
     return drawn
 
 
@@ -157,17 +152,14 @@ def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> lis
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
     for table in tables:
-        if table.columns[0].key != "id" or "accuracy_study" not in {column.key for column in table.columns}:
-            continue
-        rows = zip(table.rows, numbers(table, "accuracy", 100), numbers(table, "accuracy_study", 100), strict=True)
-        known = [(row, ours, study) for row, ours, study in rows if ours is not None]
-        if known:
-            names = [f"{row[0]} {row[1]}" for row, _, _ in known]
-            images = [validated(found[str(row[0])]) for row, _, _ in known]
+        rows = [row for row in table.rows if "experiment" in row and "accuracy" in row]
+        if rows:
+            names = [f"{row['id']} {row['experiment']}" for row in rows]
+            images = [validated(found[row["id"]]) for row in rows]
+            study = [row["accuracy_study"] / 100 if "accuracy_study" in row else None for row in rows]
             text = f"Accuracies of table {table.name} with 95 % intervals, and the study's."
-            values = (names, [ours for _, ours, _ in known], images)
+            values = (names, [row["accuracy"] / 100 for row in rows], images)
             title = f"Accuracies of {table.name}: {table.title}"
-            study = [study for _, _, study in known]
             drawn.append(folder.draw(f"accuracy_{table.name}", title, text, interval_plot, *values, study=study))
     return drawn
 

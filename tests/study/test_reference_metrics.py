@@ -139,5 +139,5 @@ def test_times_of_epochs_give_a1(tmp_path: Path) -> None:
         epochs = pd.DataFrame({"seconds": [3 * seconds, *(seconds + jitter for jitter in (-1, 1) * 5)]})
         runs[id_] = Run(tmp_path, id_, State.finished, result=result, metrics=epochs)
     _, timing = tables(groups()["A"], runs)
-    assert [row[2] for row in timing.rows] == list(reported.values())
-    assert [row[4] for row in timing.rows] == [0] * 16
+    assert [row["seconds"] for row in timing.rows] == list(reported.values())
+    assert [row["seconds_difference"] for row in timing.rows] == [0] * 16
