@@ -17,9 +17,8 @@ Maybe = Sequence[float | None]
 
 @styled
 def sweep_plot(
-    setting: str, values: Sequence[float], losses: Maybe, auc_losses: Maybe, accuracies: Maybe, title: str = "",
-    study_best: float | None = None,
-) -> Figure:  # fmt: skip
+    setting: str, values: Sequence[float], losses: Maybe, auc_losses: Maybe, accuracies: Maybe, study_best: float | None
+) -> Figure:
     """Draw lowest loss, sum of losses and accuracy (0..1) of runs over a setting's values, in three panels.
 
     values: in any order; the axis is logarithmic where all are above 0 and their range is tenfold. None and NaN are
@@ -31,7 +30,7 @@ def sweep_plot(
     xs = np.asarray(values, dtype=np.float64)[order]
     log = len(xs) > 0 and xs[0] > 0 and xs[-1] >= 10 * xs[0]
     known = [np.array(metric, dtype=np.float64)[order] for metric in (losses, auc_losses, accuracies)]
-    figure = new_figure(7.5, 6.4, title)
+    figure = new_figure(7.5, 6.4)
     panels = list(figure.subplots(3, 1, sharex=True))
     panels[0].xaxis.set_major_formatter("{x:g}")
     if log:

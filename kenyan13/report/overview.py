@@ -10,9 +10,8 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
-from kenyan13.report.conclusions import among
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import anchor_of, is_synthetic, notes, results, same_images
+from kenyan13.report.runs import among, anchor_of, is_synthetic, notes, results, same_images
 from kenyan13.report.tables import Column, Row, Table, Value
 from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run, differing_settings

@@ -16,13 +16,12 @@ from kenyan13.data.images import UNREADABLE, decode
 from kenyan13.errors import UserError
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs import directory
+from kenyan13.runs.directory import PRESETS
 from kenyan13.runs.predictions import classes_of, probabilities_of
 from kenyan13.runs.run import Run
 
 QUALITY = 82  # of JPEG; as PNG photographs are ten times as large
 SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
-PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
 MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
 
 
@@ -113,7 +112,11 @@ def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
 def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
     grids = []
-    for title, pattern, width in ((PRESETS, directory.PRESETS, 640), (CLASSES, "sheets/*/*.png", 320)):
+    kinds = (
+        ("The same images under each preset", PRESETS, 640),
+        ("Contact sheets of the classes", "sheets/*/*.png", 320),
+    )
+    for title, pattern, width in kinds:
         files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
         photos = [(smaller(file, 2 * width, square=False), caption(file)) for file in files]
         grids.append(Grid(title, [(photo, text) for photo, text in photos if photo is not None], width))

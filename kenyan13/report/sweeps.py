@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from kenyan13.plots.sweep import sweep_plot
-from kenyan13.report.conclusions import among
 from kenyan13.report.overview import differing, run_table
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import anchor_of, grouped, results
+from kenyan13.report.runs import among, anchor_of, grouped, results
 from kenyan13.runs.run import Run
 
 VALUES = 3  # that make a sweep
@@ -67,6 +66,4 @@ def draw_sweep(
         f"lowest loss {losses[best]:.3f} at {values[best]:.3g}, with accuracy {accuracies[best]:.1%}."
     )
     sums = [result.auc_loss for result in found]
-    return folder.draw(
-        file, f"{key}: {title}", text, sweep_plot, key, values, losses, sums, accuracies, study_best=study_best
-    )
+    return folder.draw(file, f"{key}: {title}", text, sweep_plot, key, values, losses, sums, accuracies, study_best)

@@ -1,13 +1,13 @@
 """The study's tables made again from run directories, as the groups' files say; builders for those that are special."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Layout, Settings
+from kenyan13.config.settings import Layout
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.directory import CASCADE, CONFIG, State
+from kenyan13.runs.directory import CASCADE, CONFIG
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
@@ -39,19 +39,13 @@ def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table
     chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     made = tables(group, {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()})
+    other = next((settings for settings in chosen.values() if settings.experiment is None), None)
     for table in made:
-        table.title += caution(chosen.values())
+        if other and other.data.layout is Layout.demo:
+            table.title += "  (SYNTHETIC DRAWINGS: the numbers mean nothing)"
+        elif other:
+            table.title += f"  (OTHER SETTINGS OR IMAGES THAN THE STUDY'S: data.root={other.data.root})"
     return made
-
-
-def caution(chosen: Collection[Settings]) -> str:
-    """Return what a title must say of runs that are not all the study's own experiments; "" for those that are."""
-    other = next((settings for settings in chosen if settings.experiment is None), None)
-    if other is None:
-        return ""
-    if other.data.layout is Layout.demo:
-        return "  (SYNTHETIC DRAWINGS: the numbers mean nothing)"
-    return f"  (OTHER SETTINGS OR IMAGES THAN THE STUDY'S: data.root={other.data.root})"
 
 
 def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
@@ -61,35 +55,16 @@ def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> l
     return [comparison(entry["name"], entry.get("title") or entry["series"], chosen, runs)]
 
 
-def checks(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
-    """Contact sheets and the subset's runs: whether they are there."""
-    columns = [Column("id", "id"), Column("name", "name"), Column("made", "made")]
-    table = Table(entry["name"], entry["title"], columns)
-    for one in (one for one in group.experiments.values() if not is_timed(one)):
-        run, made = runs.get(one.id), None
-        if run and run.state is State.finished:
-            made = "contact sheets, in sheets/ of its run directory"
-            if run.result:
-                made = f"{run.result.accuracy:.2%} after {run.result.epochs} epochs"
-        table.add(one.id, one.label, made)
-    return [table]
-
-
 def loader_times(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
     """Seconds an epoch by loader workers."""
     columns = [Column("id", "id"), Column("workers", "workers", 0), *compared("seconds", "seconds an epoch", 1)]
     table = Table(entry["name"], entry["title"], columns)
-    for one in filter(is_timed, group.experiments.values()):
+    for one in (one for one in group.experiments.values() if "data.workers" in one.settings):
         times = {"seconds": seconds_per_epoch(runs.get(one.id))}
         study = {"seconds": one.reported["seconds_per_epoch"]}
         table.rows.append({"id": one.id, "workers": one.settings["data.workers"], **beside(times, study)})
     table.notes.append("The study's times are of its machine and include decoding; ours are of images decoded once.")
     return [table]
-
-
-def is_timed(one: Experiment) -> bool:
-    """Return whether an experiment is about how long loading takes."""
-    return "data.workers" in one.settings
 
 
 def seconds_per_epoch(run: Run | None) -> float | None:
@@ -151,7 +126,6 @@ def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
 
 BUILDERS: dict[str, Callable[[Group, Mapping[str, Any], Runs], list[Table]]] = {
     "comparison": compare_experiments,
-    "checks": checks,
     "loader_times": loader_times,
     "best_rates": best_rates,
     "two_stages": two_stages,

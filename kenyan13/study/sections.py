@@ -12,10 +12,9 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
-from kenyan13.report.conclusions import among
 from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import anchor_of, is_synthetic
+from kenyan13.report.runs import among, anchor_of, is_synthetic
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
@@ -108,7 +107,7 @@ def against_study(tables: Sequence[Table]) -> list[str]:
 
 def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Seconds an epoch by loader workers."""
-    workers, seconds, study = (numbers(tables[1], key) for key in ("workers", "seconds", "seconds_study"))
+    workers, seconds, study = (numbers(tables[0], key) for key in ("workers", "seconds", "seconds_study"))
     if not any(seconds):
         return []
     text = "Seconds an epoch against the number of loader workers, ours and the study's; table A1 has the values."

@@ -102,7 +102,7 @@ def test_each_group_has_its_plots(report: Path, group: str) -> None:
 
 
 def test_tables_are_there_as_csv(report: Path) -> None:
-    names = "A A1 B1 B1a B1b B1c C1 C2 C3 D1 E1 F1 G1 H1 H2 H3"
+    names = "A1 B1 B1a B1b B1c C1 C2 C3 D1 E1 F1 G1 H1 H2 H3"
     assert set(names.split()) <= {file.stem for file in (report / "tables").glob("*.csv")}
     best = pd.read_csv(report / "tables/B1.csv").loc[0]
     assert (best["id"], best["id_study"], best["accuracy"]) == ("BAJ", "BAK", 60)  # equal losses: the first
