@@ -8,13 +8,14 @@ import numpy as np
 from kenyan13.analysis.alignment import align
 from kenyan13.analysis.compare import best_first
 from kenyan13.analysis.ensemble import METHODS, accuracy_table
+from kenyan13.report.runs import results
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run
 from kenyan13.study.definitions import Group, groups
 from kenyan13.study.exposure import STUDY_METHODS, combine_unseen
-from kenyan13.study.tables import beside, compared, finished, noise_notes, within_noise
+from kenyan13.study.tables import beside, compared, noise_notes, within_noise
 
 
 def ensembles_of_models(group: Group, entry: Mapping[str, Any], runs: Mapping[str, Run]) -> list[Table]:
@@ -31,9 +32,8 @@ def ensembles_of_models(group: Group, entry: Mapping[str, Any], runs: Mapping[st
         best = done[: max(study["models"])]
         accuracies = accuracy_table(align({run.name: read_predictions(run.folder) for run in best}))
         ours = {(row["models"], key): 100 * row[key] for row in accuracies.to_dict("records") for key in METHODS}
-        (result,) = finished({"": best[0]}).values()
-        images = result.validation_images
-        table.notes += noise_notes([result])
+        images = results(best)[0].validation_images
+        table.notes += noise_notes(results(best[:1]))
     for index, number in enumerate(study["models"]):
         theirs = {method: study[method][index] for method in METHODS}
         mine = {method: ours.get((number, method)) for method in METHODS}

@@ -117,8 +117,10 @@ def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     run = runs.get(composed.id)
     found = read_summary(run.folder) if run and (run.folder / CASCADE).exists() else None
     for gating, study in (("hard", composed.reported), ("soft", {})):
-        ours = {"accuracy": 100 * found["gating"][gating]["accuracy"]} if found else {}
-        within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"]) if found else "missing"
+        ours, within = {}, "missing"
+        if found:
+            ours = {"accuracy": 100 * found["gating"][gating]["accuracy"], "validation_images": found["images"]}
+            within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"])
         names = {"id": composed.id, "experiment": f"TwoStage, {gating} gating"}
         table.rows.append({**names, **beside(ours, study), "noise": within})
     return [table]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.analysis.cascade import read_matrices, read_summary
-from kenyan13.analysis.run_metrics import measure
+from kenyan13.analysis.cascade import read_matrices
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -86,7 +85,7 @@ def group_section(group: Group, found: Found, caution: str, folder: Folder) -> S
             table.title += f" ({caution})" if caution else ""  # tables are files of their own, too
         if group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
-        section.plots += draw_intervals(found, section.tables, folder)
+        section.plots += draw_intervals(section.tables, folder)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
@@ -147,25 +146,20 @@ def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     return drawn
 
 
-def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
+def draw_intervals(tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
     for table in tables:
         rows = [row for row in table.rows if "experiment" in row and "accuracy" in row]
         if rows:
             names = [f"{row['id']} {row['experiment']}" for row in rows]
-            images = [validated(found[row["id"]]) for row in rows]
+            images = [row["validation_images"] for row in rows]
             study = [row["accuracy_study"] / 100 if "accuracy_study" in row else None for row in rows]
             text = f"Accuracies of table {table.name} with 95 % intervals, and the study's."
             values = (names, [row["accuracy"] / 100 for row in rows], images)
             title = f"Accuracies of {table.name}: {table.title}"
             drawn.append(folder.draw(f"accuracy_{table.name}", title, text, interval_plot, *values, study=study))
     return drawn
-
-
-def validated(run: Run) -> int:
-    """Return the number of validation images of a finished run, or of two stages put together."""
-    return measure(run).images or int(read_summary(run.folder)["images"])
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
