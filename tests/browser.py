@@ -51,16 +51,6 @@ def open_page(html_file: Path, script: str = "") -> Opened:
         return Opened(done.stdout, tuple(CONSOLE.findall(done.stderr)), requests(log))
 
 
-def screenshot(html_file: Path, png: Path, width: int, height: int, script: str = "") -> None:
-    """Write an image of a page, in a window of that many pixels, as PNG; for people to look at.
-
-    Skips the test where there is no Chromium.
-    """
-    with tempfile.TemporaryDirectory() as scratch, with_script(html_file, script) as page:
-        flags = ["--virtual-time-budget=5000", "--hide-scrollbars", f"--window-size={width},{height}"]
-        chromium(Path(scratch), *flags, f"--screenshot={png.absolute()}", page)
-
-
 @contextmanager
 def with_script(html_file: Path, script: str) -> Iterator[str]:
     """Give the address of a copy of a page, beside it so that its links hold, that runs a script when it has loaded.

@@ -52,17 +52,9 @@ def hand_made(
     known = places >= 0
     confusion = confusion_counts(places[known], predicted.argmax(axis=1)[known], len(names))
     figures = {"val_accuracy": accuracy(confusion), "val_macro_f1": macro_f1(confusion)}
-    rows = [
-        {
-            "epoch": epoch,
-            "train_loss": train,
-            "val_loss": loss,
-            **figures,
-            "lr": settings.optim["lr"],
-            "seconds": SECONDS,
-        }
-        for epoch, (train, loss) in enumerate(zip(train_losses, validation_losses, strict=True), start=1)
-    ]
+    same = {**figures, "lr": settings.optim["lr"], "seconds": SECONDS}
+    losses = enumerate(zip(train_losses, validation_losses, strict=True), start=1)
+    rows = [{"epoch": epoch, "train_loss": train, "val_loss": loss, **same} for epoch, (train, loss) in losses]
     write_metrics(folder, rows)
     write_result(folder, summarise(settings, train_losses, validation_losses, confusion))
     return folder
@@ -103,30 +95,16 @@ def digest(*texts: str) -> str:
 
 
 def summarise(
-    settings: Settings,
-    train_losses: Sequence[float],
-    validation_losses: Sequence[float],
-    confusion: NDArray[np.int64],
+    settings: Settings, train_losses: Sequence[float], validation_losses: Sequence[float], confusion: NDArray[np.int64]
 ) -> Result:
     """Return the result of these epochs, as training would."""
     best, epochs = lowest(validation_losses), len(validation_losses)
+    images = int(confusion.sum())
     return Result(
-        status="finished",
-        min_val_loss=validation_losses[best],
-        accuracy=accuracy(confusion),
-        macro_f1=macro_f1(confusion),
-        best_epoch=best + 1,
-        epochs=epochs,
-        auc_loss=auc_loss(validation_losses),
-        overfitting=overfitting(train_losses, validation_losses),
-        seconds=SECONDS * epochs,
-        train_images=4 * int(confusion.sum()),
-        validation_images=int(confusion.sum()),
-        parameters=PARAMETERS[0],
-        trainable_parameters=PARAMETERS[1],
-        device="cpu",
-        stopped=f"trainer.max_epochs={settings.trainer['max_epochs']}",
-    )
+        "finished", validation_losses[best], accuracy(confusion), macro_f1(confusion), best + 1, epochs,
+        auc_loss(validation_losses), overfitting(train_losses, validation_losses), SECONDS * epochs, 4 * images, images,
+        *PARAMETERS, "cpu", f"trainer.max_epochs={settings.trainer['max_epochs']}",
+    )  # fmt: skip
 
 
 def composed_correct(stage1: pd.DataFrame, stage2: Mapping[str, pd.DataFrame]) -> int:

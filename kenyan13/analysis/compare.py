@@ -80,8 +80,8 @@ def origins(run: Run) -> dict[str, str]:
         return {}
     found = {"classes": ", ".join(run.data.get("classes", []))}
     for part, label in (("train", "training images"), ("validation", "validation images")):
-        if part in run.data:
-            found[label] = f"{run.data[part]['images']:,} (digest {run.data[part]['digest'][:8]})"
+        if isinstance(known := run.data.get(part), dict):
+            found[label] = f"{known.get('images')} (digest {str(known.get('digest'))[:8]})"
     commit, _, changes = run.commit.partition("+")
     return found | dict(run.versions) | {"code": commit[:10] + (f" with {changes}" if changes else "")}
 
@@ -118,8 +118,7 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
     different = int((one["target"] != other["target"]).sum())
     if different:
         return Comparison(index, against, len(one), obstacle=f"other labels for {different:,} images")
-    found = mcnemar(correct(one).to_numpy(), correct(other).to_numpy())
-    return Comparison(index, against, len(one), found.only_first, found.only_second, found.p)
+    return Comparison(index, against, len(one), *mcnemar(correct(one).to_numpy(), correct(other).to_numpy()))
 
 
 def on_common_images(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -78,5 +78,5 @@ def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
         "accuracy": classification.accuracy(confusion),
         "macro_f1": classification.macro_f1(confusion),
         "top2_accuracy": classification.top_accuracy(targets, probabilities),
-        "calibration_error": classification.expected_calibration_error(targets, probabilities),
+        "calibration_error": classification.reliability(targets, probabilities).error,
     }

@@ -54,20 +54,6 @@ def load(path: Path, length: int) -> Pixels:
     return np.asarray(resize_short_side(decode(path), length))
 
 
-def thumbnail(path: Path, side: int) -> Pixels | None:
-    """Return the middle square of an image, uint8 [side, side, 3], upright and over white; None for an unreadable one.
-
-    side: pixels, at least 1.
-    """
-    try:
-        # Half as large again, so that the antialiasing of the last step decides what is seen, as for `load`.
-        image = resize_short_side(decode(path, at_least=side * 3 // 2), side)
-    except UNREADABLE:
-        return None
-    left, top = (round((length - side) / 2) for length in image.size)
-    return np.asarray(image.crop((left, top, left + side, top + side)))
-
-
 def list_unreadable(lines: Sequence[str], total: int) -> str:
     """Return a message about images that cannot be read, of `total`: a line each, up to fifteen."""
     more = [f"and {len(lines) - 15:,} more"] if len(lines) > 15 else []

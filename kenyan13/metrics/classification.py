@@ -23,6 +23,11 @@ class Reliability:
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
 
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean of |accuracy - confidence| over images, 0..1; 0 without any."""
+        return float((self.count * np.abs(self.accuracy - self.confidence)).sum() / max(1, self.count.sum()))
+
 
 def confusion_counts(targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are predictions.
@@ -99,16 +104,3 @@ def reliability(targets: NDArray[np.int64], probabilities: NDArray[np.float64], 
     sums = (np.bincount(index, weights=values, minlength=bins) for values in (confidence, right))
     means = [np.divide(total, count, out=np.zeros(bins), where=count > 0) for total in sums]
     return Reliability(edges, count, means[0], means[1])
-
-
-def expected_calibration_error(
-    targets: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS
-) -> float:
-    """Return the mean of |accuracy - confidence| over bins, weighted by their images, 0..1 (arXiv 1706.04599).
-
-    targets: int64 [n]; probabilities: float [n, classes]. Raises ValueError without images.
-    """
-    if not len(targets):
-        raise ValueError("Without images there is no calibration error.")
-    found = reliability(targets, probabilities, bins)
-    return float((found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum())

@@ -29,16 +29,12 @@ def auc_loss(validation_losses: Sequence[float]) -> float:
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
     """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
 
-    Both are NaN where a ratio is no finite number: a loss is none, or a training loss is 0. Raises ValueError with
-    fewer than two epochs, or losses of different numbers of epochs. Source: study, What is measured.
+    Both are NaN with fewer than two epochs, and where a ratio is no finite number: a loss is none, or a training loss
+    is 0. Source: study, What is measured.
     """
-    if len(train_losses) < 2:
-        raise ValueError("A line needs two epochs or more.")
-    if len(train_losses) != len(validation_losses):
-        raise ValueError("Both losses must be of the same epochs.")
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.divide(validation_losses, train_losses, dtype=np.float64)
-    if not np.isfinite(ratio).all():  # what the fit makes of these depends on numpy's build
+    if len(ratio) < 2 or not np.isfinite(ratio).all():  # what the fit makes of these depends on numpy's build
         return nan, nan
     slope, start = np.polyfit(np.arange(len(ratio)), ratio, 1)
     return float(slope), float(start)
@@ -57,28 +53,17 @@ def exponential_moving_average(values: Sequence[float], alpha: float) -> list[fl
     return smoothed
 
 
-def modified_z_scores(values: ArrayLike) -> NDArray[np.float64]:
-    """Return 0.6745 (x - median) / median absolute deviation, float64 [n], of finite values [n].
+def outliers(values: ArrayLike) -> NDArray[np.bool_]:
+    """Return which values [n] are outliers, or are no number; bool [n].
 
-    Where that deviation is 0 (more than half of the values are equal), the mean absolute deviation is used:
-    (x - median) / (1.2533 x mean absolute deviation); all zeros for equal values. Both scales estimate the standard
-    deviation of normal values. Source of the score and of its limit of 3.5: Iglewicz and Hoaglin, How to Detect and
-    Handle Outliers (1993).
+    Outliers are 3.5 standard deviations or more from the median. That deviation is estimated as the median absolute
+    deviation / 0.6745; where that is 0 (more than half of the values are equal), as 1.2533 x the mean absolute
+    deviation. Source: the modified z-score of Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993).
     """
-    array = np.asarray(values, dtype=np.float64)
-    if not array.size:
-        return array
-    away = array - np.median(array)
-    median, mean = np.median(np.abs(away)), np.mean(np.abs(away))
-    scale = median / 0.6745 if median > 0 else 1.2533 * mean
-    scores: NDArray[np.float64] = away / scale if scale > 0 else np.zeros_like(away)
-    return scores
-
-
-def outliers(values: ArrayLike, limit: float = OUTLIER) -> NDArray[np.bool_]:
-    """Return which values have a modified z-score beyond the limit, or are no number; bool [n]."""
     array = np.asarray(values, dtype=np.float64)
     found = ~np.isfinite(array)
     if not found.all():
-        found[~found] = np.abs(modified_z_scores(array[~found])) > limit
+        away = np.abs(array - np.median(array[~found]))
+        near = away[~found]
+        found |= away > OUTLIER * (np.median(near) / 0.6745 or 1.2533 * near.mean())
     return found

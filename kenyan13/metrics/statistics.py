@@ -1,28 +1,12 @@
 """How exact accuracies are, and whether two runs differ by more than chance."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Two runs on the same images: how many only one of them has right, and the exact two-sided p-value, 0..1."""
-
-    only_first: int
-    only_second: int
-    p: float
-
-
 def standard_error(accuracy: float, images: int) -> float:
-    """Return the standard error of an accuracy (0..1) measured on that many images: sqrt(p (1 - p) / n).
-
-    Raises ValueError without images.
-    """
-    if images < 1:
-        raise ValueError("Without images there is no accuracy.")
+    """Return the standard error of an accuracy (0..1) measured on that many images, at least 1: sqrt(p (1 - p) / n)."""
     return float(np.sqrt(accuracy * (1 - accuracy) / images))
 
 
@@ -31,22 +15,18 @@ def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, 
 
     Raises ValueError for counts that cannot be.
     """
-    if not 0 <= correct <= images or not images:
-        raise ValueError(f"{correct} of {images} images is no accuracy.")
     interval = binomtest(correct, images).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
-    """Return McNemar's exact test of two runs with the same accuracy, from which images each has right, bool [n].
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int, float]:
+    """Return how many images only the first and only the second run has right, and McNemar's exact p-value, 0..1.
 
-    Of the b + c images that only one run has right, b would be binomial with 1/2. Source: McNemar (1947), in its exact
-    form. Raises ValueError for arrays of different length.
+    first, second: which of the same images each has right, bool [n]. Of the b + c images that only one has right, b
+    would be binomial with 1/2 if both were as accurate. Source: McNemar (1947), in its exact form.
     """
-    if first.shape != second.shape:
-        raise ValueError("The runs must be compared on the same images.")
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    return McNemar(b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0)
+    return b, c, float(binomtest(b, b + c).pvalue) if b + c else 1.0
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kenyan13.metrics.statistics import wilson
-from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, compact, new_figure, set_log_ticks, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, new_figure, set_log_ticks, short, styled
 
 FAMILIES = 20  # named in the legend
 APART = (0.35, 0.06)  # of the panel's width and height: names that are closer would overlap
@@ -41,13 +41,13 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 @styled
-def scatter_plot(points: Sequence[Point], x_label: str, title: str = "", log: bool = True) -> Figure:
-    """Draw accuracy against x, such as millions of parameters (above 0 where the axis is logarithmic) or minutes.
+def scatter_plot(points: Sequence[Point], x_label: str) -> Figure:
+    """Draw accuracy against x on a logarithmic axis, such as millions of parameters or minutes, which are above 0.
 
     Thin lines are 95 % Wilson intervals; colour and marker tell families apart. The grey line is the Pareto front;
     the runs on it are named, as far as there is room.
     """
-    figure = new_figure(7.5, 4.6, title)
+    figure = new_figure(7.5, 4.6)
     axes = figure.add_subplot()
     best = front(points)
     axes.step(
@@ -56,12 +56,10 @@ def scatter_plot(points: Sequence[Point], x_label: str, title: str = "", log: bo
     )  # fmt: skip
     for rank, family in enumerate(dict.fromkeys(point.family for point in points)):
         _draw_family(axes, [point for point in points if point.family == family], family, rank)
-    axes.xaxis.set_major_formatter(compact)
-    if log and points:
-        axes.set_xscale("log")
-        set_log_ticks(axes.xaxis, min(point.x for point in points), max(point.x for point in points))
+    axes.set_xscale("log")
+    set_log_ticks(axes.xaxis, min(point.x for point in points), max(point.x for point in points))
     axes.margins(x=0.12)
-    axes.set(xlabel=short(x_label, 60) + (", log scale" if log else ""), ylabel="Accuracy (%)")
+    axes.set(xlabel=f"{x_label}, log scale", ylabel="Accuracy (%)")
     axes.set_title("Thin lines: 95 % Wilson intervals. Named: runs that none beats further left.")
     _name(axes, best)
     handles, labels = axes.get_legend_handles_labels()
@@ -99,14 +97,13 @@ def interval_plot(
     names: Sequence[str],
     accuracies: Sequence[float],
     images: Sequence[int],
-    title: str = "",
     study: Sequence[float | None] | None = None,
 ) -> Figure:
     """Draw accuracies (0..1) with 95 % Wilson intervals one below the other, in the given order.
 
     images: on how many each was measured, at least 1; study: its values (0..1) as hollow diamonds, None for none.
     """
-    figure = new_figure(7.5, 1.2 + 0.25 * len(names), title)
+    figure = new_figure(7.5, 1.2 + 0.25 * len(names))
     axes = figure.add_subplot()
     rows = np.arange(len(names))
     values = 100 * np.asarray(accuracies, dtype=np.float64)

@@ -17,7 +17,7 @@ COLUMN = 20  # classes in a column of the legend
 
 @styled
 def precision_recall_plot(
-    targets: NDArray[np.int64], probabilities: NDArray[np.float64], classes: Sequence[str], title: str = ""
+    targets: NDArray[np.int64], probabilities: NDArray[np.float64], classes: Sequence[str]
 ) -> Figure:
     """Draw each class's precision-recall curve, one class against the rest, with its average precision.
 
@@ -29,7 +29,7 @@ def precision_recall_plot(
     found = {k: 100 * float(average_precision_score(targets == k, probabilities[:, k])) for k in there}
     order = sorted(there, key=found.__getitem__)
     columns = -(-len(order) // COLUMN)
-    figure = new_figure(5 + 2.2 * max(columns, 1), 4.6, title)
+    figure = new_figure(5 + 2.2 * max(columns, 1), 4.6)
     axes = figure.add_subplot()
     for rank, k in enumerate(order):
         precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k])
@@ -52,31 +52,21 @@ def precision_recall_plot(
 
 
 @styled
-def reliability_plot(found: Reliability, error: float, title: str = "") -> Figure:
+def reliability_plot(found: Reliability) -> Figure:
     """Draw accuracy by bins of confidence, its gap to the mean confidence hatched, and below the number of images.
 
-    found: from `metrics.classification.reliability`; error: its expected calibration error, 0..1.
+    found: from `metrics.classification.reliability`.
     """
-    figure = new_figure(6.2, 5.0, title)
+    figure = new_figure(6.2, 5.0)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     there = found.count > 0
     left, width = 100 * found.edges[:-1][there], 100 * np.diff(found.edges)[there]
     accuracy, confidence, count = 100 * found.accuracy[there], 100 * found.confidence[there], found.count[there]
     low, high = np.minimum(accuracy, confidence), np.maximum(accuracy, confidence)
     above.bar(left, accuracy, width, align="edge", color=PALE, edgecolor=OURS, label="Accuracy")
-    above.bar(
-        left,
-        high - low,
-        width,
-        low,
-        align="edge",
-        color="none",
-        edgecolor=STUDY,
-        hatch="////",
-        label="Gap to confidence",
-    )
+    above.bar(left, high - low, width, low, align="edge", fill=False, edgecolor=STUDY, hatch="////", label="Gap")
     above.plot([0, 100], [0, 100], color="black", linestyle="--", linewidth=1, label="Accuracy = confidence")
-    above.set_title(f"Expected calibration error: {100 * error:.1f} %; {int(found.count.sum()):,} images.")
+    above.set_title(f"Expected calibration error: {100 * found.error:.1f} %; {int(found.count.sum()):,} images.")
     above.set(xlim=(0, 100), ylim=(0, 102), ylabel="Accuracy (%)")
     below.bar_label(below.bar(left, count, width, align="edge", color="#999999", edgecolor="white"), fontsize=7)
     below.set(ylim=(0, 1.3 * max(1, found.count.max())), xlabel="Confidence (%)", ylabel="Images")

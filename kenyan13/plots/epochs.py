@@ -9,10 +9,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import exponential_moving_average, lowest, overfitting_line
-from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, compact, new_figure, set_log_ticks, styled
+from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, new_figure, set_log_ticks, styled
 
 ALPHA = 0.3  # of the moving average (study, What is measured)
-MANY = 60  # epochs from which on markers would hide the lines
+MARKED = 20  # epochs, at most: more markers would hide the lines
 RATIO = "Validation loss / training loss"
 Numbers = NDArray[np.float64]
 
@@ -39,18 +39,16 @@ def loss_plot(train: Sequence[float], validation: Sequence[float], title: str = 
 
 
 @styled
-def accuracy_plot(accuracies: Sequence[float], macro_f1: Sequence[float] | None, best_epoch: int) -> Figure:
-    """Draw validation accuracy and macro F1 (0..1; None: not known) over the epochs from 1.
+def accuracy_plot(accuracies: Sequence[float], macro_f1: Sequence[float], best_epoch: int) -> Figure:
+    """Draw validation accuracy and macro F1 (0..1) over the epochs from 1.
 
     best_epoch: that of the lowest validation loss, from 1, which is marked: the run's accuracy is the one there.
     """
     figure = new_figure(7.5, 3.4)
     axes = figure.add_subplot()
     for k, (name, values) in enumerate((("Accuracy", accuracies), ("Macro F1", macro_f1))):
-        if values is not None:
-            epochs = np.arange(1, len(values) + 1)
-            marker = MARKERS[k] if len(values) <= MANY else None
-            axes.plot(epochs, 100 * np.asarray(values), color=COLOURS[k], linestyle="-:"[k], marker=marker, label=name)
+        (line,) = axes.plot(np.arange(1, len(values) + 1), 100 * np.asarray(values), color=COLOURS[k], label=name)
+        line.set(linestyle="-:"[k], marker=MARKERS[k], markevery=max(1, len(values) // MARKED))
     best = 100 * accuracies[best_epoch - 1]
     axes.plot([best_epoch], [best], label=f"{best:.1f} % at the lowest validation loss (epoch {best_epoch})", **RING)
     axes.set_ylabel("Accuracy, F1 (%)")
@@ -69,11 +67,10 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
     for k, values in enumerate(losses):
         there = np.isfinite(values)
         epochs, known = np.arange(1, len(values) + 1)[there], values[there]
-        marker = MARKERS[k] if len(values) <= MANY else None
-        axes.plot(epochs, known, color=COLOURS[k], alpha=0.4, linewidth=0.9, marker=marker, markersize=3.5)
+        axes.plot(epochs, known, color=COLOURS[k], alpha=0.4, linewidth=0.9)
         smooth = exponential_moving_average(known.tolist(), ALPHA)
         (line,) = axes.plot(epochs, smooth, color=COLOURS[k], linestyle=("--", "-")[k], linewidth=2)
-        line.set(marker=MARKERS[k], markersize=4.5, markevery=max(1, len(epochs) // 20))
+        line.set(marker=MARKERS[k], markersize=4.5, markevery=max(1, len(epochs) // MARKED))
         line.set_label(("Training", "Validation")[k])
     validation = np.where(np.isfinite(losses[1]), losses[1], np.nan)
     if np.isfinite(validation).any():
@@ -94,15 +91,12 @@ def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = validation / train
     epochs, there = np.arange(1, len(ratio) + 1), np.isfinite(ratio)
-    marker = "D" if len(ratio) <= MANY else None
-    axes.plot(epochs[there], ratio[there], color=GREY, linewidth=0.9, marker=marker, markersize=3.5)
+    slope, start = overfitting_line(train.tolist(), validation.tolist())
+    axes.plot(epochs[there], ratio[there], color=GREY, linewidth=0.9, marker=".")
     axes.axhline(1, color="black", linewidth=0.8, linestyle=":")
     axes.set_ylabel("Ratio")
-    if there.sum() < 2 or not there.all():
-        why = "with one epoch" if len(ratio) < 2 else "where a ratio is not finite"
-        axes.set_title(f"{RATIO}: no line {why}")
+    if np.isnan(slope):
+        axes.set_title(f"{RATIO}: no line with one epoch, or where a ratio is not finite")
     else:
-        slope, start = overfitting_line(train.tolist(), validation.tolist())
         axes.plot(epochs, start + slope * (epochs - 1), color=COLOURS[2], linestyle="-.", linewidth=2)
-        shown = ("+" if slope >= 0 else "") + compact(float(f"{slope:.3g}"))
-        axes.set_title(f"{RATIO}: overfitting {shown} per epoch (slope of the line)")
+        axes.set_title(f"{RATIO}: overfitting {slope:+.3g} per epoch (slope of the line)")

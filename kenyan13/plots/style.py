@@ -22,7 +22,6 @@ RING: dict[str, Any] = {  # around the best value
     "color": "black", "linestyle": "", "marker": "o", "markersize": 11, "markerfacecolor": "none",
     "markeredgewidth": 1.6, "zorder": 4,
 }  # fmt: skip
-MINUS = "\N{MINUS SIGN}"
 FONTS = ["DejaVu Sans"]  # comes with matplotlib
 CJK_FONTS = {"Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei"}
 STYLE: Any = {  # matplotlib types the keys as a union of hundreds of names
@@ -86,20 +85,5 @@ def short(text: str, longest: int = 24) -> str:
 def set_log_ticks(axis: Axis, low: float, high: float) -> None:
     """Name 1, 2 and 5 times each power of ten on a logarithmic axis, or the powers where values range far."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axis.set_major_formatter(compact)
+    axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
-
-
-def scientific(value: float) -> str:
-    """Return a positive number as 3.2·10⁻⁴, with up to three digits; a power of ten as 10⁻⁴."""
-    digits, power = f"{value:.2e}".split("e")
-    digits = digits.rstrip("0").rstrip(".")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
-
-
-def compact(value: float, _: float | None = None) -> str:
-    """Return a number of an axis in few letters: 0.25, 1200, but 1.6·10⁵. (matplotlib adds the number of the tick.)"""
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.6g}".replace("-", MINUS)
-    return (MINUS if value < 0 else "") + scientific(abs(value))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import outliers
-from kenyan13.plots.style import COLOURS, MARKERS, RING, STUDY, compact, new_figure, set_log_ticks, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, RING, STUDY, new_figure, set_log_ticks, short, styled
 
 FEW = 5  # runs of which none is an outlier
 Values = NDArray[np.float64]
@@ -17,13 +17,7 @@ Maybe = Sequence[float | None]
 
 @styled
 def sweep_plot(
-    setting: str,
-    values: Sequence[float],
-    losses: Maybe,
-    auc_losses: Maybe,
-    accuracies: Maybe,
-    title: str = "",
-    study_best: float | None = None,
+    setting: str, values: Sequence[float], losses: Maybe, auc_losses: Maybe, accuracies: Maybe, study_best: float | None
 ) -> Figure:
     """Draw lowest loss, sum of losses and accuracy (0..1) of runs over a setting's values, in three panels.
 
@@ -35,22 +29,20 @@ def sweep_plot(
     order = np.argsort(values)
     xs = np.asarray(values, dtype=np.float64)[order]
     log = len(xs) > 0 and xs[0] > 0 and xs[-1] >= 10 * xs[0]
-    known = [
-        np.array([np.nan if one is None else one for one in m], float)[order] for m in (losses, auc_losses, accuracies)
-    ]
-    figure = new_figure(7.5, 6.4, title)
+    known = [np.array(metric, dtype=np.float64)[order] for metric in (losses, auc_losses, accuracies)]
+    figure = new_figure(7.5, 6.4)
     panels = list(figure.subplots(3, 1, sharex=True))
-    panels[0].xaxis.set_major_formatter(compact)
+    panels[0].xaxis.set_major_formatter("{x:g}")
     if log:
         panels[0].set_xscale("log")
         set_log_ticks(panels[0].xaxis, xs[0], xs[-1])
     for k, name in enumerate(("Lowest loss", "AUC loss", "Accuracy (%)")):
         _draw_metric(panels[k], xs, known[k] * (100 if k == 2 else 1), name, k)
     panels[-1].set_xlabel(short(setting, 60) + (" (log scale)" if log else ""))
-    lines = [] if study_best is None else [(study_best, STUDY, "--", f"Best of the study: {compact(study_best)}")]
+    lines = [] if study_best is None else [(study_best, STUDY, "--", f"Best of the study: {study_best:.3g}")]
     if np.isfinite(known[0]).any():
         ours = float(xs[np.argmin(np.where(np.isfinite(known[0]), known[0], np.inf))])
-        lines.insert(0, (ours, "black", "-", f"Lowest loss: at {compact(ours)}"))
+        lines.insert(0, (ours, "black", "-", f"Lowest loss: at {ours:.3g}"))
     for axes in panels:
         shown = [axes.axvline(x, color=c, linestyle=s, linewidth=1.3, label=text, zorder=1) for x, c, s, text in lines]
     if lines:
@@ -73,18 +65,17 @@ def _draw_metric(axes: Axes, xs: Values, values: Values, name: str, k: int) -> N
     axes.plot(xs[~far], values[~far], color=COLOURS[(0, 2, 3)[k]], marker=MARKERS[k], markersize=5)
     axes.plot([xs[best]], [values[best]], **RING)
     shown = f"Highest {values[best]:.1f} %" if sign < 0 else f"Lowest {values[best]:.4g}"
-    axes.set_title(f"{shown} at {compact(xs[best])}" + (". Arrows: outliers" if far.any() else ""))
+    axes.set_title(f"{shown} at {xs[best]:.3g}" + (". Arrows: outliers" if far.any() else ""))
     low, high = values[~far].min(), values[~far].max()
     room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - room, high + room)
-    axes.yaxis.set_major_formatter(compact)
+    axes.yaxis.set_major_formatter("{x:g}")
     for x, value in zip(xs[far], values[far], strict=True):
         up = bool(value > high)
         at = axes.get_xaxis_transform()  # x in values, y in parts of the panel
         axes.plot([x], [float(up)], "^" if up else "v", color="black", transform=at, clip_on=False, markersize=6)
-        text = "∞" if np.isinf(value) else compact(float(f"{value:.3g}"))
         va = "top" if up else "bottom"
-        axes.text(x, 0.93 if up else 0.07, text, transform=at, rotation=90, fontsize=8, ha="center", va=va)
+        axes.text(x, 0.93 if up else 0.07, f"{value:.3g}", transform=at, rotation=90, fontsize=8, ha="center", va=va)
 
 
 def _far_and_bad(losses: Values) -> NDArray[np.bool_]:

@@ -1,19 +1,19 @@
 """The report's first page: a table and plots for each set of validation images; and its last, on how all was made."""
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
+from kenyan13.analysis.compare import best_first, origins
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
-from kenyan13.metrics.statistics import standard_error, wilson
+from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
-from kenyan13.report.conclusions import among
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import accuracy_of, anchor_of, is_synthetic, notes, predictions, validation_images
-from kenyan13.report.tables import Column, Table, Value
+from kenyan13.report.runs import among, anchor_of, is_synthetic, notes, results, same_images
+from kenyan13.report.tables import Column, Row, Table, Value
+from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run, differing_settings
 
 USUAL = ["model.backbone", "freeze.level", "optim.lr"]  # settings that are shown of a single run
@@ -21,13 +21,13 @@ SETTINGS = 5  # that a table shows
 MOST = 60  # runs in a plot of intervals
 METRICS = [
     Column("run", "run"), Column("accuracy", "accuracy %", 2), Column("standard_error", "± %", 2),
-    Column("macro_f1", "macro F1", 3), Column("min_loss", "lowest loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("macro_f1", "macro F1", 3), Column("min_val_loss", "lowest loss", 3), Column("auc_loss", "AUC loss", 2),
     Column("overfitting", "overfitting per epoch", 3), Column("epochs", "epochs", 0), Column("minutes", "minutes", 2),
     Column("parameters", "million parameters", 2),
 ]  # fmt: skip
 SO_FAR = [
     Column("run", "run"), Column("state", "state"), Column("epochs", "epochs", 0),
-    Column("min_loss", "lowest loss so far", 3), Column("problem", "remark"),
+    Column("min_val_loss", "lowest loss so far", 3), Column("problem", "remark"),
 ]  # fmt: skip
 
 
@@ -40,34 +40,19 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
     counted = ", ".join(f"{number} {name}" for name, number in states.most_common())
     section = Section("overview", "Overview", [f"{counted}.", *notes(runs)])
     section.links = {run.name: anchor_of(run) for run in runs}
-    sets = grouped([run for run in runs if run.result], validation_set)
-    sets.sort(key=lambda same: (is_synthetic(same[0]), -validation_images(same[0])))
+    sets = sorted(same_images(runs), key=lambda same: (is_synthetic(same[0]), -results(same)[0].validation_images))
     for number, same in enumerate(sets, start=1):
-        ranked = sorted(same, key=lambda run: -accuracy_of(run))
-        table = run_table(set_title(same), ranked)
-        section.tables.append(table)
+        ranked = sorted(same, key=best_first)
+        section.tables.append(run_table(set_title(same), ranked))
         if len(same) == 1:
             section.texts.append(in_words(same[0]))
         else:
             folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
-            section.plots += draw_accuracies(ranked, table.title, folder)
+            section.plots += draw_accuracies(ranked, set_title(same), folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
-    unfinished = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
-    section.tables += [unfinished] if unfinished.rows else []
+    others = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
+    section.tables += [others] if others.rows else []
     return section
-
-
-def grouped(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
-    """Return runs with the same key together."""
-    groups: dict[Hashable, list[Run]] = defaultdict(list)
-    for run in runs:
-        groups[key(run)].append(run)
-    return list(groups.values())
-
-
-def validation_set(run: Run) -> Hashable:
-    """Return what tells the images that a run was validated on, and their labels, from others."""
-    return json.dumps([run.data.get("validation"), run.data.get("classes")])
 
 
 def set_title(runs: Sequence[Run]) -> str:
@@ -75,21 +60,21 @@ def set_title(runs: Sequence[Run]) -> str:
     classes = len(runs[0].data.get("classes", []))
     kind = "synthetic drawings" if is_synthetic(runs[0]) else "validation images"
     roots = sorted({str(run.setting("data.root")) for run in runs})
-    return f"{validation_images(runs[0]):,} {kind} of {classes} classes, {shorten(roots, 3)}"
+    return f"{results(runs)[0].validation_images:,} {kind} of {classes} classes, {shorten(roots, 3)}"
 
 
 def in_words(run: Run) -> str:
     """Return what a run that has none to be compared with has reached."""
-    images, correct = validation_images(run), round(accuracy_of(run) * validation_images(run))
-    low, high = wilson(correct, images)
-    saved = predictions(run)
-    largest = (
-        "" if saved is None else f" The largest class has {np.bincount(saved.targets).max() / images:.1%} of them."
+    (result,), found = results([run]), measure(run)
+    interval = f"95 % interval {found.accuracy_low:.1%} to {found.accuracy_high:.1%}"
+    text = (
+        f"{run.name} names {round(result.accuracy * result.validation_images):,} of {set_title([run])} rightly: "
+        f"{result.accuracy:.1%} ({interval}), macro F1 {result.macro_f1:.3f}."
     )
-    return (
-        f"{run.name} names {correct:,} of {set_title([run])} rightly: {accuracy_of(run):.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%}), macro F1 {run.result.macro_f1 if run.result else 0:.3f}.{largest}"
-    )
+    if run.predictions is None:
+        return text
+    shares = labelled(run.predictions)["target"].value_counts(normalize=True)
+    return f"{text} The largest class has {shares.max():.1%} of them."
 
 
 def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Table:
@@ -98,14 +83,13 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     shown = [*([first] if first else []), *keys[:SETTINGS]]
     headings = [Column(key, key.replace(".", " ").replace("_", " ")) for key in shown]
     table = Table("", title, [METRICS[0], *headings, *METRICS[1:]])
-    for run in runs:
-        result = run.result
-        assert result is not None
-        chosen = [of_setting(run.setting(key)) for key in shown]
-        error = 100 * standard_error(result.accuracy, result.validation_images)
-        metrics: list[Value] = [100 * result.accuracy, error, result.macro_f1, result.min_val_loss, result.auc_loss]
-        row = [run.name, *chosen, *metrics, result.overfitting, float(result.epochs), result.seconds / 60]
-        table.rows.append([*row, result.parameters / 1e6])
+    for run, result in zip(runs, results(runs), strict=True):
+        table.rows.append({
+            "run": run.name, **{key: of_setting(run.setting(key)) for key in shown}, **asdict(result),
+            "accuracy": 100 * result.accuracy,
+            "standard_error": 100 * standard_error(result.accuracy, result.validation_images),
+            "minutes": result.seconds / 60, "parameters": result.parameters / 1e6,
+        })  # fmt: skip
     table.notes = ["± %: one standard error of the accuracy. AUC loss: the sum of the validation losses over epochs."]
     if len(keys) > SETTINGS:
         table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
@@ -127,26 +111,23 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
 
 
-def so_far(run: Run) -> list[Value]:
+def so_far(run: Run) -> Row:
     """Return state, epochs and lowest loss of a run that has no result, and what is known of the reason."""
     if run.problem:
-        return [run.name, "unreadable", None, None, run.problem]
-    if run.metrics is None or run.metrics["val_loss"].isna().all():
-        return [run.name, run.state.value, None, None, run.failure]
-    return [run.name, run.state.value, float(len(run.metrics)), float(run.metrics["val_loss"].min()), run.failure]
+        return {"run": run.name, "state": "unreadable", "problem": run.problem}
+    return {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
 
 
 def draw_accuracies(ranked: Sequence[Run], title: str, folder: Folder) -> list[Plot]:
     """Draw the accuracies of finished runs on the same images with their intervals, and against size and time."""
-    some = ranked[:MOST]
+    names, some = [run.name for run in ranked[:MOST]], results(ranked[:MOST])
+    accuracies, images = [one.accuracy for one in some], [one.validation_images for one in some]
     text = f"Accuracies of {len(some)} runs with 95 % intervals; the table has the values."
-    names, images = [run.name for run in some], [validation_images(run) for run in some]
-    accuracies = [accuracy_of(run) for run in some]
     intervals = folder.draw("accuracy", f"Accuracy: {title}", text, interval_plot, names, accuracies, images)
     return [intervals, *draw_sizes({run.name: (run, str(run.setting("model.backbone"))) for run in ranked}, folder)]
 
 
-def draw_sizes(runs: dict[str, tuple[Run, str]], folder: Folder) -> list[Plot]:
+def draw_sizes(runs: Mapping[str, tuple[Run, str]], folder: Folder) -> list[Plot]:
     """Draw the accuracy of runs against their number of parameters, where these differ, and against training time.
 
     runs: name -> run and family of its model; runs that have not finished are left out.
@@ -175,23 +156,14 @@ def draw_sizes(runs: dict[str, tuple[Run, str]], folder: Folder) -> list[Plot]:
 def how_made(runs: Sequence[Run]) -> Section:
     """Return the last page: on what images, with what versions and of what commit the runs were made."""
     section = Section("made", "How it was made", ["What the runs' config.yaml says; each run's page has all settings."])
-    table = Table(
-        "", "Data, versions and commits", [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
-    )
+    columns = [Column("what", "what"), Column("value", "value"), Column("runs", "runs", 0)]
     found: Counter[tuple[str, str]] = Counter()
     for run in runs:
         if not run.problem:
-            found[("commit", run.commit)] += 1
-            found[("data", str(run.setting("data.root")))] += 1
-            found[("device", run.result.device if run.result else "-")] += 1
-            found.update((f"version of {name}", str(version)) for name, version in run.versions.items())
-            found.update((f"{part} images", fingerprint(run, part)) for part in ("train", "validation"))
-    table.rows = [[what, value, float(count)] for (what, value), count in sorted(found.items())]
+            device = {"device": run.result.device} if run.result else {}
+            found.update({"data": str(run.setting("data.root")), **origins(run), **device}.items())
+    table = Table("", "Data, versions and commits", columns)
+    for (what, value), count in sorted(found.items()):
+        table.add(what, shorten(value.split(", "), 13), count)
     section.tables = [table]
     return section
-
-
-def fingerprint(run: Run, part: str) -> str:
-    """Return the number of images and the digest of ids, labels and contents that a run's configuration has."""
-    known = run.data.get(part)
-    return f"{known.get('images')}, digest {known.get('digest')}" if isinstance(known, dict) else "-"

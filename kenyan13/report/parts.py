@@ -1,20 +1,16 @@
 """What the pages of a report are made of: texts, tables, plots and photographs."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from PIL import Image
 
-from kenyan13.data.images import Pixels
 from kenyan13.plots.saving import save_plot
 from kenyan13.report.tables import Table
 
 PLOTS = "plots"  # the folder of plots below the report's
-QUALITY = 82  # of photographs, which are JPEG: as PNG they are ten times as large
 
 
 @dataclass(frozen=True)
@@ -65,10 +61,3 @@ class Folder:
         path = f"{PLOTS}/{self.name}/{name}"
         save_plot(self.output / path, plot, *args, **kwargs)
         return Plot(path, title, text)
-
-
-def jpeg(pixels: Pixels) -> bytes:
-    """Return a photograph, uint8 [height, width, 3], as the bytes of a JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()

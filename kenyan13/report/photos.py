@@ -1,42 +1,40 @@
 """Photographs of a run: its most confident mistakes, and the classes that it confuses most."""
 
-from collections import Counter
+import io
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import ImageOps
 
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.images import UNREADABLE, thumbnail
+from kenyan13.data.images import UNREADABLE, decode
 from kenyan13.errors import UserError
-from kenyan13.report.parts import Grid, jpeg
-from kenyan13.report.runs import Predictions
+from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs import directory
+from kenyan13.runs.directory import PRESETS
+from kenyan13.runs.predictions import classes_of, probabilities_of
 from kenyan13.runs.run import Run
 
+QUALITY = 82  # of JPEG; as PNG photographs are ten times as large
 SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
-PRESETS, CLASSES = "The same images under each preset", "Contact sheets of the classes"
 MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
 
 
-def mistakes(saved: Predictions) -> pd.DataFrame:
-    """Return a row a wrong prediction, the most confident first: id, target, prediction, confidence (0..1), pair.
+def mistakes(known: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong ones of a run's predictions by image id, the most confident first.
 
-    target and prediction are classes' names; pair: both, in the order of the classes.
+    Columns: target and prediction (classes' names), confidence (0..1).
     """
-    names, predicted = np.array(saved.classes), saved.probabilities.argmax(axis=1)
-    low, high = np.minimum(saved.targets, predicted), np.maximum(saved.targets, predicted)
-    table = pd.DataFrame({
-        "id": saved.ids, "target": names[saved.targets], "prediction": names[predicted],
-        "confidence": saved.probabilities.max(axis=1).astype(float),
-        "pair": list(zip(names[low].tolist(), names[high].tolist(), strict=True)),
-    })  # fmt: skip
-    wrong: pd.DataFrame = table[saved.targets != predicted].sort_values("confidence", ascending=False, kind="stable")
-    return wrong
+    probabilities = probabilities_of(known)
+    named = np.array(classes_of(known))[probabilities.argmax(axis=1)]
+    table = known[["target"]].assign(prediction=named, confidence=probabilities.max(axis=1))
+    wrong = table[table["target"] != table["prediction"]]
+    return wrong.sort_values("confidence", ascending=False, kind="stable")
 
 
 def mistake_table(wrong: pd.DataFrame) -> Table:
@@ -46,63 +44,67 @@ def mistake_table(wrong: pd.DataFrame) -> Table:
         Column("confidence", "probability %", 1),
     ]  # fmt: skip
     shown = wrong[: 3 * MISTAKES].assign(confidence=100 * wrong["confidence"])
-    return Table("", "Most confident mistakes", columns, shown[[column.key for column in columns]].to_numpy().tolist())
+    return Table("", "Most confident mistakes", columns, shown.reset_index().to_dict("records"))
 
 
-def pair_table(saved: Predictions, wrong: pd.DataFrame) -> Table:
-    """Return the most confused pairs of classes, with how many images are taken which way."""
+def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
+    """Return the most confused pairs of classes, with how many images are taken which way, from a confusion matrix."""
     columns = [
         Column("class", "class"), Column("other", "other class"), Column("there", "first named as second", 0),
         Column("back", "second named as first", 0), Column("share", "% of both classes' images", 1),
     ]  # fmt: skip
     table = Table("", "Most confused pairs of classes", columns)
-    images = np.bincount(saved.targets, minlength=len(saved.classes))
-    for (one, other), together in most_confused(wrong)[:PAIRS]:
-        there = int((wrong["target"][[pair == (one, other) for pair in wrong["pair"]]] == one).sum())
-        share = 100 * together / int(images[saved.classes.index(one)] + images[saved.classes.index(other)])
-        table.rows.append([one, other, float(there), float(together - there), share])
+    together, images = np.triu(counts + counts.T, 1), counts.sum(axis=1)
+    for place in np.argsort(-together, axis=None, kind="stable")[:PAIRS].tolist():
+        i, j = divmod(place, len(classes))
+        if together[i, j]:
+            share = 100 * float(together[i, j] / (images[i] + images[j]))
+            table.add(classes[i], classes[j], int(counts[i, j]), int(counts[j, i]), share)
     return table
 
 
-def most_confused(wrong: pd.DataFrame) -> list[tuple[tuple[str, str], int]]:
-    """Return pairs of classes with the number of images that are taken for each other, most images first."""
-    return Counter[tuple[str, str]](wrong["pair"].tolist()).most_common()
-
-
-def of_pairs(wrong: pd.DataFrame) -> pd.DataFrame:
+def of_pairs(wrong: pd.DataFrame, pairs: Table) -> pd.DataFrame:
     """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    chosen = [wrong[[one == pair for one in wrong["pair"]]][:EACH] for pair, _ in most_confused(wrong)[:SHOWN_PAIRS]]
-    return pd.concat([wrong[:0], *chosen])
-
-
-def find_files(run: Run) -> dict[str, Path]:
-    """Return the files of a run's labelled images by id, or nothing where its data has gone."""
-    try:
-        return files_by_id(Layout[str(run.setting("data.layout"))], str(run.setting("data.root")))
-    except (UserError, KeyError):
-        return {}
+    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
+    return pd.concat(
+        [wrong[:0], *(wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both)]
+    )
 
 
 @cache
-def files_by_id(layout: Layout, root: str) -> dict[str, Path]:
-    """Return the files of a data set's labelled images by id. Raises UserError where the data cannot be read."""
-    source = read(DataSettings(layout=layout, root=root))
+def files_by_id(layout: str, root: str) -> dict[str, Path]:
+    """Return the files of a data set's labelled images by id; nothing where the data has gone."""
+    try:
+        source = read(DataSettings(layout=Layout[layout], root=root))
+    except (UserError, KeyError):
+        return {}
     parts = [part for part in (source.labelled, source.validation) if part is not None]
     return {id_: path for part in parts for id_, path in zip(part.ids, part.paths, strict=True)}
 
 
 @lru_cache(maxsize=4096)
-def small(path: Path) -> bytes | None:
-    """Return an image's thumbnail as JPEG, None for an unreadable one; runs often fail at the same images."""
-    pixels = thumbnail(path, SIDE)
-    return None if pixels is None else jpeg(pixels)
+def smaller(path: Path, width: int, square: bool) -> bytes | None:
+    """Return an image as JPEG, no wider than so many pixels, or the square in its middle; None for an unreadable one.
+
+    Runs often fail at the same images.
+    """
+    buffer = io.BytesIO()
+    try:
+        image = decode(path, at_least=width)
+        if square:
+            image = ImageOps.fit(image, (width, width))
+        image.thumbnail((width, image.height))
+        image.save(buffer, "JPEG", quality=QUALITY)
+    except UNREADABLE:
+        return None
+    return buffer.getvalue()
 
 
 def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
     """Return the images of mistakes that are still there, with captions."""
     grid = Grid(title, [], SHOWN)
-    for id_, target, prediction, confidence in chosen[["id", "target", "prediction", "confidence"]].to_numpy().tolist():
-        if id_ in files and (photo := small(files[id_])) is not None:
+    for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
+        if id_ in files and (photo := smaller(files[id_], SIDE, square=True)) is not None:
             grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
     return grid
 
@@ -110,10 +112,14 @@ def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
 def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
     grids = []
-    for title, pattern, width in ((PRESETS, directory.PRESETS, 640), (CLASSES, "sheets/*/*.png", 320)):
+    kinds = (
+        ("The same images under each preset", PRESETS, 640),
+        ("Contact sheets of the classes", "sheets/*/*.png", 320),
+    )
+    for title, pattern, width in kinds:
         files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
-        smaller = [(shrunk(file, 2 * width), caption(file)) for file in files]
-        grids.append(Grid(title, [(photo, text) for photo, text in smaller if photo is not None], width))
+        photos = [(smaller(file, 2 * width, square=False), caption(file)) for file in files]
+        grids.append(Grid(title, [(photo, text) for photo, text in photos if photo is not None], width))
     return [grid for grid in grids if grid.photos]
 
 
@@ -121,14 +127,3 @@ def caption(file: Path) -> str:
     """Return what a contact sheet shows."""
     kinds = {"original": "as they are", "augmented": "augmented"}
     return f"{file.stem}, {kinds[file.parent.name]}" if file.parent.name in kinds else "none, default, enhanced"
-
-
-def shrunk(file: Path, width: int) -> bytes | None:
-    """Return an image file as JPEG, no wider than `width` pixels; None for one that cannot be read."""
-    try:
-        with Image.open(file) as opened:
-            wide = min(width, opened.width)
-            size = (wide, round(opened.height * wide / opened.width))
-            return jpeg(np.asarray(opened.convert("RGB").resize(size, reducing_gap=2)))
-    except UNREADABLE:
-        return None

@@ -1,31 +1,22 @@
-"""What a report asks of the runs that it is about."""
+"""What a report asks of its runs, and what can be concluded from them, given how few images they were validated on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from kenyan13.analysis.compare import best_first, compare
+from kenyan13.analysis.compare_text import conclusion
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.config.settings import Layout
-from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
-from kenyan13.runs.run import Run
+from kenyan13.errors import shorten
+from kenyan13.runs.result import Result
+from kenyan13.runs.run import Run, labels
 
-
-@dataclass(frozen=True)
-class Predictions:
-    """A run's predictions of n images that have a target: targets int64 [n], probabilities float64 [n, classes]."""
-
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    targets: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-
-
-def predictions(run: Run) -> Predictions | None:
-    """Return a run's validation predictions of those images that have a target; None where there are none."""
-    if run.problem or run.predictions is None or (table := labelled(run.predictions)).empty:
-        return None
-    return Predictions(tuple(table.index), classes_of(table), targets_of(table), probabilities_of(table))
+NAMED = 8  # runs that a sentence lists
+ONE_SEED = (
+    "Each run is one seed. How much another seed, or another split, would change is not in these metrics; the best of "
+    "many runs on the same images is partly luck."
+)
 
 
 def anchor_of(run: Run) -> str:
@@ -33,14 +24,9 @@ def anchor_of(run: Run) -> str:
     return f"run-{run.name}"
 
 
-def accuracy_of(run: Run) -> float:
-    """Return a finished run's accuracy, 0..1; -1 for others."""
-    return run.result.accuracy if run.result else -1.0
-
-
-def validation_images(run: Run) -> int:
-    """Return the number of a finished run's validation images; 0 for others."""
-    return run.result.validation_images if run.result else 0
+def results(runs: Iterable[Run]) -> list[Result]:
+    """Return the results of those runs that are finished."""
+    return [run.result for run in runs if run.result]
 
 
 def is_synthetic(run: Run) -> bool:
@@ -53,3 +39,33 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if any(is_synthetic(run) for run in runs):
         return ["The demo's images are synthetic drawings: accuracies on them say nothing about photographs."]
     return []
+
+
+def grouped(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
+    """Return runs with the same key together."""
+    groups: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return list(groups.values())
+
+
+def same_images(runs: Iterable[Run]) -> list[list[Run]]:
+    """Return the finished runs that were validated on the same images, with the same labels, together."""
+    finished = [run for run in runs if run.result]
+    return grouped(finished, lambda run: json.dumps([run.data.get("validation"), run.data.get("classes")]))
+
+
+def among(runs: Sequence[Run]) -> list[str]:
+    """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
+    sets = [conclude(sorted(some, key=best_first)) for some in same_images(runs) if len(some) > 1]
+    return [*sets, ONE_SEED] if sets else ["One run, or runs on different images: there is nothing to compare."]
+
+
+def conclude(runs: Sequence[Run]) -> str:
+    """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
+    names, best = labels(runs), measure(runs[0])
+    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if measure(run).accuracy == best.accuracy]
+    tied = f", with {shorten(ties, NAMED)} as accurate" if ties else ""
+    interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
+    start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(runs)} runs ({interval})"
+    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), names.__getitem__)])

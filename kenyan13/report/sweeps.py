@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from kenyan13.plots.sweep import sweep_plot
-from kenyan13.report.conclusions import among
-from kenyan13.report.overview import differing, grouped, run_table
+from kenyan13.report.overview import differing, run_table
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import anchor_of
+from kenyan13.report.runs import among, anchor_of, grouped, results
 from kenyan13.runs.run import Run
 
 VALUES = 3  # that make a sweep
@@ -59,14 +58,12 @@ def draw_sweep(
     study_best: float | None = None,
 ) -> Plot:  # fmt: skip
     """Draw lowest loss, sum of losses and accuracy of finished runs against their values of a setting."""
-    results = [run.result for run in runs if run.result]
-    losses, accuracies = [result.min_val_loss for result in results], [result.accuracy for result in results]
+    found = results(runs)
+    losses, accuracies = [result.min_val_loss for result in found], [result.accuracy for result in found]
     best = min(range(len(losses)), key=losses.__getitem__)
     text = (
         f"Metrics at {len(values)} values of {key} from {min(values):.3g} to {max(values):.3g}; "
         f"lowest loss {losses[best]:.3f} at {values[best]:.3g}, with accuracy {accuracies[best]:.1%}."
     )
-    sums = [result.auc_loss for result in results]
-    return folder.draw(
-        file, f"{key}: {title}", text, sweep_plot, key, values, losses, sums, accuracies, study_best=study_best
-    )
+    sums = [result.auc_loss for result in found]
+    return folder.draw(file, f"{key}: {title}", text, sweep_plot, key, values, losses, sums, accuracies, study_best)

@@ -4,14 +4,15 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
-from kenyan13.terminal import align
+from kenyan13.terminal import WIDTH, align
 
 Value = float | str | None
+Row = dict[Any, Any]  # values by their columns' keys; others are not shown
 MISSING = "-"
-WIDTH = 80  # of a terminal
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,25 @@ class Column:
 
 @dataclass
 class Table:
-    """A table with a name (C1), a title, and notes below it."""
+    """A table with a name (C1), a title, and notes below it. What a row does not have is shown as missing."""
 
     name: str
     title: str
     columns: Sequence[Column]
-    rows: list[list[Value]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def headings(self) -> list[str]:
         """Return the columns' headings."""
         return [column.heading for column in self.columns]
 
-    def column(self, key: str) -> list[Value]:
-        """Return the values of a column, by its key."""
-        index = [column.key for column in self.columns].index(key)
-        return [row[index] for row in self.rows]
+    def add(self, *values: Value) -> None:
+        """Add a row of values in the order of the columns."""
+        self.rows.append(dict(zip((column.key for column in self.columns), values, strict=True)))
 
     def cells(self) -> list[list[str]]:
         """Return the rows as people read them."""
-        return [[written(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
+        return [[written(row.get(column.key), column) for column in self.columns] for row in self.rows]
 
     def text(self) -> str:
         """Return the table as aligned lines of text, without the columns that do not fit a terminal."""
@@ -75,7 +75,8 @@ class Table:
     def csv(self) -> str:
         """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
         keys = [column.key for column in self.columns]
-        return str(pd.DataFrame(self.rows, columns=keys, dtype=object).to_csv(index=False, lineterminator="\n"))
+        rows = [[row.get(key) for key in keys] for row in self.rows]
+        return str(pd.DataFrame(rows, columns=keys, dtype=object).to_csv(index=False, lineterminator="\n"))
 
 
 def literal(text: str) -> str:

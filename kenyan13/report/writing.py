@@ -71,8 +71,7 @@ def prepare(output: Path) -> None:
     index = output / INDEX
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not is_report(index)):
         raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
-    for part in ("figures", TABLES):  # figures: of reports of earlier versions
-        shutil.rmtree(output / part, ignore_errors=True)
+    shutil.rmtree(output / TABLES, ignore_errors=True)
     unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
     try:
         output.mkdir(parents=True, exist_ok=True)

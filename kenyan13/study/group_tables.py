@@ -1,32 +1,28 @@
 """The study's tables made again from run directories, as the groups' files say; builders for those that are special."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Layout, Settings
-from kenyan13.report.tables import Column, Table, Value
-from kenyan13.runs import directory
-from kenyan13.runs.directory import METRICS
+from kenyan13.config.settings import Layout
+from kenyan13.report.tables import Column, Table
+from kenyan13.runs.directory import CASCADE, CONFIG
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.result import Result, read_result
+from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Experiment, Group, find_group
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
-from kenyan13.study.tables import compared, comparison, noise_notes, triple, within_noise
+from kenyan13.study.tables import beside, compared, comparison, finished, measured, noise, noise_notes, within_noise
 
-Folders = Mapping[str, Path]  # by id; they need not exist
+Runs = Mapping[str, Run]  # by id; those that there are
 
 
-def tables(letter: str, folders: Folders) -> list[Table]:
-    """Return a group's tables from the folders of Group.ids_for_tables. Raises UserError for an unknown group."""
-    group, made = find_group(letter), []
+def tables(group: Group, runs: Runs) -> list[Table]:
+    """Return a group's tables, from our runs of Group.ids_for_tables."""
+    made = []
     for entry in group.tables:
-        built = BUILDERS[entry.get("builder", "comparison")](group, entry, folders)
+        built = BUILDERS[entry.get("builder", "comparison")](group, entry, runs)
         built[0].notes += entry.get("notes", [])
         made += built
     return made
@@ -39,90 +35,60 @@ def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table
     or override.
     """
     others = [word for word in overrides if not word.lstrip("+").startswith(("hydra.", "hydra/"))]
-    ids = find_group(letter).ids_for_tables()
-    chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in ids}
-    made = tables(letter, {id_: run_directory(settings) for id_, settings in chosen.items()})
+    group = find_group(letter)
+    chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
+    folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
+    made = tables(group, {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()})
+    other = next((settings for settings in chosen.values() if settings.experiment is None), None)
     for table in made:
-        table.title += caution(chosen.values())
+        if other and other.data.layout is Layout.demo:
+            table.title += "  (SYNTHETIC DRAWINGS: the numbers mean nothing)"
+        elif other:
+            table.title += f"  (OTHER SETTINGS OR IMAGES THAN THE STUDY'S: data.root={other.data.root})"
     return made
 
 
-def caution(chosen: Collection[Settings]) -> str:
-    """Return what a title must say of runs that are not all the study's own experiments; "" for those that are."""
-    other = next((settings for settings in chosen if settings.experiment is None), None)
-    if other is None:
-        return ""
-    if other.data.layout is Layout.demo:
-        return "  (SYNTHETIC DRAWINGS: the numbers mean nothing)"
-    return f"  (OTHER SETTINGS OR IMAGES THAN THE STUDY'S: data.root={other.data.root})"
-
-
-def compare_experiments(group: Group, entry: Mapping[str, Any], folders: Folders) -> list[Table]:
-    """All experiments of the group, or of one series, that have a folder."""
+def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
+    """All experiments of the group, or of one series."""
     series = entry.get("series")
-    chosen = [one for one in group.in_order() if one.id in folders and series in (None, one.series)]
-    return [comparison(entry["name"], entry.get("title") or entry["series"], chosen, folders)]
+    chosen = [one for one in group.in_order() if series in (None, one.series)]
+    return [comparison(entry["name"], entry.get("title") or entry["series"], chosen, runs)]
 
 
-def checks(group: Group, entry: Mapping[str, Any], folders: Folders) -> list[Table]:
-    """Contact sheets and the subset's runs: whether they are there."""
-    columns = [Column("id", "id"), Column("name", "name"), Column("made", "made")]
-    table = Table(entry["name"], entry["title"], columns)
-    for one in (one for one in group.experiments.values() if not is_timed(one)):
-        folder = folders[one.id]
-        result = read_result(folder)
-        made = f"{result.accuracy:.2%} after {result.epochs} epochs" if result else None
-        if one.kind == definitions.SHEETS and (folder / directory.SHEETS).exists():
-            made = "contact sheets, in sheets/ of its run directory"
-        table.rows.append([one.id, one.label, made])
-    return [table]
-
-
-def loader_times(group: Group, entry: Mapping[str, Any], folders: Folders) -> list[Table]:
+def loader_times(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
     """Seconds an epoch by loader workers."""
     columns = [Column("id", "id"), Column("workers", "workers", 0), *compared("seconds", "seconds an epoch", 1)]
     table = Table(entry["name"], entry["title"], columns)
-    for one in filter(is_timed, group.experiments.values()):
-        times = triple(seconds_per_epoch(folders[one.id]), float(one.reported["seconds_per_epoch"]))
-        table.rows.append([one.id, float(one.settings["data.workers"]), *times])
+    for one in (one for one in group.experiments.values() if "data.workers" in one.settings):
+        times = {"seconds": seconds_per_epoch(runs.get(one.id))}
+        study = {"seconds": one.reported["seconds_per_epoch"]}
+        table.rows.append({"id": one.id, "workers": one.settings["data.workers"], **beside(times, study)})
     table.notes.append("The study's times are of its machine and include decoding; ours are of images decoded once.")
     return [table]
 
 
-def is_timed(one: Experiment) -> bool:
-    """Return whether an experiment is about how long loading takes."""
-    return "data.workers" in one.settings
-
-
-def seconds_per_epoch(folder: Path) -> float | None:
-    """Return (end of the last epoch - end of the first) / (epochs - 1), as the study has it; None before the end, or
-    without metrics.csv."""
-    result = read_result(folder)
-    if result is None or result.epochs < 2 or not (folder / METRICS).is_file():
+def seconds_per_epoch(run: Run | None) -> float | None:
+    """Return (end of the last epoch - end of the first) / (epochs - 1), as the study has it; None before the end."""
+    if run is None or run.result is None or run.metrics is None or len(run.metrics) < 2:
         return None
-    return float(pd.read_csv(folder / METRICS)["seconds"][1:].mean())
+    return float(run.metrics["seconds"][1:].mean())
 
 
-def best_rates(group: Group, entry: Mapping[str, Any], folders: Folders) -> list[Table]:
+def best_rates(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
     """The best rate of each model; and behind it, all rates of each."""
     best = Table(entry["name"], entry["title"], BEST_RATES)
     behind: list[Table] = []
-    found: dict[str, Result] = {}
+    found = finished({id_: runs[id_] for id_ in group.experiments if id_ in runs})
     for model in dict.fromkeys(one.series for one in group.experiments.values()):
         ones = {id_: one for id_, one in group.experiments.items() if one.series == model}
         name = f"{entry['name']}{'abc'[len(behind)]}"
-        results = {id_: result for id_ in ones if (result := read_result(folders[id_]))}
-        rows: list[list[Value]] = [[id_, rate(one), *rate_metrics(results.get(id_))] for id_, one in ones.items()]
+        rows = [{"id": id_, "lr": rate(one), **measured(found.get(id_))} for id_, one in ones.items()]
         behind.append(Table(name, f"all rates of {model}", ALL_RATES, rows))
-        ours = min(results, key=lambda id_: results[id_].min_val_loss) if results else None
+        ours = min(ones.keys() & found.keys(), key=lambda id_: (found[id_].min_val_loss, id_), default="")
         study = next(one for one in ones.values() if one.reported)
-        row: list[Value] = [model, ours, rate(ones[ours]) if ours else None, study.id, rate(study)]
-        metrics = rate_metrics(results[ours] if ours else None)
-        for value, key in zip(metrics, ("min_val_loss", "auc_loss", "accuracy"), strict=True):
-            row += triple(value, study.reported[key])
-        row.append(within_noise(row[-3:], results[ours].validation_images) if ours else "missing")
-        best.rows.append(row)
-        found |= results
+        row = {"model": model, "id": ours or None, "lr": rate(ones[ours]) if ours else None}
+        row |= {"id_study": study.id, "lr_study": rate(study), "noise": noise(found.get(ours), study)}
+        best.rows.append(row | beside(measured(found.get(ours)), study.reported))
     best.notes = noise_notes(list(found.values()), best.rows)
     return [best, *behind]
 
@@ -132,39 +98,36 @@ def rate(one: Experiment) -> str:
     return f"{one.settings['optim.lr']:.2e}"
 
 
-def rate_metrics(result: Result | None) -> list[float | None]:
-    """Return lowest loss, sum of losses, and accuracy in percent."""
-    return [result.min_val_loss, result.auc_loss, 100 * result.accuracy] if result else [None] * 3
-
-
 ALL_RATES = [
-    Column("id", "id"), Column("lr", "rate"), Column("min_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
+    Column("id", "id"), Column("lr", "rate"), Column("min_val_loss", "min loss", 3), Column("auc_loss", "AUC loss", 2),
     Column("accuracy", "accuracy %", 2),
 ]  # fmt: skip
 BEST_RATES = [
     Column("model", "model"), Column("id", "best"), Column("lr", "rate"), Column("id_study", "study's"),
-    Column("lr_study", "rate", wide=True), *compared("min_loss", "loss", 3),
+    Column("lr_study", "rate", wide=True), *compared("min_val_loss", "loss", 3),
     *compared("auc_loss", "AUC loss", 2, wide=True), *compared("accuracy", "acc %", 2), Column("noise", "noise"),
 ]  # fmt: skip
 
 
-def two_stages(group: Group, entry: Mapping[str, Any], folders: Folders) -> list[Table]:
+def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
     """The stages, and the two stages together."""
     stages = [one for one in group.in_order() if one.kind == definitions.TRAINING]
-    table = comparison(entry["name"], entry["title"], stages, folders)
+    table = comparison(entry["name"], entry["title"], stages, runs)
     composed = next(one for one in group.experiments.values() if one.kind == definitions.CASCADE)
-    folder, blank = folders[composed.id], [None] * 3
-    found = read_summary(folder) if (folder / directory.CASCADE).exists() else None
-    for gating, study in (("hard", composed.reported["accuracy"]), ("soft", None)):
-        accuracies = triple(100 * found["gating"][gating]["accuracy"] if found else None, study)
-        noise = within_noise(accuracies, found["images"]) if found else "missing"
-        table.rows.append([composed.id, f"TwoStage, {gating} gating", *blank, *accuracies, noise, *blank])
+    run = runs.get(composed.id)
+    found = read_summary(run.folder) if run and (run.folder / CASCADE).exists() else None
+    for gating, study in (("hard", composed.reported), ("soft", {})):
+        ours, within = {}, "missing"
+        if found:
+            ours = {"accuracy": 100 * found["gating"][gating]["accuracy"], "validation_images": found["images"]}
+            within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"])
+        names = {"id": composed.id, "experiment": f"TwoStage, {gating} gating"}
+        table.rows.append({**names, **beside(ours, study), "noise": within})
     return [table]
 
 
-BUILDERS: dict[str, Callable[[Group, Mapping[str, Any], Folders], list[Table]]] = {
+BUILDERS: dict[str, Callable[[Group, Mapping[str, Any], Runs], list[Table]]] = {
     "comparison": compare_experiments,
-    "checks": checks,
     "loader_times": loader_times,
     "best_rates": best_rates,
     "two_stages": two_stages,

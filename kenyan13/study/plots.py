@@ -9,16 +9,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kenyan13.analysis.alignment import align
-from kenyan13.analysis.ensemble import rank, vote_by_accuracy, vote_tallies
+from kenyan13.analysis.ensemble import vote_by_accuracy, vote_tallies
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
 from kenyan13.report.parts import Folder, Plot
-from kenyan13.report.runs import validation_images
+from kenyan13.report.runs import results
 from kenyan13.report.tables import Table
-from kenyan13.runs.directory import TEST
+from kenyan13.runs.directory import TEST, VALIDATION
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run
 from kenyan13.study.definitions import groups
+from kenyan13.study.ensemble_tables import ranked
 from kenyan13.study.tables import STUDY_IMAGES
 
 TOP = 12  # of group G's models, combined at most (study, H)
@@ -121,32 +122,32 @@ def worker_plot(workers: Sequence[int], seconds: Sequence[float | None], study: 
 
 def numbers(table: Table, key: str, scale: float = 1) -> list[float | None]:
     """Return a column of numbers, divided by a scale."""
-    return [cell / scale if isinstance(cell, float | int) else None for cell in table.column(key)]
+    return [None if row.get(key) is None else row[key] / scale for row in table.rows]
 
 
 def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw group H: accuracy by the number of models of group G, and votes of these and of the seeds. runs: by id."""
     drawn = []
     group = next(one for one in groups().values() if one.ensembles_of)
-    models = [run for id_, run in runs.items() if id_ in groups()[group.ensembles_of].experiments and run.result]
-    seeds = [run.folder for id_, run in runs.items() if id_ in group.experiments and (run.folder / TEST).is_file()]
+    models = ranked(runs, groups()[group.ensembles_of].experiments)
+    seeds = [run for run in ranked(runs, group.experiments) if (run.folder / TEST).is_file()]
     if len(models) > 1:
         ours = {method: numbers(tables[0], method, 100) for method in METHODS}
         study = group.reported_tables["ensembles"]
         theirs = {method: [accuracy / 100 for accuracy in study[method]] for method in METHODS}
         text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
-        values = (study["models"], ours, theirs, validation_images(models[0]))
+        values = (study["models"], ours, theirs, results(models)[0].validation_images)
         drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
-        top = rank([run.folder for run in models], min(TOP, len(models)))
+        top = models[:TOP]
         drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
     if len(seeds) > 1:
-        drawn.append(draw_votes(rank(seeds), "test", f"{len(seeds)} seeds", folder))
+        drawn.append(draw_votes(seeds, "test", f"{len(seeds)} seeds", folder))
     return drawn
 
 
 def draw_votes(runs: Sequence[Run], part: str, title: str, folder: Folder) -> Plot:
     """Draw how many votes the winning class had; on validation images, how often rightly, too."""
-    name = TEST if part == "test" else "predictions.csv"
+    name = TEST if part == "test" else VALIDATION
     aligned = align({run.name: read_predictions(run.folder, name) for run in runs})
     tallies = vote_tallies(aligned.probabilities)
     right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets

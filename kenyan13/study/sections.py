@@ -1,6 +1,5 @@
 """The report's sections of the study's groups: question, tables, plots, and what follows from them."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.analysis.cascade import read_matrices, read_summary
+from kenyan13.analysis.cascade import read_matrices
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
-from kenyan13.plots.epochs import loss_plot
-from kenyan13.report.conclusions import among
 from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import PRESETS, sheets
-from kenyan13.report.runs import anchor_of, is_synthetic, validation_images
+from kenyan13.report.runs import among, anchor_of, is_synthetic
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
@@ -34,11 +30,11 @@ Found = Mapping[str, Run]  # the study's id -> our run of it
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
     """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's."""
     jobs: list[Callable[[], Section]] = []
-    for number, (caution, (found, doubles)) in enumerate(by_kind(runs).items()):
+    for number, (caution, found) in enumerate(by_kind(runs).items()):
         for group in groups().values():
             if found.keys() & group.experiments.keys():
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
-                jobs.append(partial(group_section, group, found, doubles, caution, folder))
+                jobs.append(partial(group_section, group, found, caution, folder))
     return jobs
 
 
@@ -47,10 +43,7 @@ def study_id(run: Run) -> str | None:
     experiment, name = str(run.setting("experiment")), str(run.setting("name"))
     if experiment in experiments():
         return experiment
-    id_ = name.partition("_")[0]
-    if id_ in experiments() and re.fullmatch(re.escape(experiments()[id_].name) + "(-.*)?", name):
-        return id_
-    return None
+    return next((id_ for id_, one in experiments().items() if f"{name}-".startswith(f"{one.name}-")), None)
 
 
 def kind(run: Run) -> str:
@@ -60,19 +53,15 @@ def kind(run: Run) -> str:
     return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"
 
 
-def by_kind(runs: Sequence[Run]) -> dict[str, tuple[dict[str, Run], list[Run]]]:
-    """Return, by what sets them apart from the study's (see `kind`), runs by id, and those left out for others.
+def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
+    """Return runs by what sets them apart from the study's (see `kind`), and by id.
 
-    Of several runs of an experiment, a finished one stands in the tables, and of several finished ones the newest.
+    Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
-    found: dict[str, tuple[dict[str, Run], list[Run]]] = defaultdict(lambda: ({}, []))
+    found: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in sorted(runs, key=age):
-        id_ = None if run.problem else study_id(run)
-        if id_:
-            chosen, doubles = found[kind(run)]
-            if id_ in chosen:
-                doubles.append(chosen[id_])
-            chosen[id_] = run
+        if not run.problem and (id_ := study_id(run)):
+            found[kind(run)][id_] = run
     return dict(sorted(found.items()))
 
 
@@ -85,55 +74,39 @@ def age(run: Run) -> tuple[bool, float]:
     return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
-def group_section(group: Group, found: Found, doubles: Sequence[Run], caution: str, folder: Folder) -> Section:
+def group_section(group: Group, found: Found, caution: str, folder: Folder) -> Section:
     """Return the section of one group. caution: what sets these runs apart from the study's; "" for the study's own."""
     title = f"Group {group.letter}: {group.title}" + (f" ({caution})" if caution else "")
     section = Section(folder.name, title, [group.question])
     mine = {id_: run for id_, run in found.items() if id_ in group.experiments}
-    needed = [experiments()[id_] for id_ in group.ids_for_tables()]
-    missing = folder.output / "missing"  # no folder: beside variants lie the study's own runs, which are not meant
-    folders = {one.id: found[one.id].folder if one.id in found else missing / one.name for one in needed}
     try:
-        section.tables = tables(group.letter, folders)
+        section.tables = tables(group, found)
         for table in section.tables:
             table.title += f" ({caution})" if caution else ""  # tables are files of their own, too
         if group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
-        section.plots += draw_intervals(found, section.tables, folder)
+        section.plots += draw_intervals(section.tables, folder)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
-    if "AAA" in mine:
-        section.grids = [grid for grid in sheets(found["AAA"]) if grid.title == PRESETS]
-        section.texts.append("The contact sheets of each class are on the pages of AAA and AAB.")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
-    section.texts += [
-        f"{study_id(run)}: another run of it, newer or finished, stands in the tables in place of {run.name}."
-        for run in doubles
-        if study_id(run) in folders
-    ]
     section.conclusions = [*([] if caution else against_study(section.tables)), *among(list(mine.values()))]
     return section
 
 
 def against_study(tables: Sequence[Table]) -> list[str]:
     """Return how many accuracies differ from the study's by more than noise, and which."""
-    within, beyond = 0, []
-    for table in tables:
-        if {"id", "accuracy_difference", "noise"} <= {column.key for column in table.columns}:
-            for id_, difference, noise in zip(*map(table.column, ("id", "accuracy_difference", "noise")), strict=True):
-                within += noise == WITHIN
-                if noise != WITHIN and isinstance(difference, float):
-                    beyond.append(f"{id_} ({difference:+.1f})")
-    total = within + len(beyond)
-    if not total:
+    rows = [row for table in tables for row in table.rows if "id" in row and "accuracy_difference" in row]
+    if not rows:
         return []
-    start = f"Beside the study's accuracies, {within} of {total} are within noise (two standard errors of a difference)"
+    beyond = [f"{row['id']} ({row['accuracy_difference']:+.1f})" for row in rows if row["noise"] != WITHIN]
+    within = f"{len(rows) - len(beyond)} of {len(rows)} are within noise (two standard errors of a difference)"
+    start = f"Beside the study's accuracies, {within}"
     return [f"{start}; beyond it: {', '.join(beyond)} points." if beyond else f"{start}."]
 
 
 def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Seconds an epoch by loader workers."""
-    workers, seconds, study = (numbers(tables[1], key) for key in ("workers", "seconds", "seconds_study"))
+    workers, seconds, study = (numbers(tables[0], key) for key in ("workers", "seconds", "seconds_study"))
     if not any(seconds):
         return []
     text = "Seconds an epoch against the number of loader workers, ours and the study's; table A1 has the values."
@@ -143,13 +116,13 @@ def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
 def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Losses and accuracy against the learning rate, a plot a model."""
     drawn = []
-    for letter, model, study in zip("ABC", tables[0].column("model"), tables[0].column("id_study"), strict=True):
-        done = {id_: run for id_, run in runs.items() if experiments()[id_].series == model and run.result}
+    for letter, row in zip("ABC", tables[0].rows, strict=True):
+        done = {id_: run for id_, run in runs.items() if experiments()[id_].series == row["model"] and run.result}
         if done:
             rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in done]
-            best = float(experiments()[str(study)].settings["optim.lr"])
+            best = float(experiments()[row["id_study"]].settings["optim.lr"])
             values = (rates, list(done.values()), folder, f"rates_{letter}", best)
-            drawn.append(draw_sweep(str(model), "learning rate", *values))
+            drawn.append(draw_sweep(row["model"], "learning rate", *values))
     return drawn
 
 
@@ -173,42 +146,22 @@ def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     return drawn
 
 
-def plots_f(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """The losses of both runs."""
-    drawn = []
-    for id_, run in runs.items():
-        if run.metrics is not None and len(run.metrics):
-            train, validation = run.metrics["train_loss"].tolist(), run.metrics["val_loss"].tolist()
-            text = f"Training and validation loss over {len(train)} epochs; the run's own page has the values."
-            drawn.append(folder.draw(f"losses_{id_}", f"Losses of {id_}", text, loss_plot, train, validation))
-    return drawn
-
-
-def draw_intervals(found: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
+def draw_intervals(tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Draw the accuracies of each table of experiments with their intervals, beside the study's."""
     drawn = []
     for table in tables:
-        if table.columns[0].key != "id" or "accuracy_study" not in {column.key for column in table.columns}:
-            continue
-        rows = zip(table.rows, numbers(table, "accuracy", 100), numbers(table, "accuracy_study", 100), strict=True)
-        known = [(row, ours, study) for row, ours, study in rows if ours is not None]
-        if known:
-            names = [f"{row[0]} {row[1]}" for row, _, _ in known]
-            images = [validated(found[str(row[0])]) for row, _, _ in known]
+        rows = [row for row in table.rows if "experiment" in row and "accuracy" in row]
+        if rows:
+            names = [f"{row['id']} {row['experiment']}" for row in rows]
+            images = [row["validation_images"] for row in rows]
+            study = [row["accuracy_study"] / 100 if "accuracy_study" in row else None for row in rows]
             text = f"Accuracies of table {table.name} with 95 % intervals, and the study's."
-            values = (names, [ours for _, ours, _ in known], images)
+            values = (names, [row["accuracy"] / 100 for row in rows], images)
             title = f"Accuracies of {table.name}: {table.title}"
-            study = [study for _, _, study in known]
             drawn.append(folder.draw(f"accuracy_{table.name}", title, text, interval_plot, *values, study=study))
     return drawn
 
 
-def validated(run: Run) -> int:
-    """Return the number of validation images of a finished run, or of two stages put together."""
-    return validation_images(run) or int(read_summary(run.folder)["images"])
-
-
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
-    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "F": plots_f,
-    "G": plots_sizes, "H": draw_ensembles,
+    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "G": plots_sizes, "H": draw_ensembles,
 }  # fmt: skip

@@ -1,12 +1,14 @@
 """The study's tables: ours beside the study's, and whether they differ by more than chance."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from math import sqrt
-from pathlib import Path
+from typing import Any
 
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.report.tables import Column, Table, Value
-from kenyan13.runs.result import Result, read_result
+from kenyan13.report.tables import Column, Row, Table
+from kenyan13.runs.result import Result
+from kenyan13.runs.run import Run
 from kenyan13.study.definitions import Experiment
 
 STUDY_IMAGES = 1308  # validation images of the study (study, Data)
@@ -22,50 +24,64 @@ def compared(key: str, heading: str, decimals: int, wide: bool = False) -> list[
     ]
 
 
-def triple(ours: float | None, study: float | None) -> list[Value]:
-    """Return the cells of `compared`."""
-    return [ours, study, None if ours is None or study is None else ours - study]
+def beside(ours: Mapping[str, Any], study: Mapping[str, Any]) -> Row:
+    """Return the cells of `compared` for what the study has a value of, and all of ours."""
+    differences = {f"{key}_difference": ours[key] - value for key, value in study.items() if ours.get(key) is not None}
+    return {**ours, **{f"{key}_study": value for key, value in study.items()}, **differences}
+
+
+def measured(result: Result | None) -> Row:
+    """Return our metrics, the accuracy in percent as the study has it; nothing without a result."""
+    return {**asdict(result), "accuracy": 100 * result.accuracy} if result else {}
 
 
 COMPARISON = [
     Column("id", "id"),
     Column("experiment", "experiment"),
-    *compared("min_loss", "loss", 3),
+    *compared("min_val_loss", "loss", 3),
     *compared("accuracy", "acc %", 2),
     Column("noise", "noise"),
     *compared("overfitting", "overfit", 3),
 ]
 
 
-def comparison(name: str, title: str, experiments: Sequence[Experiment], folders: Mapping[str, Path]) -> Table:
+def comparison(name: str, title: str, experiments: Sequence[Experiment], runs: Mapping[str, Run]) -> Table:
     """Return the table of some experiments: lowest loss, accuracy there and overfitting, ours beside the study's.
 
-    folders: id -> our run. The mark "within" says that the difference of accuracies is smaller than two standard errors
+    runs: ours by id. The mark "within" says that the difference of accuracies is smaller than two standard errors
     of a difference.
     """
     table = Table(name, title, COMPARISON)
-    results = {one.id: read_result(folders[one.id]) for one in experiments}
+    results = finished(runs)
     for one in experiments:
-        study, result = one.reported, results[one.id]
-        losses = triple(result.min_val_loss if result else None, study.get("min_val_loss"))
-        accuracies = triple(100 * result.accuracy if result else None, study.get("accuracy"))
-        slopes = triple(result.overfitting if result else None, study.get("overfitting"))
-        noise = within_noise(accuracies, result.validation_images) if result else "missing"
-        table.rows.append([one.id, one.label, *losses, *accuracies, noise, *slopes])
-    table.notes = noise_notes([result for result in results.values() if result], table.rows)
+        result = results.get(one.id)
+        metrics = beside(measured(result), one.reported)
+        table.rows.append({"id": one.id, "experiment": one.label, **metrics, "noise": noise(result, one)})
+    table.notes = noise_notes([results[one.id] for one in experiments if one.id in results], table.rows)
     return table
 
 
-def within_noise(accuracies: Sequence[Value], images: int) -> str:
+def finished(runs: Mapping[str, Run]) -> dict[str, Result]:
+    """Return the results of finished runs by id."""
+    return {id_: run.result for id_, run in runs.items() if run.result}
+
+
+def noise(result: Result | None, study: Experiment) -> str:
+    """Return `within_noise` of a run and what the study reported; "missing" without a result."""
+    if result is None:
+        return "missing"
+    return within_noise(100 * result.accuracy, study.reported.get("accuracy"), result.validation_images)
+
+
+def within_noise(ours: float | None, study: float | None, images: int) -> str:
     """Return "within" where ours and the study's accuracy, in percent, differ by less than two standard errors."""
-    ours, study, difference = accuracies
-    if not (isinstance(ours, float) and isinstance(study, float) and isinstance(difference, float)):
+    if ours is None or study is None:
         return ""
     errors = standard_error(ours / 100, images), standard_error(study / 100, STUDY_IMAGES)
-    return WITHIN if abs(difference) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
+    return WITHIN if abs(ours - study) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
 
 
-def noise_notes(results: Sequence[Result], rows: Sequence[Sequence[Value]] = ()) -> list[str]:
+def noise_notes(results: Sequence[Result], rows: Sequence[Row] = ()) -> list[str]:
     """Return the lines that say how exact the accuracies are, and what the mark in the rows means, if it is there."""
     if not results:
         return []
@@ -73,6 +89,6 @@ def noise_notes(results: Sequence[Result], rows: Sequence[Sequence[Value]] = ())
     images = sorted({result.validation_images for result in results})
     numbers = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
     notes = [f"Standard error of our accuracies: up to {max(errors):.2f} points ({numbers} validation images)."]
-    if any(WITHIN in row for row in rows):
+    if any(row.get("noise") == WITHIN for row in rows):
         notes.append(f"{WITHIN}: the difference is smaller than two standard errors of a difference.")
     return notes

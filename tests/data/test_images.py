@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.images import UNREADABLE, decode, load, resize_length, resize_short_side, thumbnail
+from kenyan13.data.images import UNREADABLE, decode, load, resize_length, resize_short_side
 from kenyan13.data.synthetic import draw
 
 UPRIGHT: NDArray[np.uint8] = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 13
@@ -162,28 +161,9 @@ def test_load_decodes_and_resizes_and_leaves_the_file_alone(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("size", [(1080, 720), (720, 1080), (97, 96), (3000, 200), (60, 40)])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_thumbnail_is_the_middle_of_the_resized_image(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
-    path = tmp_path / "image"
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    photo().resize(size, Image.Resampling.BICUBIC).save(path, kind, exif=exif)
-    made, expected = thumbnail(path, 96), centre_crop(load(path, 96), 96)
-    assert made is not None
-    assert made.shape == expected.shape
-    assert np.abs(made.astype(int) - expected).mean() < 2
-
-
-def test_what_cannot_be_read_has_no_thumbnail(tmp_path: Path) -> None:
-    (tmp_path / "page.jpg").write_bytes(b"<html>")
-    assert all(thumbnail(path, 8) is None for path in (tmp_path / "page.jpg", tmp_path, tmp_path / "absent.jpg"))
-
-
 @pytest.mark.parametrize(
     ("at_least", "size"), [(None, (1080, 720)), (361, (1080, 720)), (360, (540, 360)), (90, (135, 90))]
 )
 def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path: Path, at_least: int | None, size: tuple[int, int]) -> None:
-    path = tmp_path / "large.jpg"
-    photo().resize((1080, 720)).save(path, "JPEG")
-    assert decode(path, at_least).size == size
+    photo().resize((1080, 720)).save(tmp_path / "large.jpg", "JPEG")
+    assert decode(tmp_path / "large.jpg", at_least).size == size

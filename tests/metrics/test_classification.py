@@ -16,7 +16,6 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from kenyan13.metrics.classification import (
     accuracy,
     confusion_counts,
-    expected_calibration_error,
     macro_f1,
     per_class,
     reliability,
@@ -71,8 +70,6 @@ def test_without_images_there_is_no_accuracy() -> None:
         accuracy(nothing)
     with pytest.raises(ValueError, match="no accuracy"):
         top_accuracy(targets, probabilities)
-    with pytest.raises(ValueError, match="no calibration error"):
-        expected_calibration_error(targets, probabilities)
     assert macro_f1(nothing) == 0
     assert reliability(targets, probabilities, 2).count.tolist() == [0, 0]
 
@@ -114,8 +111,7 @@ def test_reliability_by_hand() -> None:
     assert found.count.tolist() == [1, 3]
     assert found.confidence == pytest.approx([0.5, 0.8])
     assert found.accuracy == pytest.approx([1, 2 / 3])
-    ece = expected_calibration_error(targets, probabilities, 2)
-    assert ece == pytest.approx((1 * 0.5 + 3 * (0.8 - 2 / 3)) / 4)
+    assert found.error == pytest.approx((1 * 0.5 + 3 * (0.8 - 2 / 3)) / 4)
 
 
 def test_empty_bins_are_zeros() -> None:
@@ -135,9 +131,4 @@ def test_calibration_error_is_torchmetrics(drawn: Drawn) -> None:
     theirs = multiclass_calibration_error(
         torch.tensor(probabilities), torch.tensor(targets), num_classes=13, n_bins=15, norm="l1"
     )
-    assert expected_calibration_error(targets, probabilities) == pytest.approx(float(theirs), abs=1e-6)
-
-
-def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not() -> None:
-    assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0
-    assert expected_calibration_error(np.array([1, 0]), np.eye(2)) == 1
+    assert reliability(targets, probabilities).error == pytest.approx(float(theirs), abs=1e-6)

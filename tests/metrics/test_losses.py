@@ -10,7 +10,6 @@ from kenyan13.metrics.losses import (
     auc_loss,
     exponential_moving_average,
     lowest,
-    modified_z_scores,
     outliers,
     overfitting,
     overfitting_line,
@@ -61,21 +60,14 @@ def test_overfitting_is_the_slope_of_the_least_squares_line() -> None:
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_one_epoch_has_no_slope(epochs: int) -> None:
     assert overfitting([1.0] * epochs, [2.0] * epochs) is None
-    with pytest.raises(ValueError, match="two epochs"):
-        overfitting_line([1.0] * epochs, [2.0] * epochs)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("train", "validation"), [([1, 1, 1], [1, nan, 3]), ([1, nan, 1], [1, 2, 3]), ([1, 0, 1], [1, 2, 3])]
+    ("train", "validation"), [([1, 1, 1], [1, nan, 3]), ([1, nan, 1], [1, 2, 3]), ([1, 0, 1], [1, 2, 3]), ([1], [2])]
 )
 def test_a_line_through_what_is_no_number_is_none(train: Sequence[float], validation: Sequence[float]) -> None:
     assert all(map(isnan, overfitting_line(train, validation)))
-
-
-def test_losses_of_different_epochs_have_no_line() -> None:
-    with pytest.raises(ValueError, match="the same epochs"):
-        overfitting_line([1.0, 1.0], [2.0])
 
 
 @pytest.mark.parametrize(
@@ -93,26 +85,12 @@ def test_exponential_moving_average(values: Sequence[float], alpha: float, smoot
     assert exponential_moving_average(values, alpha) == pytest.approx(smoothed)
 
 
-@pytest.mark.parametrize(
-    ("values", "scores"),
-    [
-        ([1, 2, 3, 4, 100], [-1.349, -0.6745, 0, 0.6745, 65.4265]),  # median 3; away 2, 1, 0, 1, 97: median 1
-        ([1, 1, 2, 2], [-0.6745, -0.6745, 0.6745, 0.6745]),  # median 1.5, all 0.5 away
-        ([1, 1, 1, 5], [0, 0, 0, 4 / 1.2533]),  # median deviation 0; mean deviation 1
-        ([7, 7, 7], [0, 0, 0]),
-        ([7], [0]),
-        ([], []),
-    ],
-)
 @pytest.mark.filterwarnings("error")
-def test_modified_z_scores_by_hand(values: Sequence[float], scores: Sequence[float]) -> None:
-    assert modified_z_scores(values).tolist() == pytest.approx(scores)
-
-
 @pytest.mark.parametrize(
     ("values", "found"),
     [
-        ([1, 2, 3, 4, 100], [4]),
+        ([1, 2, 3, 4, 100], [4]),  # median 3; away 2, 1, 0, 1, 97: median 1
+        ([7, 7, 7], []),
         ([1, 2, 3, 4, 8.18], []),  # away from 3 by 5.18: 3.494 with a median deviation of 1
         ([1, 2, 3, 4, 8.2], [4]),  # 3.507
         ([1, 2, 3, 4, -100], [4]),
@@ -125,7 +103,3 @@ def test_modified_z_scores_by_hand(values: Sequence[float], scores: Sequence[flo
 )
 def test_outliers_by_hand(values: Sequence[float], found: Sequence[int]) -> None:
     assert np.flatnonzero(outliers(values)).tolist() == found
-
-
-def test_another_limit_finds_other_outliers() -> None:
-    assert outliers([1, 2, 3, 4, 5], limit=1).tolist() == [True, False, False, False, True]

@@ -34,7 +34,7 @@ def test_one_curve_by_hand() -> None:
 
 def test_average_precisions_are_scikit_learns_lowest_first() -> None:
     targets, probabilities = predictions(5, 200)
-    figure = precision_recall_plot(targets, probabilities, list("abcde"), "run")
+    figure = precision_recall_plot(targets, probabilities, list("abcde"))
     found = {"abcde"[k]: 100 * average_precision_score(targets == k, probabilities[:, k]) for k in range(5)}
     assert listed(figure) == [f"{found[name]:.1f}  {name}" for name in sorted(found, key=lambda name: found[name])]
     assert f"mean {np.mean(list(found.values())):.1f} %" in figure.axes[0].get_title("left")
@@ -65,7 +65,7 @@ def test_classes_without_images_are_left_out_and_named() -> None:
 def test_reliability_bars_gaps_and_numbers() -> None:
     edges = np.linspace(0, 1, 5)
     found = Reliability(edges, np.array([0, 4, 10, 6]), np.array([0, 0.4, 0.6, 0.9]), np.array([0, 0.5, 0.5, 0.9]))
-    figure = reliability_plot(found, 0.07, "run")
+    figure = reliability_plot(found)
     above, below = figure.axes
     accuracy, gap = (bars for bars in above.containers if isinstance(bars, BarContainer))
     assert [bar.get_height() for bar in accuracy] == pytest.approx([50, 50, 90])
@@ -80,4 +80,4 @@ def test_reliability_bars_gaps_and_numbers() -> None:
 
 
 def test_reliability_without_images() -> None:
-    assert render(reliability_plot(reliability(np.zeros(0, np.int64), np.zeros((0, 3))), 0.0))
+    assert render(reliability_plot(reliability(np.zeros(0, np.int64), np.zeros((0, 3)))))

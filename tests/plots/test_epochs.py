@@ -21,17 +21,14 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_both_losses_and_their_averages_over_epochs_from_1() -> None:
-    above = loss_plot(TRAIN, VALIDATION, "run").axes[0]
+    figure = loss_plot(TRAIN, VALIDATION, "run")
+    above = figure.axes[0]
     train, smooth_train, validation, smooth_validation = above.lines[:4]
     assert data(train) == ([1, 2, 3, 4], TRAIN)
     assert data(validation) == ([1, 2, 3, 4], VALIDATION)
     assert data(smooth_train)[1] == exponential_moving_average(TRAIN, 0.3)
     assert data(smooth_validation)[1] == exponential_moving_average(VALIDATION, 0.3)
     assert smooth_train.get_linestyle() != smooth_validation.get_linestyle()  # not by colour alone
-
-
-def test_the_lowest_validation_loss_is_marked_and_named() -> None:
-    figure = loss_plot(TRAIN, VALIDATION)
     assert data(figure.axes[0].lines[4]) == ([3], [1.2])
     assert legend(figure) == ["Training", "Validation", "Lowest validation loss: 1.2 (epoch 3)"]
 
@@ -45,12 +42,6 @@ def test_the_ratio_its_line_and_its_slope() -> None:
     assert f"overfitting +{slope:.3g} per epoch" in below.get_title("left")
 
 
-def test_one_epoch_has_no_line() -> None:
-    below = loss_plot([1.2], [1.4]).axes[1]
-    assert len(below.lines) == 2  # the ratio, and where both are equal
-    assert "no line with one epoch" in below.get_title("left")
-
-
 def test_values_that_are_not_finite_are_left_out_and_counted() -> None:
     figure = loss_plot([2, 1.5, float("nan"), 1], [2, float("inf"), 1.5, 1.6], "run")
     assert data(figure.axes[0].lines[0]) == ([1, 2, 4], [2, 1.5, 1])
@@ -61,6 +52,7 @@ def test_values_that_are_not_finite_are_left_out_and_counted() -> None:
     figure = loss_plot([float("nan")] * 3, [float("inf")] * 3)
     assert legend(figure) == ["Training", "Validation"]
     assert render(figure)
+    assert "no line with one epoch" in loss_plot([1.2], [1.4]).axes[1].get_title("left")
 
 
 def test_an_epoch_that_went_wrong_does_not_flatten_the_others() -> None:
@@ -77,4 +69,3 @@ def test_accuracy_and_f1_with_the_epoch_of_the_lowest_loss() -> None:
     assert data(macro_f1)[1] == pytest.approx([40, 60, 65])
     assert data(best) == ([2], [75])
     assert legend(figure)[2] == "75.0 % at the lowest validation loss (epoch 2)"
-    assert len(accuracy_plot([0.5], None, 1).axes[0].lines) == 2  # of older runs there is no F1

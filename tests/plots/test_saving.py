@@ -5,14 +5,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.plots.grids import preset_plot
 from kenyan13.plots.saving import DPI, render, save_plot
-from kenyan13.plots.style import compact, new_figure, scientific, short, styled
+from kenyan13.plots.style import new_figure, short, styled
 
 
 @styled
@@ -57,22 +56,6 @@ def test_letters_that_the_fonts_lack_give_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert render(line(np.array([1.0]), "麻婆豆腐 \u202e $"))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(1e-4, "10⁻⁴"), (3.16e-4, "3.16·10⁻⁴"), (5e-3, "5·10⁻³"), (1.0, "10⁰"), (2.5e12, "2.5·10¹²"), (1e10, "10¹⁰")],
-)
-def test_scientific(value: float, text: str) -> None:
-    assert scientific(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (0.25, "0.25"), (-0.5, "−0.5"), (1200, "1200"), (160000, "1.6·10⁵"), (-2e-4, "−2·10⁻⁴")],  # noqa: RUF001
-)
-def test_compact(value: float, text: str) -> None:
-    assert compact(value) == text
 
 
 def test_short_names_are_one_line_and_keep_their_ends() -> None:

@@ -84,7 +84,7 @@ def test_the_run_that_ended_last_stands_in_the_table(tmp_path: Path) -> None:
     (runs / "7" / folder.name / "predictions_test.csv").write_text("id")
     (folder / ".metrics.csv.partial").symlink_to("gone")
     write_report([runs / "7", runs / "8"], tmp_path / "report", study_jobs)
-    assert pd.read_csv(tmp_path / "report/tables/C1.csv", index_col="id").loc["CAA", "min_loss"] == 2
+    assert pd.read_csv(tmp_path / "report/tables/C1.csv", index_col="id").loc["CAA", "min_val_loss"] == 2
 
 
 def test_folders_whose_names_are_no_text(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_sweep_of_the_learning_rate(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "report/tables/sweep-1.csv")
     assert table["run"].tolist() == ["run0", "run1", "run2"]
     assert table["optim.lr"].tolist() == [1e-4, 1e-3, 1e-2]
-    assert table["min_loss"].tolist() == [1, 2, 2]
+    assert table["min_val_loss"].tolist() == [1, 2, 2]
     assert (tmp_path / "report/plots/sweep-1/sweep.svg").exists()
     assert any("lowest loss 1.000 at 0.0001, with accuracy 66.7%" in (image.get("alt") or "") for image in page.images)
     assert "sweep-1" in page.ids

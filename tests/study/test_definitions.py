@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections import Counter
 from math import sqrt
 from pathlib import Path
@@ -16,9 +14,7 @@ from kenyan13.config.compose import compose_settings, to_settings
 from kenyan13.config.identity import run_name
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Fill, Sampling, Settings
-from kenyan13.errors import UserError
 from kenyan13.runs.config_file import load_settings
-from kenyan13.runs.locate import run_directory
 from kenyan13.study import definitions as ids
 
 ROOT = Path(__file__).parents[2]
@@ -242,54 +238,3 @@ def test_no_two_experiments_have_the_same_settings() -> None:
     for id_, one in ids.experiments().items():
         same = [other for other, two in ids.experiments().items() if two.settings == one.settings]
         assert same == [id_]
-
-
-def test_the_reference_run_has_the_reference_name() -> None:
-    for overrides in ([], ["runs=elsewhere"], ["data.cache=/tmp/x", "data.workers=3"]):
-        settings = compose_settings(["experiment=CBC", *overrides])
-        assert (settings.experiment, settings.name) == ("CBC", "CBC_EfficientNetB4_PT5")
-        assert run_directory(settings).name == "CBC_EfficientNetB4_PT5"
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["trainer.max_epochs=3", "data=demo", "seed=7", "freeze.frozen_bn=eval", "schedule=cosine", "data.fold=0"],
-)
-def test_a_changed_run_never_passes_for_the_reference(override: str) -> None:
-    settings = compose_settings(["experiment=CBC", override])
-    assert settings.experiment is None
-    assert settings.name is not None
-    assert len(settings.name) == len("CBC_EfficientNetB4_PT5-12345678")
-    assert settings.name.startswith("CBC_EfficientNetB4_PT5-")
-    other = compose_settings(["experiment=CBC", override, "model.crop=64"])
-    assert other.name != settings.name
-
-
-def test_ones_own_name_stays_but_an_experiments_name_is_its_own(tmp_path: Path) -> None:
-    own = compose_settings(["experiment=CBC", "trainer.max_epochs=3", "name=mine"])
-    assert (own.name, own.experiment) == ("mine", None)
-    with pytest.raises(UserError, match="is the name of experiment CAA"):
-        compose_settings(["experiment=CBC", "name=CAA_EfficientNetB3_PT0"])
-    with pytest.raises(UserError, match="is the name of experiment CBC"):
-        compose_settings(["name=CBC_EfficientNetB4_PT5"])
-
-
-def test_a_wrong_id_is_told_what_was_meant() -> None:
-    with pytest.raises(UserError, match=r"There is no experiment=CBX\. Did you mean 'CB[ABC]'") as caught:
-        compose_settings(["experiment=CBX"])
-    assert len(str(caught.value).splitlines()) < 5
-
-
-def test_saved_settings_keep_their_experiment(tmp_path: Path) -> None:
-    from kenyan13.runs.config_file import write_config
-    from kenyan13.runs.directory import CONFIG
-
-    settings = compose_settings(["experiment=GFF"])
-    write_config(tmp_path, settings, {"classes": ["a", "b"]})
-    assert load_settings(tmp_path / CONFIG) == settings
-
-
-def test_ids_import_no_torch() -> None:
-    code = "import sys, kenyan13.study.definitions; print({'torch', 'timm', 'pandas'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert run.stdout == "set()\n"
