@@ -14,9 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
 from kenyan13.cli.sweep import make_plan, print_outcome, run_labels
-from kenyan13.config.arguments import translate
+from kenyan13.config.arguments import expand, translate
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.ranges import expand
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_settings, write_config
@@ -66,7 +65,7 @@ def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
     assert values("optim.lr=3e-4") == [3e-4]
 
 
-@pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "a..b", "1e-6..1e-2/0", "-1..1", "1..1", "1..", "1..inf"])
+@pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "1e-6..1e-2/0", "-1..1", "1..1", "1..2e"])
 def test_what_is_no_range_is_said(text: str) -> None:
     with pytest.raises(UserError, match=r"is not a range of numbers") as caught:
         compose_settings([f"optim.lr={text}"])

@@ -3,13 +3,13 @@
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MissingMandatoryValue
 from omegaconf.errors import OmegaConfBaseException
 
-from kenyan13.config.limits import leaves
-from kenyan13.config.presets import CONF, TARGET, nodes, presets
+from kenyan13.config.presets import CONF, TARGET, flatten, nodes, presets
 from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import UserError, did_you_mean
 
@@ -100,7 +100,7 @@ def several_runs(argument: str) -> UserError:
 
 def known_settings() -> list[str]:
     """Return the dotted names of all settings, those of the presets among them."""
-    own = [name for name, _ in leaves(Settings) if name not in BUILT]
+    own = [name for name, _ in flatten(asdict(Settings())) if name not in BUILT]
     listed = {
         f"{key}.{name}": None
         for group in BUILT

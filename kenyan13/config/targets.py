@@ -12,8 +12,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from kenyan13.config.presets import TARGET, nodes, presets, presets_of
-from kenyan13.config.settings import BUILT, SEVERAL, Settings
+from kenyan13.config.presets import TARGET, map_nodes, presets, presets_of
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, did_you_mean, shorten
 
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
@@ -34,14 +34,9 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
                 "'augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]'",
             )
         check_node("augment", f"augment.extra[{k}]", dict(node), given=["augment.extra"])
-    for group in BUILT:
-        chosen: dict[str, Any] = getattr(settings, group)
-        for key, node in nodes(group, chosen):
-            kept = check_node(group, key, node, given)
-            if group in SEVERAL:
-                chosen[key.partition(".")[2]] = kept
-            else:
-                setattr(settings, group, kept)
+    kept = map_nodes(vars(settings), lambda group, key, node: check_node(group, key, node, given))
+    for group, values in kept.items():
+        setattr(settings, group, values)
 
 
 def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
@@ -116,8 +111,7 @@ def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, A
     are refused.
     """
     root = OmegaConf.create({**(context or {}), "built": {**node, "_partial_": True, "_convert_": "all"}})
-    own = {name: None for group in OWN_KEYS for name in OWN_KEYS[group]} if key == "schedule" else {}
-    for name in own:
+    for name in OWN_KEYS.get(key, ()):
         root.built.pop(name, None)
     try:
         return instantiate(root.built)(*args, **given)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kenyan13.analysis.grouping import reorder
-from kenyan13.config.identity import flatten
+from kenyan13.config.presets import flatten
 from kenyan13.metrics.classification import (
     confusion_counts,
     expected_calibration_error,

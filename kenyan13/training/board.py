@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from kenyan13.config.identity import plain, relevant
-from kenyan13.config.limits import leaves
+from kenyan13.config.identity import default_settings, plain, relevant
+from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
@@ -119,13 +119,13 @@ def hyperparameters(settings: Settings) -> dict[str, float | str]:
 
     A setting has the same type in all runs, as TensorBoard needs it: what may be null or is a list is text.
     """
-    types = dict(leaves(Settings))
+    usual = dict(flatten(default_settings()))
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
     return {
-        key: value
-        if isinstance(value, int | float) and types.get(key, float) in (int, float)
-        else "null"
-        if value is None
-        else str(value)
+        key: value if is_number(value) and is_number(usual.get(key, 0)) else "null" if value is None else str(value)
         for key, value in relevant(plain(settings)).items()
     }
 
