@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenyan13.cli.app import RunFolder, Runs, app
-from kenyan13.cli.matrix import matrix_lines
 from kenyan13.errors import UserError
+from kenyan13.terminal import align
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kenyan13.analysis.cascade import Composed
 
 
@@ -40,19 +42,17 @@ def groups(
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; classes that are confused stand beside each other.\n")
-    print("\n".join(matrix_lines(matrix.iloc[order, order])))
+    print(matrix_text(matrix.iloc[order, order]))
     if len(found) == 1 and len(found[0]) == len(classes):
         raise UserError(
             f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
             "train longer, or give a higher --threshold",
         )
-    if found:
-        print(
-            f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n"
-        )
-        print(grouping.as_setting(grouping.name_groups(found, classes)))
-    else:
+    if not found:
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
+        return
+    print(f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n")
+    print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
 @app.command(epilog="Example:  kenyan13 cascade runs/first runs/greens runs/meats --output runs/two_stages")
@@ -89,8 +89,21 @@ def print_composed(composed: "Composed") -> None:
     }
     for title, matrix in titled.items():
         print(f"\n{title} (rows are targets, columns are predictions)\n")
-        print("\n".join(matrix_lines(matrix)))
+        print(matrix_text(matrix))
     print(f"\n{len(composed.hard.predictions):,} validation images of {len(composed.classes)} classes\n")
-    print(f"{'':<12}  accuracy  standard error  macro F1")
-    for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
-        print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")
+    metrics = [
+        (name, f"{gating.accuracy:.2%}", f"{gating.standard_error:.2%}", f"{gating.macro_f1:.3f}")
+        for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft))
+    ]
+    print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
+
+
+def matrix_text(matrix: "pd.DataFrame") -> str:
+    """Return a confusion matrix as lines: rows are targets, by number and name; columns are their numbers.
+
+    Numbers stand for names above the columns, so that many classes fit into a terminal; zeros are dots.
+    """
+    numbers = [f"{k:>{len(str(len(matrix)))}}" for k in range(1, len(matrix) + 1)]
+    named = zip(numbers, matrix.index, matrix.to_numpy().tolist(), strict=True)
+    rows = [[f"{number} {name}", *(str(count or ".") for count in counts)] for number, name, counts in named]
+    return align([["", *numbers], *rows], right=range(1, len(numbers) + 1))

@@ -117,7 +117,7 @@ def test_the_command_prints_tables_or_json(kenyan13: Run, stages: dict[str, Path
     composed = compose(read_stages(list(stages.values())))
     code, out, err = kenyan13("cascade", *folders, "--output", str(tmp_path / "both"))
     assert code == 0, err
-    assert f"hard gating   {composed.hard.accuracy:>8.2%}  " in out
+    assert f"hard gating  {composed.hard.accuracy:>8.2%}  " in out
     assert "Stage 2, images sent to meats" in out
     assert max(map(len, out.splitlines()[:-1])) <= 120
     assert (tmp_path / "both" / VALIDATION).is_file()
