@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,16 +11,7 @@ from kenyan13 import terminal
 from kenyan13.cli.app import Runs, app
 from kenyan13.errors import UserError
 
-SEE_HELP = "see kenyan13 ensemble --help"
-
-
-class Method(Enum):
-    """The study's ways to combine runs."""
-
-    AP = "AP"
-    MP = "MP"
-    V1 = "V1"
-    V2 = "V2"
+Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
 
 @app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
@@ -45,15 +35,18 @@ def ensemble(
     AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
     V2: majority vote, ties to the highest probability.
     """
+    problem = ""
     if (method or output) and not test:
-        raise UserError("--method and --output go with --test; without it, all four methods are compared.", SEE_HELP)
+        problem = "--method and --output go with --test; without it, all four methods are compared."
     if weights and (method or top):
-        raise UserError("--weights is a method of its own for all runs: it goes without --method and --top.", SEE_HELP)
+        problem = "--weights is a method of its own for all runs: it goes without --method and --top."
+    if problem:
+        raise UserError(problem, "see kenyan13 ensemble --help")
     file = (output or Path("submission.csv")) if test else None
     if weights:
         report_weights(runs, file, as_json)
     elif file is not None:
-        report_test(runs, method or Method.AP, top, file, as_json)
+        report_test(runs, method or "AP", top, file, as_json)
     else:
         report_accuracies(runs, top, as_json)
 
@@ -95,12 +88,12 @@ def report_test(folders: Sequence[Path], method: Method, top: int | None, file: 
 
     names = [str(run.folder) for run in rank(folders, top)]
     aligned = align({name: read_predictions(Path(name), TEST) for name in names}, ANOTHER_TEST)
-    predicted = METHODS[method.value](aligned.probabilities)
+    predicted = METHODS[method](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
     if as_json:
-        print_json({"method": method.value, "runs": names, "images": len(aligned.ids), "file": str(file)})
+        print_json({"method": method, "runs": names, "images": len(aligned.ids), "file": str(file)})
     else:
-        print(f"{len(aligned.ids):,} test images predicted by {len(names)} runs, {method.value}: {file}")
+        print(f"{len(aligned.ids):,} test images predicted by {len(names)} runs, {method}: {file}")
 
 
 def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:

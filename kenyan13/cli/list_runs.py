@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenyan13.cli.app import app
+from kenyan13.cli.compare import number
 from kenyan13.errors import shorten
 from kenyan13.terminal import align
 
@@ -46,10 +47,6 @@ def cells(run: "Run") -> tuple[str, ...]:
         return "-", "-", "-", "-", "unreadable", str(run.folder)
     metrics = measure(run)
     return (
-        "-" if metrics.accuracy is None else f"{metrics.accuracy:.1%}".rstrip("%"),
-        "-" if metrics.macro_f1 is None else f"{metrics.macro_f1:.3f}",
-        "-" if metrics.min_val_loss is None else f"{metrics.min_val_loss:.4f}",
-        "-" if metrics.epochs is None else str(metrics.epochs),
-        run.state.value,
-        str(run.folder),
-    )
+        number(metrics.accuracy, 1, 100), number(metrics.macro_f1, 3), number(metrics.min_val_loss, 4),
+        number(metrics.epochs), run.state.value, str(run.folder),
+    )  # fmt: skip

@@ -32,16 +32,13 @@ def evaluate(
     opened = inference.open_run(run, overrides or [])
     metrics = inference.evaluate(opened)
     result = read_result(run)
-    recorded = {} if result is None else {
-        "loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1
-    }  # fmt: skip
-    rows = [
-        (name, f"{value:.6f}", f"{recorded[name]:.6f}" if name in recorded else "-") for name, value in metrics.items()
-    ]
-    print(align([("", "now", "result.json"), *rows]))
-    if not recorded:
+    if result is None:
+        print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
         console.print("The run has not finished: there is no result.json to compare with.")
         return
+    recorded = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
+    rows = [(name, f"{metrics[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
+    print(align([("", "now", "result.json"), *rows]))
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
     console.print("Both agree." if agrees else "They differ: other images, another device, or changed files.")

@@ -70,7 +70,7 @@ def unknown_setting(key: str) -> UserError:
     same_name = [name for name in settings if name.rpartition(".")[2] == last]
     siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
     close = (
-        f" Did you mean '{same_name[0]}'?"
+        f" Did you mean '{same_name[-1]}'?"
         if same_name
         else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups + settings))), "")
     )

@@ -1,18 +1,12 @@
 """TensorBoard of a training run, beside its scalars: the graph, contact sheets, and what came of it at the end."""
 
-import io
 import warnings
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -25,7 +19,7 @@ from kenyan13.metrics.classification import confusion_counts
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
-from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
+from kenyan13.training.contact_sheets import SIDE, arrange, draw_views, first_draws
 
 EVENTS, END = "events.out.tfevents.*", ".end"  # what the end of a run adds has a file of its own
 LONGEST = 112  # pixels of an image in a sheet
@@ -55,15 +49,16 @@ class TensorBoardImages(Callback):
         writer = logger.experiment
         draws = first_draws(data, SIDE * SIDE)
         for kind, augment in (("original", None), ("augmented", data.settings.augment)):
-            add_photograph(writer, f"sheets/{kind}", arrange(draw_views(data, draws, augment, LONGEST)))
+            sheet = arrange(draw_views(data, draws, augment, LONGEST))
+            writer.add_image(f"sheets/{kind}", sheet, 0, dataformats="HWC")
         if self.graph:
             draw_graph(writer, network, data.crop)
 
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
 
-        Only what is written here bears the ending .end, and replaces an earlier one: a run may have been
-        killed between its last epoch and its result.
+        What is written here has files of its own, which replace earlier ones: a run may have been killed between
+        its last epoch and its result.
         """
         logger = tensorboard_logger(trainer)
         if logger is None:
@@ -128,20 +123,6 @@ def hyperparameters(settings: Settings) -> dict[str, float | str]:
         key: value if is_number(value) and is_number(usual.get(key, 0)) else "null" if value is None else str(value)
         for key, value in relevant(plain(settings)).items()
     }
-
-
-def add_photograph(writer: SummaryWriter, tag: str, pixels: NDArray[np.uint8]) -> None:
-    """Add photographs, uint8 [height, width, 3], as JPEG: a tenth of the time and size of PNG."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    add_encoded(writer, tag, encoded.tobytes(), 0)
-
-
-def add_encoded(writer: SummaryWriter, tag: str, file: bytes, step: int) -> None:
-    """Add the bytes of an image file as they are."""
-    width, height = Image.open(io.BytesIO(file)).size
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
-    summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
 def draw_graph(writer: SummaryWriter, network: nn.Module, crop: int) -> None:

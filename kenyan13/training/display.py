@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
 from rich.console import Console
 from torch import nn
+from tqdm.auto import tqdm as Bar
 
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
@@ -16,6 +18,7 @@ from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs.result import Result
 from kenyan13.terminal import align, duration
+from kenyan13.training.callbacks import History, find_callback
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
@@ -80,6 +83,35 @@ def epoch_line(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> str:
     metrics = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{'*' if best else ' '}"
     shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
     return f"epoch {row['epoch']:>3}/{epochs}  {metrics}  {shares}" + (f"  {duration(left)} left" if left else "")
+
+
+class EpochBar(TQDMProgressBar):
+    """Lightning's bar, counting epochs from 1 as the lines do, and gone when the epoch has ended."""
+
+    def __init__(self, refresh_rate: int = 1) -> None:
+        super().__init__(refresh_rate, leave=False)
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Begin a bar over training batches."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Show the rate instead of the logger's version."""
+        return {"lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.1e}"} if trainer.optimizers else {}
+
+
+class EpochLines(Callback):
+    """Prints the metrics of each epoch in a line, above the bar."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print."""
+        history = find_callback(trainer, History)
+        if trainer.is_global_zero:
+            with Bar.external_write_mode():
+                console.print(epoch_line(history.rows, trainer.max_epochs or 0, history.is_best()))
 
 
 def print_end(folder: Path, result: Result, before: bool = False, brief: bool = False) -> None:
