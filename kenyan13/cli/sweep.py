@@ -137,7 +137,9 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     for one, label in zip(planned, run_labels(planned), strict=True):
         mark = "*" if comparable and one.folder == ranked[0] else ""
         result = results.get(one.folder)
-        rows.append((mark, label, *(cells(result) if result else (outcome(one, failed), *[""] * 4))))
+        state = "skipped" if one.intent == SKIPPED else read_state(one.folder).value
+        state = "failed" if one.folder in failed else state
+        rows.append((mark, label, *(cells(result) if result else (state, *[""] * 4))))
     console.print("\n" + align(rows, right=range(2, len(HEAD))))
     if comparable:
         console.print("* lowest validation loss")
@@ -146,13 +148,6 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     if planned:
         compare = [["kenyan13", "compare", *map(str, ranked[:2])]] if comparable else []
         print_next(["kenyan13", "report", planned[0].settings.runs], *compare)
-
-
-def outcome(one: Planned, failed: Collection[Path]) -> str:
-    """Return in a word or two how a run without metrics has ended."""
-    if one.folder in failed:
-        return "failed"
-    return "skipped" if one.intent == SKIPPED else read_state(one.folder).value
 
 
 def cells(result: Result) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def translate_one(argument: str, sweep: bool) -> str:
         value = quoted_path(value)
     elif not re.search(r"[\[\]{}'\"$]", value):
         listed = translate_list(key, value)
-        if listed != value and not sweep:
+        if not sweep and (listed != value or re.search(r",|^\w+\(", value)):
             raise several_runs(f"{key}={value}")
         value = listed
     if not prefix and key.partition(".")[0] in BUILT and "." in key:

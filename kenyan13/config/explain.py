@@ -83,11 +83,6 @@ def explain_hydra(text: str) -> UserError:
     group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
     if group:
         return unknown_setting(group.group(1))
-    several = re.search(
-        r"(?:Sweep parameters|Ambiguous value for argument) '\+*(.+?)'(?: requires|$)", text, re.MULTILINE
-    )
-    if several:
-        return several_runs(several[1])
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
 
 

@@ -69,26 +69,21 @@ PAIRS = (
 def check(settings: Settings) -> None:
     """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
     values = dict(flatten(asdict(settings)))
-    for key, value in values.items():
-        low, high = LIMITS.get(key, (-inf, inf))
-        if key in LIMITS and isinstance(value, str | bool) and "${" not in str(value):
-            raise UserError(f"{key}={value} is not a number.", f"allowed: {allowed(low, high)}")
-        if key in WHOLE and isinstance(value, float):
-            raise UserError(f"{key}={value} is no whole number.", f"allowed: {allowed(low, high)}")
+    for key, (low, high) in LIMITS.items():
+        value, kind = values.get(key), int if key in WHOLE else int | float
+        if value is None or "${" in str(value):
+            continue
         for number in value if isinstance(value, list) else [value]:
-            infinite = key in LIMITS and number in (inf, -inf)
-            if isinstance(number, int | float) and (infinite or not low <= number <= high):
-                raise UserError(f"{key}={value} is out of range.", f"allowed: {allowed(low, high)}")
+            # a bool is an int, and infinity no number to train with
+            if isinstance(number, bool) or not isinstance(number, kind) or number == inf or not low <= number <= high:
+                words = "whole numbers, " if key in WHOLE else ""
+                listed = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+                raise UserError(f"{key}={value} is out of range.", f"allowed: {words}{listed}")
     for key in PAIRS:
         pair = values[key]
         if len(pair) != 2 or pair[0] > pair[1]:
             raise UserError(f"{key}={pair} is not a range.", f"give the lowest and highest value: {key}=[a,b]")
     check_together(settings)
-
-
-def allowed(low: float, high: float) -> str:
-    """Return a range in words."""
-    return f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
 
 
 def check_together(settings: Settings) -> None:

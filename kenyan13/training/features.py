@@ -23,10 +23,8 @@ from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
 
-Function = Callable[[Tensor], Tensor]
 
-
-def split_network(network: nn.Module) -> tuple[Function, Function]:
+def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """Return body and head of a network of timm's: images -> features, features -> logits.
 
     Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains. Raises
@@ -56,7 +54,7 @@ def cached_features(
     file = folder / f"{digest(settings, network, described)}.npz"
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            train = compute(settings, data, network, data.train, settings.augment, views_of(settings))
+            train = compute(settings, data, network, data.train, settings.augment, int(settings.freeze.get("views", 1)))
             validation = compute(settings, data, network, data.validation, None, 1)
             with replacing(file) as temporary, temporary.open("wb") as writing:
                 np.savez(writing, train=train.numpy(), validation=validation.numpy())
@@ -64,18 +62,13 @@ def cached_features(
         return Features(torch.from_numpy(saved["train"]), torch.from_numpy(saved["validation"]))
 
 
-def views_of(settings: Settings) -> int:
-    """Return how many augmented views of each image are computed."""
-    return int(settings.freeze.get("views", 1))
-
-
 def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
     """Return hex digits that stand for everything that the features depend on."""
     hashed = hashlib.blake2b(digest_size=16)
-    model, lossy = settings.model, settings.data.store is StoreKind.jpeg
+    model, views = settings.model, settings.freeze.get("views", 1)
     made_with = [
-        asdict(settings.augment), views_of(settings), settings.seed, model.backbone, model.crop, lossy,
-        precision(settings), described,
+        asdict(settings.augment), views, settings.seed, model.backbone, model.crop,
+        settings.data.store is StoreKind.jpeg, precision(settings), described,
     ]  # fmt: skip
     hashed.update(json.dumps(made_with, default=str).encode())
     head = {name for name, level in parameter_levels(network).items() if level == 0}

@@ -47,42 +47,25 @@ def train(settings: Settings, brief: bool = False) -> Result:
     data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
-    before = finished_before(folder, settings, described)
+    check_same(folder, settings, described)
+    before = read_result(folder)
     if before is None:
         quiet_libraries()
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
-    idle = before is not None and not lacks_test(folder, data)
-    with directory.only_process(folder) if first and not idle else nullcontext():
-        before = before or finished_before(folder, settings, described)  # by the process that was waited for
+    lacks_test = data.test is not None and not (folder / TEST).exists()
+    with directory.only_process(folder) if first and (before is None or lacks_test) else nullcontext():
+        check_same(folder, settings, described)
+        before = read_result(folder)  # by the process that was waited for
         if before is not None:
             print_end(folder, before, before=True, brief=brief)
         result = before or fit(settings, folder, data, described, network, brief)
-        if first and lacks_test(folder, data):
-            predict_test(folder, data)
+        if first and data.test is not None and not (folder / TEST).exists():
+            probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
+            write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
     return result
-
-
-def lacks_test(folder: Path, data: ImageDataModule) -> bool:
-    """Return whether test images are to be predicted and have not been."""
-    return data.test is not None and not (folder / TEST).exists()
-
-
-def predict_test(folder: Path, data: ImageDataModule) -> None:
-    """Predict the test images with the best epoch's weights and write predictions_test.csv."""
-    assert data.test is not None
-    probabilities = predict_stored(open_run(folder), data.test)
-    write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
-
-
-def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
-    """Return the result of the same run if it has finished; raises UserError when the folder holds another run."""
-    if not (folder / directory.CONFIG).exists():
-        return None
-    check_same(folder, settings, described)
-    return read_result(folder)
 
 
 def fit(
@@ -148,16 +131,12 @@ def describe(data: ImageDataModule) -> dict[str, Any]:
     return {"classes": list(data.classes), **described}
 
 
-def number_or_none(value: float | None) -> float | None:
-    """Return None for what is no number: JSON has no word for it."""
-    return None if value is None or isnan(value) else value
-
-
 def summarise(
     data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
 ) -> Result:
     """Return the result of the epochs trained."""
-    best = history.best()
+    best, losses = history.best(), history.column("val_loss")
+    slope = overfitting(history.column("train_loss"), losses)
     if isinstance(freeze, Freeze):
         total, trainable = count_parameters(network, freeze.level_at(trainer.max_epochs or 0))
     else:
@@ -173,8 +152,8 @@ def summarise(
         macro_f1=best["val_macro_f1"],
         best_epoch=int(best["epoch"]),
         epochs=len(history.rows),
-        auc_loss=number_or_none(auc_loss(history.column("val_loss"))),
-        overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
+        auc_loss=None if isnan(auc_loss(losses)) else auc_loss(losses),  # JSON has no word for it
+        overfitting=None if slope is None or isnan(slope) else slope,
         seconds=round(sum(history.column("seconds")), 1),
         train_images=len(data.train.catalogue),
         validation_images=data.validation_images,

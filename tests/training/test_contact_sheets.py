@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -123,15 +122,6 @@ def test_the_views_are_those_of_the_first_epoch(compose: Callable[..., Settings]
         assert abs(images[draw.position].numpy() * 255 - image).max() <= 1
     original = draw_views(data, draws, None, 32)
     assert np.array_equal(original[3], centre_crop(data.train.store[data.train.store_rows[draws[3].row]], 32))
-
-
-def test_images_are_shown_no_larger_than_asked_for(compose: Callable[..., Settings]) -> None:
-    data = opened(compose("model.crop=64"))
-    draws = first_draws(data, 4)
-    large, small = (draw_views(data, draws, data.settings.augment, side) for side in (64, 16))
-    assert (large.shape, small.shape) == ((4, 64, 64, 3), (4, 16, 16, 3))
-    for one, other in zip(large, small, strict=True):
-        assert abs(cv2.resize(one, (16, 16), interpolation=cv2.INTER_AREA).astype(int) - other).max() <= 1
 
 
 def test_the_views_of_cached_features_are_those_that_were_computed(compose: Callable[..., Settings]) -> None:
