@@ -1,6 +1,5 @@
 """Commands of the two-stage classifier: groups proposes which classes to put together, cascade puts stages together."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,10 +60,9 @@ def cascade(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Put the runs of a two-stage classifier together, on the validation images that all have predicted."""
-    from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
+    from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.runs.directory import CONFIG
 
     if output is not None and (output / CONFIG).exists():
@@ -72,11 +70,8 @@ def cascade(
     composed = compose(read_stages(stages))
     if output is not None:
         write_cascade(output, composed)
-    if as_json:
-        print(json.dumps(summary(composed), indent=2, ensure_ascii=False))
-    else:
-        print_composed(composed)
-        print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
+    print_composed(composed)
+    print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
 
 
 def print_composed(composed: "Composed") -> None:

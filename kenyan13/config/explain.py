@@ -69,20 +69,16 @@ def unknown_setting(key: str) -> UserError:
     parent, _, last = key.rpartition(".")
     same_name = [name for name in settings if name.rpartition(".")[2] == last]
     siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
-    close = (
-        f" Did you mean '{same_name[-1]}'?"
-        if same_name
-        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups + settings))), "")
-    )
+    close = f" Did you mean '{same_name[-1]}'?" if same_name else did_you_mean(key, siblings)
+    close = close or did_you_mean(key, groups + settings)
     return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
 
 
 def explain_hydra(text: str) -> UserError:
     """Say what Hydra objects to in an override of a config group or an unknown key."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
-    if group:
-        return unknown_setting(group.group(1))
+    if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
+        return unknown_setting(group[1])
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
 
 

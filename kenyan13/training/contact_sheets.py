@@ -57,19 +57,14 @@ def draw_views(
             shown[place] = shrink(sample.image, side)
         else:
             normalised = data.normalised(raw, augment).images[0].permute(1, 2, 0).numpy()
-            shown[place] = visible(shrink(normalised, side), data)
+            levels = (shrink(normalised, side) * data.std.numpy() + data.mean.numpy()) * 255  # erased: mean colour
+            shown[place] = np.clip(np.rint(levels), 0, 255)
     return shown
 
 
 def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
     """Return a square image, [height, width, 3], with sides of no more than so many pixels."""
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
-
-
-def visible(normalised: NDArray[np.float32], data: ImageDataModule) -> NDArray[np.uint8]:
-    """Return normalised images, [..., 3], as uint8 again; what was erased shows the mean colour."""
-    levels: NDArray[np.float32] = (normalised * data.std.numpy() + data.mean.numpy()) * 255
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def arrange(images: NDArray[np.uint8], columns: int = SIDE) -> Pixels:

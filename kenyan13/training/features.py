@@ -1,12 +1,10 @@
 """freeze.features=cached: the outputs of a frozen backbone, computed once for all epochs and runs, and its head."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from filelock import FileLock
@@ -64,18 +62,12 @@ def cached_features(
 
 def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
     """Return hex digits that stand for everything that the features depend on."""
-    hashed = hashlib.blake2b(digest_size=16)
-    model, views = settings.model, settings.freeze.get("views", 1)
-    made_with = [
-        asdict(settings.augment), views, settings.seed, model.backbone, model.crop,
-        settings.data.store is StoreKind.jpeg, precision(settings), described,
-    ]  # fmt: skip
-    hashed.update(json.dumps(made_with, default=str).encode())
+    model, freeze = settings.model, settings.freeze
     head = {name for name, level in parameter_levels(network).items() if level == 0}
-    for name, value in network.state_dict().items():
-        if name not in head:
-            hashed.update(value.contiguous().numpy().tobytes())
-    return hashed.hexdigest()
+    weights = {name: value.numpy() for name, value in network.state_dict().items() if name not in head}
+    lossy = settings.data.store is StoreKind.jpeg
+    made_with = [settings.augment, freeze.get("views", 1), settings.seed, model.backbone, model.crop, lossy]
+    return str(joblib.hash([repr(made_with), precision(settings), described, weights]))
 
 
 def compute(

@@ -21,7 +21,7 @@ from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
-from kenyan13.model.freezing import Freeze
+from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
@@ -29,7 +29,7 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, find_callback
-from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
+from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run, predict_stored
 from kenyan13.training.stopping import StopRule
@@ -137,11 +137,9 @@ def summarise(
     """Return the result of the epochs trained."""
     best, losses = history.best(), history.column("val_loss")
     slope = overfitting(history.column("train_loss"), losses)
+    trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
     if isinstance(freeze, Freeze):
-        total, trainable = count_parameters(network, freeze.level_at(trainer.max_epochs or 0))
-    else:
-        total = sum(value.numel() for value in network.parameters())
-        trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
+        trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
     rules = [rule.reason(history) for rule in trainer.callbacks if isinstance(rule, StopRule)]  # type: ignore[attr-defined]
     complete = len(history.rows) == trainer.max_epochs
     ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
@@ -157,7 +155,7 @@ def summarise(
         seconds=round(sum(history.column("seconds")), 1),
         train_images=len(data.train.catalogue),
         validation_images=data.validation_images,
-        parameters=total,
+        parameters=sum(value.numel() for value in network.parameters()),
         trainable_parameters=trainable,
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
         stopped=next(filter(None, rules), ended),
