@@ -41,18 +41,12 @@ def study_exposures(
     numbers = tuple(seed or exposure.study_seeds())
     counts = exposure.exposures(exposure.read_labels(data), numbers)
     images, splits = len(counts), len(numbers)
-    summary = [
-        ("times in the training part", ""),
-        ("lowest", f"{counts.min()}"),
-        ("highest", f"{counts.max()}"),
-        ("mean", f"{counts.mean():.2f}"),
-        ("standard deviation", f"{counts.std():.2f}"),
-    ]
     validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
     histogram = [(f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(validated)]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
-    print(align(summary, right={1}))
-    print("\n" + align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
+    mean, deviation = f"mean {counts.mean():.2f}", f"standard deviation {counts.std():.2f}"
+    print(f"Times in the training part: {counts.min()} to {counts.max()}, {mean}, {deviation}\n")
+    print(align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
     print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 

@@ -15,7 +15,9 @@ from kenyan13.config.limits import LIMITS
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.config_file import load_settings
+from kenyan13.runs.config_file import load_settings, write_config
+from kenyan13.runs.directory import CONFIG
+from kenyan13.runs.locate import run_directory
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("data", "augment", "balance", "model", *BUILT, "experiment")
@@ -95,9 +97,6 @@ def test_mistakes_are_said_in_the_users_words(override: str, message: str) -> No
 
 
 def test_settings_survive_their_config_file(tmp_path: Path) -> None:
-    from kenyan13.runs.config_file import write_config
-    from kenyan13.runs.directory import CONFIG
-
     settings = compose_settings(["model=efficientnet_b4", "freeze=gradual", "augment=enhanced", "optim.lr=3e-5"])
     write_config(tmp_path, settings, {"classes": ["a", "b"]})
     assert load_settings(tmp_path / CONFIG) == settings
@@ -160,3 +159,19 @@ def test_waiting_threads_sleep_unless_told_otherwise() -> None:
         environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == expected
+
+
+def test_a_smoke_run_is_small_and_kept_apart() -> None:
+    settings = compose_settings(["experiment=CBC", "trainer=ddp", "debug=smoke"])
+    folder = run_directory(settings)
+    assert folder.parent == Path("runs/smoke")
+    assert folder.name.startswith("CBC_EfficientNetB4_PT5-")
+    assert settings.experiment is None
+    assert (settings.data.layout, settings.data.root) == (Layout.demo, "data/demo")
+    found, trainer = settings.model, settings.trainer
+    assert (found.backbone, found.pretrained, found.crop, found.batch_size) == ("test_efficientnet", False, 32, 32)
+    assert (trainer["max_epochs"], trainer["accelerator"], trainer["devices"]) == (2, "cpu", 1)
+    assert (settings.freeze["level"], settings.optim["lr"]) == (5, 1e-4)  # what is tried out stays
+    given = ["data.root=drawings", "trainer.max_epochs=1", "runs=elsewhere"]
+    other = compose_settings(["experiment=CBC", "debug=smoke", *given])
+    assert (other.data.root, other.trainer["max_epochs"], other.runs) == ("drawings", 1, "elsewhere")

@@ -127,18 +127,14 @@ def test_other_settings_get_another_folder_and_machine_settings_do_not(compose: 
     assert len({first, *(run_directory(settings) for settings in others)}) == 5
 
 
-def test_named_run_with_other_settings_is_refused(compose: Compose) -> None:
-    train(compose("name=mine", "trainer.max_epochs=1"))
-    with pytest.raises(UserError, match=r"mine holds a run with other settings \(optim.lr=0.0001 there, 0.5 now\)"):
-        train(compose("name=mine", "trainer.max_epochs=1", "optim.lr=0.5"))
-
-
-def test_a_run_on_other_images_or_classes_is_refused(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+def test_a_run_of_other_settings_or_data_is_refused(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(demo_root, root)
     rows = (root / "train.csv").read_text().splitlines()
     settings = compose(f"data.root={root}", "name=mine", "trainer.max_epochs=1")
     train(settings)
+    with pytest.raises(UserError, match=r"mine holds a run with other settings \(optim.lr=0.0001 there, 0.5 now\)"):
+        train(compose("name=mine", "trainer.max_epochs=1", "optim.lr=0.5"))
     (root / "train.csv").write_text("\n".join(rows[:-1]))
     with pytest.raises(UserError, match="was trained on other images"):
         train(settings)
