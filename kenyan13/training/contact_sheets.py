@@ -5,8 +5,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision.utils import make_grid
 
 from kenyan13.config.compose import composed
 from kenyan13.config.settings import AugmentSettings
@@ -67,15 +69,10 @@ def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
 
 
-def arrange(images: NDArray[np.uint8], columns: int = SIDE) -> Pixels:
-    """Return images, uint8 [n, height, width, 3], side by side in rows on white: uint8 [height, width, 3]."""
-    number, height, width, _ = images.shape
-    rows = -(-number // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
+def arrange(images: NDArray[np.uint8]) -> Pixels:
+    """Return images, uint8 [n, side, side, 3], six to a row on white: uint8 [height, width, 3]."""
+    grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), SIDE, GAP, pad_value=255)
+    return grid.permute(1, 2, 0).numpy()
 
 
 def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[str]]:

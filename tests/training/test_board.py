@@ -117,7 +117,7 @@ def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, cro
     draws = first_draws(data, 36)
     for kind, augment in (("original", None), ("augmented", settings.augment)):
         (event,) = events.Images(f"sheets/{kind}")
-        length = 6 * side + 5 * 4
+        length = 6 * side + 7 * 4
         assert (event.width, event.height, event.step) == (length, length, 0)
         sheet = np.asarray(Image.open(BytesIO(event.encoded_image_string)))
         expected = arrange(draw_views(data, draws, augment, side))
