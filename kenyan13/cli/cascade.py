@@ -12,8 +12,6 @@ from kenyan13.terminal import align
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kenyan13.analysis.cascade import Composed
-
 
 @app.command(epilog="Example:  kenyan13 groups runs/demo")
 def groups(
@@ -70,12 +68,6 @@ def cascade(
     composed = compose(read_stages(stages))
     if output is not None:
         write_cascade(output, composed)
-    print_composed(composed)
-    print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
-
-
-def print_composed(composed: "Composed") -> None:
-    """Print all confusion matrices, and at the end the metrics of both gatings."""
     titled = {
         "Stage 1": composed.stage1,
         **{f"Stage 2, images sent to {group}": matrix for group, matrix in composed.stage2.items()},
@@ -91,6 +83,7 @@ def print_composed(composed: "Composed") -> None:
         for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft))
     ]
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
+    print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
 
 
 def matrix_text(matrix: "pd.DataFrame") -> str:
