@@ -72,7 +72,7 @@ def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
 def arrange(images: NDArray[np.uint8]) -> Pixels:
     """Return images, uint8 [n, side, side, 3], six to a row on white: uint8 [height, width, 3]."""
     grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), SIDE, GAP, pad_value=255)
-    return grid.permute(1, 2, 0).numpy()
+    return np.asarray(grid.permute(1, 2, 0))
 
 
 def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[str]]:
