@@ -1,4 +1,4 @@
-"""Hydra's launchers for `python train.py -m hydra/launcher=...`, made to report a killed run like any other failure.
+"""Hydra's launchers for `python train.py -m hydra/launcher=...`, made to report a killed run, and registered presets.
 
 The plugins' own launchers raise for it, and the results of the other runs are lost; submitit's local one also starts
 all runs of a sweep at once. The presets in conf/hydra/launcher have the names of the plugins' own and choose these.
@@ -19,9 +19,12 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, LocalQueueConf
+from omegaconf import OmegaConf
 
+import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.errors import UserError
-from kenyan13.training.device_sharing import PARENT_GPUS
+from kenyan13.study.definitions import register_experiments
+from kenyan13.training.device_sharing import PARENT_GPUS, runs_at_once
 
 
 @dataclass
@@ -31,15 +34,18 @@ class LocalConf(LocalQueueConf):  # type: ignore[misc]
     n_jobs: int = 1
 
 
-class LauncherPresets(SearchPathPlugin):
-    """Renames the plugins' own presets: joblib to joblib_plugin, from which ours inherits, and so on.
+class Presets(SearchPathPlugin):
+    """Registers the study's experiments as choices like the files of conf/, and what the launchers' presets ask for.
 
-    Hydra would check ours against those of the same name, and warn of doing so. This hook is the first moment at which
-    all plugins have registered theirs.
+    The plugins' own launchers are renamed: joblib to joblib_plugin, from which ours inherits, and so on. Hydra would
+    check ours against those of the same name, and warn of doing so. This hook is the first moment at which all plugins
+    have registered theirs.
     """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Rename, and leave the search path as it is."""
+        """Register and rename, and leave the search path as it is."""
+        register_experiments()
+        OmegaConf.register_new_resolver("runs_at_once", runs_at_once, use_cache=True, replace=True)
         presets: Any = ConfigStore.instance().repo["hydra"]["launcher"]
         for name in ("joblib", "submitit_local", "submitit_slurm"):
             if f"{name}.yaml" in presets:

@@ -111,15 +111,13 @@ def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError
     """
     from kenyan13.cli.sweep import differing
 
-    if not failures:
-        return
     reasons = list(failures.values())
+    if not reasons:
+        return
     if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
         start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
         raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
-    lines = [
-        f"{' '.join(differing(jobs[index], jobs))}: {reason.problem.splitlines()[0]}"
-        for index, reason in failures.items()
-    ]
+    names = {index: " ".join(differing(jobs[index], jobs)) for index in failures}
+    lines = [f"{names[index]}: {reason.problem.splitlines()[0]}" for index, reason in failures.items()]
     again = "the same command tries them again, and does not repeat what has finished"
     raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)

@@ -1,11 +1,14 @@
 """What all tests share: the real configuration, a small synthetic data set, and the real data where it is at hand."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings
 from kenyan13.data.synthetic import draw_dataset
@@ -53,3 +56,19 @@ def real_labels() -> Path:
     if not folder.is_dir():
         pytest.skip("the real KenyanFood13 labels are not at hand")
     return folder
+
+
+@pytest.fixture
+def kenyan13(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `kenyan13 ARGUMENTS` in this process, which has torch loaded already."""
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["kenyan13", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
+
+    return command

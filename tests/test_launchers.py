@@ -150,13 +150,6 @@ def test_the_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert any(line.startswith("srun ") and line.endswith(" python work") for line in lines)
 
 
-def test_launchers_on_one_machine_train_a_run_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    for launcher in ("joblib", "submitit_local"):
-        assert preset(f"hydra/launcher={launcher}")["n_jobs"] == 3
-
-
 def test_slurm_is_missed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = preset("hydra/launcher=submitit_slurm", f"runs={tmp_path}/runs")

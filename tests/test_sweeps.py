@@ -14,9 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_commands import TINY, assert_one_screen, call
 
 from kenyan13.cli.sweep import make_plan, print_outcome, run_labels
-from kenyan13.config.arguments import translate
+from kenyan13.config.arguments import expand, translate
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.ranges import expand
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_settings, write_config
@@ -31,30 +30,21 @@ def values(override: str) -> list[Any]:
     return list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
 
 
-def test_the_studys_seventeen_rates() -> None:
-    rates = expand("optim.lr", "1e-6..1e-2")
-    assert len(rates) == 17
-    np.testing.assert_allclose(rates, np.logspace(-6, -2, 17), rtol=1e-5)
-    assert [str(rate) for rate in rates[:5]] == ["1e-06", "1.77828e-06", "3.16228e-06", "5.62341e-06", "1e-05"]
-    assert rates[-1] == 0.01
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("1e-6..1e-2", np.logspace(-6, -2, 17)),  # the study's
         ("1e-6..1e-2/8", np.logspace(-6, -2, 33)),
         ("0.1..10/1", [0.1, 1, 10]),
         ("1e-4..5e-4", np.geomspace(1e-4, 5e-4, 4)),  # 0.7 decades: three steps are nearest to four a decade
         ("1e-3..1.1e-3", [1e-3, 1.1e-3]),
+        ("1..100/2", [1, 3, 10, 32, 100]),  # whole numbers, each once
+        ("1..4/8", [1, 2, 3, 4]),
     ],
 )
-def test_other_ranges_have_both_ends_and_even_steps(text: str, expected: list[float]) -> None:
+def test_ranges_have_both_ends_and_even_steps(text: str, expected: list[float]) -> None:
     np.testing.assert_allclose(expand("optim.lr", text), expected, rtol=1e-5)
-
-
-def test_whole_numbers_come_once_each() -> None:
-    assert expand("trainer.max_epochs", "1..100/2") == [1, 3, 10, 32, 100]
-    assert expand("model.batch_size", "1..4/8") == [1, 2, 3, 4]
+    assert isinstance(expand("optim.lr", text)[0], int) == text.startswith("1..")
 
 
 def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
@@ -66,17 +56,10 @@ def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
     assert values("optim.lr=3e-4") == [3e-4]
 
 
-@pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "a..b", "1e-6..1e-2/0", "-1..1", "1..1", "1..", "1..inf"])
+@pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "1e-6..1e-2/0", "-1..1", "1..1", "1..2e", "1e-6..1e-2/800"])
 def test_what_is_no_range_is_said(text: str) -> None:
-    with pytest.raises(UserError, match=r"is not a range of numbers") as caught:
+    with pytest.raises(UserError, match=f"optim.lr={text} (is not a range of numbers|stands for 3,201 values)"):
         compose_settings([f"optim.lr={text}"])
-    assert f"optim.lr={text}" in str(caught.value)
-    assert "optim.lr=1e-6..1e-2" in str(caught.value)
-
-
-def test_a_range_of_too_many_values_is_refused() -> None:
-    with pytest.raises(UserError, match=r"stands for 3,201 values"):
-        compose_settings(["optim.lr=1e-6..1e-2/800"])
 
 
 @pytest.mark.parametrize("override", ["optim.lr=1e-6..1e-2", "model=vgg*", "freeze=pt0,pt2"])
@@ -86,15 +69,9 @@ def test_one_run_is_not_given_several_values(override: str) -> None:
     assert f"add -m to train one run a value: python train.py -m {shlex.quote(override)}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("override", "part"),
-    [
-        ("optim.lr=1e-2..1e-6", "optim.lr=1e-2..1e-6 is not a range of numbers"),
-        ("model=x*,vgg*", "No model= is called 'x*'"),
-    ],
-)
-def test_mistakes_in_sweeps_end_with_code_2_before_anything_runs(tmp_path: Path, override: str, part: str) -> None:
-    assert_one_screen(call("-m", override, "freeze=pt0,pt5", f"runs={tmp_path}/runs", cwd=tmp_path), part)
+def test_mistakes_in_sweeps_end_with_code_2_before_anything_runs(tmp_path: Path) -> None:
+    done = call("-m", "model=x*,vgg*", "freeze=pt0,pt5", f"runs={tmp_path}/runs", cwd=tmp_path)
+    assert_one_screen(done, "No model= is called 'x*'")
     assert not list(tmp_path.iterdir())
 
 
@@ -163,10 +140,6 @@ def test_one_name_for_several_runs_is_refused(tmp_path: Path) -> None:
         make_plan(jobs)
 
 
-def test_the_same_run_twice_is_planned_once(tmp_path: Path) -> None:
-    assert len(plan(tmp_path, "experiment=CAA", "experiment=CAA")) == 1
-
-
 def test_two_processes_share_a_sweep(demo_root: Path, cache: Path, tmp_path: Path) -> None:
     """The first run is taken: it is left to the other process, and is no failure."""
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=1"]
@@ -194,11 +167,6 @@ def test_a_finished_run_of_other_groups_is_another_run(tmp_path: Path) -> None:
     assert differing_settings(folder, now) == ["data.groups.meats=['pilau', 'bhaji'] there, None now"]
     (folder / "result.json").write_text("{}")
     assert [one.intent for one in make_plan([([], now, None)])] == ["to do"]
-
-
-def test_a_sweep_over_nothing_says_so(tmp_path: Path) -> None:
-    done = call("-m", "seed=range(5,5)", f"runs={tmp_path}", cwd=tmp_path)
-    assert (done.returncode, done.stdout.startswith("0 runs")) == (0, True), done.stderr
 
 
 def test_runs_are_named_by_what_differs_and_the_best_one_is_marked(

@@ -3,7 +3,7 @@
 Each module adds its commands to the app when it is imported.
 """
 
-from kenyan13.cli import cascade, compare, contact_sheets, ensemble, list_runs, report, runs, study  # noqa: F401
+from kenyan13.cli import cascade, compare, contact_sheets, ensemble, report, runs, study  # noqa: F401
 from kenyan13.cli.app import app as app
 from kenyan13.config.explain import explain
 from kenyan13.errors import one_screen

@@ -10,23 +10,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kenyan13.runs.find import resolve_newest
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def resolve(value: Path | list[Path]) -> Path | list[Path]:
-    """Return run directories with the newest run in place of `last`."""
-    from kenyan13.runs.find import resolve_newest
-
-    return [resolve_newest(place) for place in value] if isinstance(value, list) else resolve_newest(value)
-
-
 RunFolder = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run directory, as in runs/demo; last: the newest.", callback=resolve)
+    Path,
+    typer.Argument(metavar="RUN", help="A run directory, as in runs/demo; last: the newest.", callback=resolve_newest),
 ]
 Runs = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="Run directories, as in runs/GF*; last: the newest.", callback=resolve),
+    typer.Argument(
+        metavar="RUN...",
+        help="Run directories, as in runs/GF*; last: the newest.",
+        callback=lambda given: [resolve_newest(place) for place in given],
+    ),
 ]
 
 

@@ -1,17 +1,16 @@
 """Commands of the two-stage classifier: groups proposes which classes to put together, cascade puts stages together."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kenyan13.cli.app import RunFolder, Runs, app
-from kenyan13.cli.matrix import matrix_lines
 from kenyan13.errors import UserError
+from kenyan13.terminal import align
 
 if TYPE_CHECKING:
-    from kenyan13.analysis.cascade import Composed
+    import pandas as pd
 
 
 @app.command(epilog="Example:  kenyan13 groups runs/demo")
@@ -37,19 +36,17 @@ def groups(
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; classes that are confused stand beside each other.\n")
-    print("\n".join(matrix_lines(matrix.iloc[order, order])))
+    print(matrix_text(matrix.iloc[order, order]))
     if len(found) == 1 and len(found[0]) == len(classes):
         raise UserError(
             f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
             "train longer, or give a higher --threshold",
         )
-    if found:
-        print(
-            f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n"
-        )
-        print(grouping.as_setting(grouping.name_groups(found, classes)))
-    else:
+    if not found:
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
+        return
+    print(f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n")
+    print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
 @app.command(epilog="Example:  kenyan13 cascade runs/first runs/greens runs/meats --output runs/two_stages")
@@ -58,10 +55,9 @@ def cascade(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Put the runs of a two-stage classifier together, on the validation images that all have predicted."""
-    from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
+    from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.runs.directory import CONFIG
 
     if output is not None and (output / CONFIG).exists():
@@ -69,15 +65,6 @@ def cascade(
     composed = compose(read_stages(stages))
     if output is not None:
         write_cascade(output, composed)
-    if as_json:
-        print(json.dumps(summary(composed), indent=2, ensure_ascii=False))
-    else:
-        print_composed(composed)
-        print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
-
-
-def print_composed(composed: "Composed") -> None:
-    """Print all confusion matrices, and at the end the metrics of both gatings."""
     titled = {
         "Stage 1": composed.stage1,
         **{f"Stage 2, images sent to {group}": matrix for group, matrix in composed.stage2.items()},
@@ -86,8 +73,22 @@ def print_composed(composed: "Composed") -> None:
     }
     for title, matrix in titled.items():
         print(f"\n{title} (rows are targets, columns are predictions)\n")
-        print("\n".join(matrix_lines(matrix)))
+        print(matrix_text(matrix))
     print(f"\n{len(composed.hard.predictions):,} validation images of {len(composed.classes)} classes\n")
-    print(f"{'':<12}  accuracy  standard error  macro F1")
-    for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft)):
-        print(f"{name:<12}  {gating.accuracy:>8.2%}  {gating.standard_error:>14.2%}  {gating.macro_f1:>8.3f}")
+    metrics = [
+        (name, f"{gating.accuracy:.2%}", f"{gating.standard_error:.2%}", f"{gating.macro_f1:.3f}")
+        for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft))
+    ]
+    print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
+    print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
+
+
+def matrix_text(matrix: "pd.DataFrame") -> str:
+    """Return a confusion matrix as lines: rows are targets, by number and name; columns are their numbers.
+
+    Numbers stand for names above the columns, so that many classes fit into a terminal; zeros are dots.
+    """
+    numbers = [f"{k:>{len(str(len(matrix)))}}" for k in range(1, len(matrix) + 1)]
+    named = zip(numbers, matrix.index, matrix.to_numpy().tolist(), strict=True)
+    rows = [[f"{number} {name}", *(str(count or ".") for count in counts)] for number, name, counts in named]
+    return align([["", *numbers], *rows], right=range(1, len(numbers) + 1))

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kenyan13.cli.app import Runs, app
-from kenyan13.terminal import align, duration
+from kenyan13.terminal import WIDTH, align, duration, fit
 
 if TYPE_CHECKING:
     from kenyan13.analysis.compare import Comparison
     from kenyan13.analysis.run_metrics import RunMetrics
     from kenyan13.runs.run import Run
 
-WIDTH = 80  # of a terminal
-FEW = 6  # runs that are columns; of more, each is a row
 LONGEST = 24  # of a setting's text
-
-Column = list[str]
 
 
 @app.command(epilog="Examples:  kenyan13 compare runs/first runs/second      kenyan13 compare runs/efficientnet_b4_*")
@@ -43,9 +39,7 @@ def compare(
     if as_json:
         print(json.dumps(as_plain(found, comparisons, remarks, concluded), indent=2, ensure_ascii=False))
         return
-    parts = few(found) if len(found) <= FEW else many(found)
-    parts += [test_table(comparisons), fill(remarks), fill(concluded)]
-    print("\n\n".join(filter(None, parts)))
+    print("\n\n".join(filter(None, [*tables(found), test_table(comparisons), fill(remarks), fill(concluded)])))
 
 
 def fill(sentences: Sequence[str]) -> str:
@@ -53,49 +47,32 @@ def fill(sentences: Sequence[str]) -> str:
     return "\n".join(textwrap.fill(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in sentences)
 
 
-def rows_of(runs: Sequence["Run"]) -> tuple[list[str], list[list[str]], dict[str, list[str]]]:
-    """Return the runs' letters, the settings that differ as rows (name, a text a run), and the metrics by name."""
+def tables(runs: Sequence["Run"]) -> list[str]:
+    """Return the names of the runs, and the settings that differ and the metrics as rows with a column a run."""
     from kenyan13.analysis.compare_text import letter
     from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import differing_settings
 
+    letters = [letter(k) for k in range(len(runs))]
     settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
     cells = [metric_cells(measure(run)) for run in runs]
-    return [letter(k) for k in range(len(runs))], settings, {key: [one[key] for one in cells] for key in cells[0]}
+    metrics = [[key, *(one[key] for one in cells)] for key in cells[0]]
+    rows = [["", *letters], *settings, [""] * (len(runs) + 1), *metrics]
+    return [align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)]), *blocks(rows)]
 
 
-def few(runs: Sequence["Run"]) -> list[str]:
-    """Return the names of the runs, and settings and metrics as rows with a column a run."""
-    letters, settings, metrics = rows_of(runs)
-    names = align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)])
-    gap = [[""] * (len(runs) + 1)] if settings else []
-    rows = [["", *letters], *settings, *gap, *([key, *texts] for key, texts in metrics.items())]
-    return [names, *blocks([list(column) for column in zip(*rows, strict=True)])]
-
-
-def many(runs: Sequence["Run"]) -> list[str]:
-    """Return the runs as rows: their settings and metrics as columns, or in a line where all have the same."""
-    letters, settings, metrics = rows_of(runs)
-    same = [f"{key} {texts[0]}" for key, texts in metrics.items() if len(set(texts)) == 1]
-    columns = [[SHORT.get(key, key), *texts] for key, texts in metrics.items() if len(set(texts)) > 1]
-    names = align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)])
-    return [
-        names,
-        *(blocks([["", *letters], *settings]) if settings else []),
-        *blocks([["", *letters], *columns]),
-        fill([f"The same in all: {'; '.join(same)}."]) if same else "",
-    ]
-
-
-SHORT = {
-    "lowest validation loss": "loss",
-    "in epoch": "epoch",
-    "accuracy there, %": "accuracy %",
-    "top-2 accuracy, %": "top-2 %",
-    "calibration error": "calibration",
-    "overfitting per epoch": "overfitting",
-    "training time": "time",
-}
+def blocks(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as tables no wider than a terminal, each with the first column; numbers flush right."""
+    made = []
+    start, end = 1, len(rows[0])
+    while start < len(rows[0]):
+        table = align([[row[0], *row[start:end]] for row in rows], right=range(1, end))
+        if end > start + 1 and max(map(len, table.splitlines())) > WIDTH:
+            end -= 1
+        else:
+            made.append(table)
+            start, end = end, len(rows[0])
+    return made
 
 
 def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
@@ -124,11 +101,11 @@ def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
 
 
 def setting(value: Any) -> str:
-    """Return a setting's value as it is written on the command line; the end of a long one."""
+    """Return a setting's value as it is written on the command line, a long one cut."""
     if isinstance(value, float):
         return f"{value:g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else "..." + text[3 - LONGEST :]
+    return fit(text, LONGEST)
 
 
 def test_table(comparisons: Sequence["Comparison"]) -> str:
@@ -139,39 +116,20 @@ def test_table(comparisons: Sequence["Comparison"]) -> str:
     if not tested:
         return ""
     against = letter(tested[0].against)
-    head = ["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]
-    rows = [
+    rows = [["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]] + [
         [
             f"{letter(one.run)} and {against}", f"{one.images:,}", str(one.only_run), str(one.only_against),
             small(one.p), small(one.corrected),
         ]
         for one in tested
     ]  # fmt: skip
-    width = len(head) if len(tested) > 1 else len(head) - 1
-    return align([row[:width] for row in (head, *rows)], right=range(1, width))
+    width = 6 if len(tested) > 1 else 5  # one test needs no correction
+    return align([row[:width] for row in rows], right=range(1, width))
 
 
 def small(p: float | None) -> str:
     """Return a p-value for a table."""
     return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def blocks(columns: Sequence[Column], keys: int = 1) -> list[str]:
-    """Return columns as tables no wider than a terminal, each with the first `keys` columns; numbers flush right."""
-    tables, chosen = [], list(columns[:keys])
-
-    def width(some: Sequence[Column]) -> int:
-        return sum(max(map(len, column)) + 2 for column in some) - 2
-
-    def table() -> str:
-        return align(list(zip(*chosen, strict=True)), right=range(keys, len(chosen)))
-
-    for column in columns[keys:]:
-        if len(chosen) > keys and width([*chosen, column]) > WIDTH:
-            tables.append(table())
-            chosen = list(columns[:keys])
-        chosen.append(column)
-    return [*tables, table()]
 
 
 def as_plain(

@@ -19,7 +19,8 @@ def contact_sheets(
 ) -> None:
     """Draw 36 training images of each class, as they are and augmented, and nine images under each preset."""
     from kenyan13.config.compose import compose_settings
-    from kenyan13.training.contact_sheets import open_data, write_contact_sheets
+    from kenyan13.training.contact_sheets import write_contact_sheets
+    from kenyan13.training.inference import open_data
 
     written = write_contact_sheets(open_data(compose_settings(settings or [])), output)
     console.print(f"{sum(map(len, written.values())) + 1} contact sheets: {output}")

@@ -1,10 +1,8 @@
 """The command that combines finished runs: ensemble."""
 
-import json
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,16 +10,7 @@ from kenyan13 import terminal
 from kenyan13.cli.app import Runs, app
 from kenyan13.errors import UserError
 
-SEE_HELP = "see kenyan13 ensemble --help"
-
-
-class Method(Enum):
-    """The study's ways to combine runs."""
-
-    AP = "AP"
-    MP = "MP"
-    V1 = "V1"
-    V2 = "V2"
+Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
 
 @app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
@@ -38,27 +27,29 @@ def ensemble(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where --test writes.", show_default="submission.csv")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables; accuracies are 0..1.")] = False,
 ) -> None:
     """Combine runs, and print the accuracy of the best 2, 3, ... on their validation images.
 
     AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
     V2: majority vote, ties to the highest probability.
     """
+    problem = ""
     if (method or output) and not test:
-        raise UserError("--method and --output go with --test; without it, all four methods are compared.", SEE_HELP)
+        problem = "--method and --output go with --test; without it, all four methods are compared."
     if weights and (method or top):
-        raise UserError("--weights is a method of its own for all runs: it goes without --method and --top.", SEE_HELP)
+        problem = "--weights is a method of its own for all runs: it goes without --method and --top."
+    if problem:
+        raise UserError(problem, "see kenyan13 ensemble --help")
     file = (output or Path("submission.csv")) if test else None
     if weights:
-        report_weights(runs, file, as_json)
+        tune_weights(runs, file)
     elif file is not None:
-        report_test(runs, method or Method.AP, top, file, as_json)
+        combine_test(runs, method or "AP", top, file)
     else:
-        report_accuracies(runs, top, as_json)
+        print_accuracies(runs, top)
 
 
-def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -> None:
+def print_accuracies(folders: Sequence[Path], top: int | None) -> None:
     """Print the runs by accuracy, and the accuracy of each number of them combined."""
     from kenyan13.analysis.alignment import align
     from kenyan13.analysis.ensemble import METHODS, accuracy_table, rank
@@ -69,24 +60,20 @@ def report_accuracies(folders: Sequence[Path], top: int | None, as_json: bool) -
     aligned = align({str(run.folder): read_predictions(run.folder) for run in ranked})
     rows = accuracy_table(aligned).to_dict("records")
     images = int((aligned.targets >= 0).sum())
-    error = standard_error(rows[0]["AP"], images)
-    single: list[dict[str, Any]] = [
-        {"run": str(run.folder), "accuracy": run.result.accuracy, "loss": run.result.min_val_loss}
+    single = [
+        (percent(run.result.accuracy), f"{run.result.min_val_loss:.4f}", str(run.folder))
         for run in ranked
         if run.result is not None
     ]
-    if as_json:
-        print_json({"runs": single, "combined": rows, "images": images, "standard_error": error})
-        return
-    lines = [(percent(one["accuracy"]), f"{one['loss']:.4f}", one["run"]) for one in single]
     combined = [[str(row["models"]), *(percent(row[name]) for name in METHODS)] for row in rows]
-    print(terminal.align([("accuracy %", "loss", "run"), *lines], right={0, 1}))
+    print(terminal.align([("accuracy %", "loss", "run"), *single], right={0, 1}))
     print("\nThe most accurate runs combined, accuracy in percent:")
     print(terminal.align([("models", *METHODS), *combined], right=range(5)))
-    print(f"\nStandard error of the best run's accuracy: {percent(error)} points ({images:,} images).")
+    error = percent(standard_error(rows[0]["AP"], images))
+    print(f"\nStandard error of the best run's accuracy: {error} points ({images:,} images).")
 
 
-def report_test(folders: Sequence[Path], method: Method, top: int | None, file: Path, as_json: bool) -> None:
+def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:
     """Combine the predictions of the test images and write them."""
     from kenyan13.analysis.alignment import ANOTHER_TEST, align
     from kenyan13.analysis.ensemble import METHODS, rank
@@ -95,15 +82,12 @@ def report_test(folders: Sequence[Path], method: Method, top: int | None, file: 
 
     names = [str(run.folder) for run in rank(folders, top)]
     aligned = align({name: read_predictions(Path(name), TEST) for name in names}, ANOTHER_TEST)
-    predicted = METHODS[method.value](aligned.probabilities)
+    predicted = METHODS[method](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
-    if as_json:
-        print_json({"method": method.value, "runs": names, "images": len(aligned.ids), "file": str(file)})
-    else:
-        print(f"{len(aligned.ids):,} test images predicted by {len(names)} runs, {method.value}: {file}")
+    print(f"{len(aligned.ids):,} test images predicted by {len(names)} runs, {method}: {file}")
 
 
-def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) -> None:
+def tune_weights(folders: Sequence[Path], file: Path | None) -> None:
     """Tune a weight a model on out-of-fold predictions, print them, and with a file combine the test predictions."""
     from kenyan13.analysis import ensemble_weights as weights
     from kenyan13.analysis.ensemble import rank
@@ -112,36 +96,24 @@ def report_weights(folders: Sequence[Path], file: Path | None, as_json: bool) ->
 
     models = weights.group_folds(rank(folders))
     tuned = weights.tune_models(models)
+    rows = [
+        (model.name, f"{weight:.3f}", percent(accuracy))
+        for model, weight, accuracy in zip(models, tuned.weights, tuned.accuracies, strict=True)
+    ]
+    both = [
+        ("all, equal weights", "", percent(tuned.equal)),
+        ("all, weights tuned on the other folds", "", percent(tuned.nested)),
+    ]
+    print(terminal.align([("model, by its run of fold 0", "weight", "accuracy %"), *rows, *both], right={1, 2}))
+    error = percent(standard_error(tuned.nested, tuned.images))
+    print(f"\nOut-of-fold accuracy; standard error {error} points ({tuned.images:,} images).")
     if file is not None:
         test = weights.mean_over_folds(models)
         predicted = weights.weighted_average(test.probabilities, tuned.weights)
         write_submission(file, test.ids, [test.classes[k] for k in predicted])
-    rows: list[dict[str, Any]] = [
-        {"model": model.name, "weight": float(weight), "accuracy": accuracy}
-        for model, weight, accuracy in zip(models, tuned.weights, tuned.accuracies, strict=True)
-    ]
-    error = standard_error(tuned.nested, tuned.images)
-    if as_json:
-        metrics = {"equal": tuned.equal, "nested": tuned.nested, "images": tuned.images, "standard_error": error}
-        print_json({"models": rows, **metrics, "file": None if file is None else str(file)})
-        return
-    lines = [
-        ("model, by its run of fold 0", "weight", "accuracy %"),
-        *((row["model"], f"{row['weight']:.3f}", percent(row["accuracy"])) for row in rows),
-        ("all, equal weights", "", percent(tuned.equal)),
-        ("all, weights tuned on the other folds", "", percent(tuned.nested)),
-    ]
-    print(terminal.align(lines, right={1, 2}))
-    print(f"\nOut-of-fold accuracy; standard error {percent(error)} points ({tuned.images:,} images).")
-    if file is not None:
         print(f"{len(test.ids):,} test images predicted with these weights: {file}")
 
 
 def percent(share: float) -> str:
     """Return 0.8318 as 83.18."""
     return f"{100 * share:.2f}"
-
-
-def print_json(values: dict[str, Any]) -> None:
-    """Print plain values for programs."""
-    print(json.dumps(values, indent=2, ensure_ascii=False))

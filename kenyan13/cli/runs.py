@@ -1,4 +1,4 @@
-"""Commands for one finished run: evaluate and predict."""
+"""Commands that use runs: runs lists them, evaluate and predict take one."""
 
 import json
 import re
@@ -8,14 +8,57 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenyan13.cli.app import RunFolder, app, console
+from kenyan13.cli.compare import number
 from kenyan13.errors import UserError
 from kenyan13.terminal import WIDTH, align, fit
 
 if TYPE_CHECKING:
+    from kenyan13.runs import run as runs
     from kenyan13.training.inference import Run
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 PATH = 20  # columns that a path is given at least: with three of KenyanFood13's classes, a line
+
+
+HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
+
+
+@app.command("runs", epilog="Examples:  kenyan13 runs      kenyan13 runs runs/smoke      kenyan13 evaluate last")
+def list_runs(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="Folders of runs, and runs.", show_default="runs"),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Print only the folder of the newest run.")] = False,
+) -> None:
+    """List runs with their state and metrics, the newest at the end; other commands take `last` for that one."""
+    from kenyan13.runs.find import changed, find_runs, newest_run
+    from kenyan13.runs.run import read_all
+
+    folders = places or [Path("runs")]
+    if last:
+        print(newest_run(folders))
+        return
+    found = list(read_all(sorted(find_runs(folders), key=changed)))
+    several = len({run.folder.parent for run in found}) > 1
+    rows = [(*cells(run), str(run.folder) if several else run.folder.name) for run in found]
+    print(align([HEAD, *rows], right={0, 1, 2, 3}))
+    for run in found:
+        if run.problem or run.failure:
+            print(f"{run.folder}: {run.problem or run.failure}")
+
+
+def cells(run: "runs.Run") -> tuple[str, ...]:
+    """Return a run's metrics at the lowest validation loss, its epochs so far, and its state."""
+    from kenyan13.analysis.run_metrics import measure
+
+    if run.problem:
+        return "-", "-", "-", "-", "unreadable"
+    metrics = measure(run)
+    return (
+        number(metrics.accuracy, 1, 100), number(metrics.macro_f1, 3), number(metrics.min_val_loss, 4),
+        number(metrics.epochs), run.state.value,
+    )  # fmt: skip
 
 
 @app.command(epilog="Example:  kenyan13 evaluate runs/demo")
@@ -32,16 +75,13 @@ def evaluate(
     opened = inference.open_run(run, overrides or [])
     metrics = inference.evaluate(opened)
     result = read_result(run)
-    recorded = {} if result is None else {
-        "loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1
-    }  # fmt: skip
-    rows = [
-        (name, f"{value:.6f}", f"{recorded[name]:.6f}" if name in recorded else "-") for name, value in metrics.items()
-    ]
-    print(align([("", "now", "result.json"), *rows]))
-    if not recorded:
+    if result is None:
+        print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
         console.print("The run has not finished: there is no result.json to compare with.")
         return
+    recorded = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
+    rows = [(name, f"{metrics[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
+    print(align([("", "now", "result.json"), *rows]))
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
     console.print("Both agree." if agrees else "They differ: other images, another device, or changed files.")

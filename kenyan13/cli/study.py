@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from kenyan13.cli.app import app
-from kenyan13.errors import UserError
 from kenyan13.terminal import align
 
 study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
@@ -26,10 +25,11 @@ def study_list(
     print("\n\n".join(list_groups(group or "", runs)))
 
 
-@study.command("exposures", epilog="Examples:  kenyan13 study exposures      kenyan13 study exposures --seeds 1,2,3")
+@study.command("exposures", epilog="Example:  kenyan13 study exposures --seed 1 --seed 2")
 def study_exposures(
-    seeds: Annotated[
-        str | None, typer.Option(help="Seeds with commas between; by default the 15 of group H.", show_default=False)
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=2**32 - 1, help="A seed, or more.", show_default="the 15 of group H"),
     ] = None,
     data: Annotated[Path, typer.Option(help="The folder with train.csv; images are not needed.")] = Path(
         "data/kenyan13"
@@ -39,35 +39,18 @@ def study_exposures(
     from kenyan13.data.catalogue import GET_DATA, read_labels
     from kenyan13.study import exposure
 
-    numbers = exposure.study_seeds() if seeds is None else read_seeds(seeds)
+    numbers = tuple(seed or exposure.study_seeds())
     labelled = read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere")
     counts = exposure.exposures(labelled, numbers)
     images, splits = len(counts), len(numbers)
-    summary = [
-        ("times in the training part", ""),
-        ("lowest", f"{counts.min()}"),
-        ("highest", f"{counts.max()}"),
-        ("mean", f"{counts.mean():.2f}"),
-        ("standard deviation", f"{counts.std():.2f}"),
-    ]
     validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
     histogram = [(f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(validated)]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
-    print(align(summary, right={1}))
-    print("\n" + align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
+    mean, deviation = f"mean {counts.mean():.2f}", f"standard deviation {counts.std():.2f}"
+    print(f"Times in the training part: {counts.min()} to {counts.max()}, {mean}, {deviation}\n")
+    print(align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
     print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
-
-
-def read_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds of a text as 42,5174. Raises UserError for anything but whole numbers from 0 to 2^32 - 1."""
-    try:
-        seeds = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        seeds = ()
-    if not seeds or not all(0 <= seed < 2**32 for seed in seeds):
-        raise UserError(f"--seeds {text} is no list of seeds.", "whole numbers with commas between: --seeds 42,5174")
-    return seeds
 
 
 @study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C debug=smoke")

@@ -15,7 +15,7 @@ from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
 from kenyan13.runs.directory import TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
-from kenyan13.runs.result import Result, read_result
+from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import CASCADE, Experiment
 from kenyan13.terminal import align, duration
 
@@ -136,8 +136,14 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     rows: list[tuple[str, ...]] = [HEAD]
     for one, label in zip(planned, run_labels(planned), strict=True):
         mark = "*" if comparable and one.folder == ranked[0] else ""
-        result = results.get(one.folder)
-        rows.append((mark, label, *(cells(result) if result else (outcome(one, failed), *[""] * 4))))
+        if result := results.get(one.folder):
+            minutes, seconds = divmod(round(result.seconds), 60)
+            shares = f"{result.accuracy:.2%}", f"{result.macro_f1:.3f}"
+            texts = (f"{result.min_val_loss:.4f}", *shares, str(result.epochs), f"{minutes}:{seconds:02d}")
+        else:
+            state = "skipped" if one.intent == SKIPPED else read_state(one.folder).value
+            texts = ("failed" if one.folder in failed else state, "", "", "", "")
+        rows.append((mark, label, *texts))
     console.print("\n" + align(rows, right=range(2, len(HEAD))))
     if comparable:
         console.print("* lowest validation loss")
@@ -146,17 +152,3 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     if planned:
         compare = [["kenyan13", "compare", *map(str, ranked[:2])]] if comparable else []
         print_next(["kenyan13", "report", planned[0].settings.runs], *compare)
-
-
-def outcome(one: Planned, failed: Collection[Path]) -> str:
-    """Return in a word or two how a run without metrics has ended."""
-    if one.folder in failed:
-        return "failed"
-    return "skipped" if one.intent == SKIPPED else read_state(one.folder).value
-
-
-def cells(result: Result) -> tuple[str, ...]:
-    """Return a finished run's metrics as texts."""
-    minutes, seconds = divmod(round(result.seconds), 60)
-    shares = f"{result.accuracy:.2%}", f"{result.macro_f1:.3f}"
-    return f"{result.min_val_loss:.4f}", *shares, str(result.epochs), f"{minutes}:{seconds:02d}"

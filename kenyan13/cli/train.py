@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -16,17 +16,12 @@ import kenyan13.study.naming  # noqa: F401 (checks the names after each composit
 from kenyan13.cli.app import print_next
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import finish, to_settings
-from kenyan13.config.explain import explain, known_settings
+from kenyan13.config.explain import explain, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, one_screen
 from kenyan13.study.definitions import TRAINING, experiments
 from kenyan13.training.device_sharing import launched
-
-HYDRA_FLAGS = (
-    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",
-    "config-name", "config-dir", "experimental-rerun", "info",
-)  # fmt: skip
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -66,29 +61,21 @@ def next_commands(settings: Settings) -> list[list[str]]:
     from kenyan13.runs.locate import run_directory
 
     folder, runs = run_directory(settings), Path(settings.runs)
-    others = [file.parent for file in runs.glob(f"*/{RESULT}") if file.parent != folder]
-    newest = max(others, key=lambda other: (other / RESULT).stat().st_mtime, default=None)
+    others = [file for file in runs.glob(f"*/{RESULT}") if file.parent != folder]
     commands = [["kenyan13", "predict", str(folder), "photo.jpg"], ["kenyan13", "report", str(runs)]]
-    if newest:
-        commands.append(["kenyan13", "compare", str(folder), str(newest)])
+    if others:
+        newest = max(others, key=lambda file: file.stat().st_mtime)
+        commands.append(["kenyan13", "compare", str(folder), str(newest.parent)])
     if "tensorboard" in settings.logger:
         commands.append(["tensorboard", "--logdir", str(runs)])
     return commands
 
 
-def refuse_dashes(arguments: Sequence[str]) -> None:
+def refuse_flags(arguments: Sequence[str]) -> None:
     """Raise UserError for --max_epochs and the like: settings are written without dashes."""
-    for argument in arguments:
-        name = argument.lstrip("-").partition("=")[0]
-        if argument.startswith("--") and name not in HYDRA_FLAGS:
-            raise UserError(f"There is no flag --{name}.", f"settings are written without dashes: {suggest(name)}")
-
-
-def suggest(name: str) -> str:
-    """Return how the setting that a flag may have meant is written."""
-    known = {key.rpartition(".")[2]: key for key in known_settings()}
-    close = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
-    return f"{known[close[0]]}=..." if close else "optim.lr=3e-4"
+    for flag in get_args_parser().parse_known_args(arguments)[1]:
+        meant = unknown_setting(flag.lstrip("-").partition("=")[0].replace("-", "_"))
+        raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant.problem)
 
 
 def main() -> None:
@@ -96,6 +83,6 @@ def main() -> None:
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
-        refuse_dashes(sys.argv[1:])
+        refuse_flags(sys.argv[1:])
         sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))
         job()

@@ -3,16 +3,19 @@
 Imports no torch.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from kenyan13.config.explain import several_runs
 from kenyan13.config.presets import CONF
-from kenyan13.config.ranges import expand, is_range
 from kenyan13.config.settings import BUILT
+from kenyan13.errors import UserError
 
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
+RANGE = re.compile(r"([-+.\de]+?)\.\.([-+.\de]+)(?:/(\d+))?")
+MOST = 1000  # more values of a range are a slip of the finger
 
 
 def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
@@ -36,7 +39,7 @@ def translate_one(argument: str, sweep: bool) -> str:
         value = quoted_path(value)
     elif not re.search(r"[\[\]{}'\"$]", value):
         listed = translate_list(key, value)
-        if listed != value and not sweep:
+        if not sweep and (listed != value or re.search(r",|^\w+\(", value)):
             raise several_runs(f"{key}={value}")
         value = listed
     if not prefix and key.partition(".")[0] in BUILT and "." in key:
@@ -56,9 +59,34 @@ def translate_list(key: str, value: str) -> str:
     """Return values with commas between, with ranges as their values, or patterns as Hydra's glob."""
     listed = re.fullmatch(r"choice\(([^()]*)\)", value)
     words = [word.strip() for word in (listed[1] if listed else value).split(",")]
-    if any(is_range(key, word) for word in words):
-        numbers = [str(number) for word in words for number in (expand(key, word) if is_range(key, word) else [word])]
-        return ",".join(numbers)
+    if any(map(RANGE.fullmatch, words)):
+        values = [expand(key, word) if RANGE.fullmatch(word) else [word] for word in words]
+        return ",".join(str(number) for numbers in values for number in numbers)
     if "*" in value and (CONF / key).is_dir():
         return f"glob([{','.join(words)}])"
     return value
+
+
+def expand(key: str, text: str) -> list[int] | list[float]:
+    """Return the log-spaced values of `lo..hi`, four a decade, or of `lo..hi/n`, n a decade; both ends are among them.
+
+    Where both ends are written as whole numbers, so are the values, each once; others are rounded to six significant
+    digits. Where lo to hi is no whole number of steps, the steps are as near to n a decade as they can be. Raises
+    UserError unless 0 < lo < hi.
+    """
+    match = RANGE.fullmatch(text)
+    try:
+        low, high, a_decade = (float(match[1]), float(match[2]), int(match[3] or 4)) if match else (0.0, 0.0, 0)
+    except ValueError:
+        low = high = a_decade = 0
+    if not 0 < low < high or a_decade == 0:
+        raise UserError(
+            f"{key}={text} is not a range of numbers.",
+            "write lowest..highest, both above 0: optim.lr=1e-6..1e-2 gives four values a decade",
+            "for another number a decade: optim.lr=1e-6..1e-2/8",
+        )
+    steps = max(1, round(math.log10(high / low) * a_decade))
+    if steps >= MOST:
+        raise UserError(f"{key}={text} stands for {steps + 1:,} values.", f"allowed: {MOST}; give fewer a decade")
+    values = [float(f"{low * (high / low) ** (k / steps):.6g}") for k in range(steps + 1)]
+    return sorted({round(value) for value in values}) if re.fullmatch(r"\d+\.\.\d+(/\d+)?", text) else values

@@ -2,7 +2,8 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, cast
@@ -81,8 +82,7 @@ def finish(settings: Settings) -> Settings:
 def compose_settings(overrides: Sequence[str] = ()) -> Settings:
     """Compose conf/train.yaml with overrides, as `python train.py OVERRIDES` does. Raises UserError for mistakes."""
     try:
-        with hydra_at_work():
-            return finish(to_settings(compose("train", overrides=translate(overrides)), overrides))
+        return finish(deepcopy(composed(*translate(overrides))))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
 
@@ -90,11 +90,6 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
 @cache
 def composed(*overrides: str) -> Settings:
     """Return the settings of conf/train.yaml with Hydra overrides, before finishers; not to be changed."""
-    with hydra_at_work():
+    at_work = GlobalHydra.instance().is_initialized()  # in a job of train.py, Hydra reads conf/ already
+    with nullcontext() if at_work else initialize_config_dir(str(CONF), version_base="1.3"):
         return to_settings(compose("train", overrides=list(overrides)), overrides)
-
-
-def hydra_at_work() -> AbstractContextManager[None]:
-    """Have Hydra read conf/, which in a job of train.py it does already."""
-    working = GlobalHydra.instance().is_initialized()
-    return nullcontext() if working else initialize_config_dir(str(CONF), version_base="1.3")

@@ -3,13 +3,13 @@
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MissingMandatoryValue
 from omegaconf.errors import OmegaConfBaseException
 
-from kenyan13.config.limits import leaves
-from kenyan13.config.presets import CONF, TARGET, nodes, presets
+from kenyan13.config.presets import CONF, TARGET, flatten, nodes, presets
 from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import UserError, did_you_mean
 
@@ -69,25 +69,16 @@ def unknown_setting(key: str) -> UserError:
     parent, _, last = key.rpartition(".")
     same_name = [name for name in settings if name.rpartition(".")[2] == last]
     siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
-    close = (
-        f" Did you mean '{same_name[0]}'?"
-        if same_name
-        else next(filter(None, (did_you_mean(key, known) for known in (siblings, groups + settings))), "")
-    )
+    close = f" Did you mean '{same_name[-1]}'?" if same_name else did_you_mean(key, siblings)
+    close = close or did_you_mean(key, groups + settings)
     return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
 
 
 def explain_hydra(text: str) -> UserError:
     """Say what Hydra objects to in an override of a config group or an unknown key."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    group = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
-    if group:
-        return unknown_setting(group.group(1))
-    several = re.search(
-        r"(?:Sweep parameters|Ambiguous value for argument) '\+*(.+?)'(?: requires|$)", text, re.MULTILINE
-    )
-    if several:
-        return several_runs(several[1])
+    if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
+        return unknown_setting(group[1])
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
 
 
@@ -100,7 +91,7 @@ def several_runs(argument: str) -> UserError:
 
 def known_settings() -> list[str]:
     """Return the dotted names of all settings, those of the presets among them."""
-    own = [name for name, _ in leaves(Settings) if name not in BUILT]
+    own = [name for name, _ in flatten(asdict(Settings())) if name not in BUILT]
     listed = {
         f"{key}.{name}": None
         for group in BUILT

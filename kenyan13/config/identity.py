@@ -7,13 +7,13 @@ identity of all earlier runs as it is.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from kenyan13.config.presets import TARGET, merge, node_defaults, nodes, presets, presets_of
-from kenyan13.config.settings import BUILT, SEVERAL, Settings
+from kenyan13.config.presets import TARGET, flatten, map_nodes, merge, node_defaults, nodes, presets, presets_of
+from kenyan13.config.settings import BUILT, Settings
 
 # Settings on which a run's result does not depend.
 MACHINE_ONLY = {
@@ -37,26 +37,9 @@ def plain(settings: Settings) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(settings), default=lambda value: value.name))  # type: ignore[no-any-return]
 
 
-def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of nested mappings."""
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain settings with what the groups that Hydra builds lack in comparison with the presets of conf/."""
-    filled = dict(settings)
-    for group in BUILT:
-        for key, node in nodes(group, settings.get(group) or {}):
-            whole = merge(node_defaults(group, node), node)
-            if group in SEVERAL:
-                filled[group] = {**filled[group], key.partition(".")[2]: whole}
-            else:
-                filled[group] = whole
-    return filled
+    return {**settings, **map_nodes(settings, lambda group, _, node: merge(node_defaults(group, node), node))}
 
 
 def counts(key: str, settings: Mapping[str, Any]) -> bool:
@@ -81,11 +64,9 @@ def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity(settings: Settings) -> dict[str, Any]:
     """Return what a run's result depends on and is not as by default: dotted key -> plain value."""
-    own = complete(plain(settings))
+    own = plain(settings)
     usual = dict(flatten(usual_settings(own)))
-    return {
-        key: value for key, value in flatten(own) if counts(key, own) and not (key in usual and usual[key] == value)
-    }
+    return {key: value for key, value in relevant(own).items() if not (key in usual and usual[key] == value)}
 
 
 def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,17 +74,12 @@ def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
 
     Which target is usual, is for conf/train.yaml to say.
     """
-    usual = dict(default_settings())
-    for group in BUILT:
-        targets = {key: node.get(TARGET) for key, node in nodes(group, usual[group])}
-        found = {
-            key: {**node_defaults(group, node), TARGET: targets.get(key)} for key, node in nodes(group, own[group])
-        }
-        if group in SEVERAL:
-            usual[group] = {key.partition(".")[2]: node for key, node in found.items()}
-        else:
-            usual[group] = found.get(group, {})
-    return usual
+    usual = default_settings()
+    targets = {key: node.get(TARGET) for group in BUILT for key, node in nodes(group, usual[group])}
+    return {
+        **usual,
+        **map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)}),
+    }
 
 
 @cache
@@ -116,13 +92,8 @@ def default_settings() -> dict[str, Any]:
 
 def differences(here: Settings, there: Settings) -> dict[str, tuple[Any, Any]]:
     """Return the settings on which results depend and that are not the same: dotted key -> (here, there)."""
-    own, other = complete(plain(here)), complete(plain(there))
-    flat, others = dict(flatten(own)), dict(flatten(other))
-    return {
-        key: (flat.get(key), others.get(key))
-        for key in flat | others
-        if flat.get(key) != others.get(key) and (counts(key, own) or counts(key, other))
-    }
+    own, other = relevant(plain(here)), relevant(plain(there))
+    return {key: (own.get(key), other.get(key)) for key in own | other if own.get(key) != other.get(key)}
 
 
 def config_hash(settings: Settings) -> str:
@@ -146,26 +117,21 @@ def run_name(settings: Settings) -> str:
 
 def chosen_words(settings: Settings) -> list[str]:
     """Return some short words for what was chosen beside backbone and level: adamw, lr1e-3, fold0."""
-    own, words = plain(settings), []
-    chosen = [(NAMED.index(name), key, value) for key, value in identity(settings).items() if (name := named(key))]
-    for _, key, value in sorted(chosen, key=lambda one: one[0]):
-        group, last = key.partition(".")[0], key.rpartition(".")[2]
-        if group in ("balance", "augment"):
-            word = preset_name(group, own[group])
-        elif last == TARGET:
-            word = (presets_of(group, value) or [(str(value).rpartition(".")[2].lower(), {})])[0][0]
-            word = f"stop{word}" if group == "stop" else word
-        elif isinstance(value, str | int | float):
-            word = f"{last}{short(value)}"
-        else:
-            continue
-        words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])
+    own, chosen, words = plain(settings), identity(settings), []
+    for name in NAMED:
+        for key in (key for key in chosen if key == name or key.startswith(f"{name}.")):
+            group, last, value = key.partition(".")[0], key.rpartition(".")[2], chosen[key]
+            if group in ("balance", "augment"):
+                word = preset_name(group, own[group])
+            elif last == TARGET:
+                word = (presets_of(group, value) or [(str(value).rpartition(".")[2].lower(), {})])[0][0]
+                word = f"stop{word}" if group == "stop" else word
+            elif isinstance(value, str | int | float):
+                word = f"{last}{short(value)}"
+            else:
+                continue
+            words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])
     return list(dict.fromkeys(words))[:WORDS]
-
-
-def named(key: str) -> str | None:
-    """Return the entry of NAMED that a setting belongs to, if any."""
-    return next((name for name in NAMED if key == name or key.startswith(f"{name}.")), None)
 
 
 def preset_name(group: str, own: Mapping[str, Any]) -> str:

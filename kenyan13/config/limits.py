@@ -1,10 +1,9 @@
 """The range of every numeric setting, and the settings that must go together."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict
 from math import inf
-from typing import Any
 
+from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 
@@ -61,34 +60,30 @@ WHOLE = (
     "stop.patience",
 )  # fmt: skip
 # lists that are a lowest and a highest value to draw between
-PAIRS = ("brightness", "contrast", "saturation", "scale", "erasing.area", "erasing.ratio")
+PAIRS = (
+    "augment.brightness", "augment.contrast", "augment.saturation", "augment.scale", "augment.erasing.area",
+    "augment.erasing.ratio",
+)  # fmt: skip
 
 
 def check(settings: Settings) -> None:
     """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
-    for key, value in leaves(settings):
-        low, high = LIMITS.get(key, (-inf, inf))
-        if key in LIMITS and isinstance(value, str | bool) and "${" not in str(value):
-            raise UserError(f"{key}={value} is not a number.", f"allowed: {allowed(low, high)}")
-        if key in WHOLE and isinstance(value, float):
-            raise UserError(f"{key}={value} is no whole number.", f"allowed: {allowed(low, high)}")
+    values = dict(flatten(asdict(settings)))
+    for key, (low, high) in LIMITS.items():
+        value, kind = values.get(key), int if key in WHOLE else int | float
+        if value is None or "${" in str(value):
+            continue
         for number in value if isinstance(value, list) else [value]:
-            infinite = key in LIMITS and number in (inf, -inf)
-            if isinstance(number, int | float) and (infinite or not low <= number <= high):
-                raise UserError(f"{key}={value} is out of range.", f"allowed: {allowed(low, high)}")
-    augment = dict(leaves(settings.augment))
-    for name in PAIRS:
-        pair = augment[name]
+            # a bool is an int, and infinity no number to train with
+            if isinstance(number, bool) or not isinstance(number, kind) or number == inf or not low <= number <= high:
+                words = "whole numbers, " if key in WHOLE else ""
+                listed = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+                raise UserError(f"{key}={value} is out of range.", f"allowed: {words}{listed}")
+    for key in PAIRS:
+        pair = values[key]
         if len(pair) != 2 or pair[0] > pair[1]:
-            raise UserError(
-                f"augment.{name}={pair} is not a range.", f"give the lowest and highest value: augment.{name}=[a,b]"
-            )
+            raise UserError(f"{key}={pair} is not a range.", f"give the lowest and highest value: {key}=[a,b]")
     check_together(settings)
-
-
-def allowed(low: float, high: float) -> str:
-    """Return a range in words."""
-    return f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
 
 
 def check_together(settings: Settings) -> None:
@@ -118,17 +113,3 @@ def check_cached(settings: Settings) -> None:
         )
     if settings.trainer.get("devices", 1) != 1:
         raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")
-
-
-def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Return (dotted name, value) of every setting below a settings dataclass (an instance, or the class itself)."""
-    found = []
-    for item in fields(node):
-        child = item.type if isinstance(node, type) else getattr(node, item.name)
-        if is_dataclass(child):
-            found += leaves(child, f"{prefix}{item.name}.")
-        elif isinstance(child, Mapping) and item.name != "groups":
-            found += [(f"{prefix}{item.name}.{key}", value) for key, value in child.items()]
-        else:
-            found.append((prefix + item.name, child))
-    return found

@@ -1,14 +1,14 @@
 """The presets in conf/ as plain values, by group and choice: which keys a target has there, and their defaults."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kenyan13.config.settings import SEVERAL
+from kenyan13.config.settings import BUILT, SEVERAL
 
 CONF = Path(__file__).parents[2] / "conf"
 TARGET = "_target_"
@@ -57,6 +57,15 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any], replaced: Collectio
     return merged
 
 
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of nested mappings."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def nodes(group: str, values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (dotted key, node) of what Hydra builds of a group: the group itself, or each of several; null is none."""
     if group not in SEVERAL:
@@ -66,6 +75,18 @@ def nodes(group: str, values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str
     for name, node in values.items():
         if node is not None:
             yield f"{group}.{name}", dict(node) if isinstance(node, Mapping) else {}
+
+
+def map_nodes(
+    settings: Mapping[str, Any], change: Callable[[str, str, dict[str, Any]], dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the groups of settings that Hydra builds, with each node as `change(group, key, node)` makes it."""
+    made: dict[str, dict[str, Any]] = {}
+    for group in BUILT:
+        changed = {key: change(group, key, node) for key, node in nodes(group, settings.get(group) or {})}
+        parts = {key.partition(".")[2]: node for key, node in changed.items()}
+        made[group] = parts if group in SEVERAL else changed.get(group, {})
+    return made
 
 
 def presets_of(group: str, target: str) -> list[tuple[str, dict[str, Any]]]:

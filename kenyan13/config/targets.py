@@ -12,8 +12,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from kenyan13.config.presets import TARGET, nodes, presets, presets_of
-from kenyan13.config.settings import BUILT, SEVERAL, Settings
+from kenyan13.config.presets import TARGET, map_nodes, presets, presets_of
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, did_you_mean, shorten
 
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
@@ -34,20 +34,20 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
                 "'augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]'",
             )
         check_node("augment", f"augment.extra[{k}]", dict(node), given=["augment.extra"])
-    for group in BUILT:
-        chosen: dict[str, Any] = getattr(settings, group)
-        for key, node in nodes(group, chosen):
-            kept = check_node(group, key, node, given)
-            if group in SEVERAL:
-                chosen[key.partition(".")[2]] = kept
-            else:
-                setattr(settings, group, kept)
+    kept = map_nodes(vars(settings), lambda group, key, node: check_node(group, key, node, given))
+    for group, values in kept.items():
+        setattr(settings, group, values)
 
 
 def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Return a node with the arguments that its target takes."""
     if not isinstance(node.get(TARGET), str):
-        raise unknown_key(group, key, node)
+        chosen = [name for values in presets(group).values() for name in values]
+        raise UserError(
+            f"There is no setting '{key}'.{did_you_mean(key.rpartition('.')[2], chosen)}",
+            f"presets: {group}={shorten(list(presets(group)))}",
+            f"one of your own: {key}._target_=my_parts.MyClass",
+        )
     same_target = presets_of(group, node[TARGET])
     known = {name for _, preset in same_target for name in preset}
     unlisted = [name for name in node if name not in (*known, *HYDRA_KEYS, *OWN_KEYS.get(group, ()))]
@@ -59,21 +59,12 @@ def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str
     own = [name for name in strange if any(f"{key}.{name}".startswith(one) for one in given if one != group)]
     if own and taken is not None:
         listed = [name for name in taken if name not in GIVEN.get(group, ())]
+        close = did_you_mean(f"{key}.{own[0]}", [f"{key}.{name}" for name in listed])
         raise UserError(
-            f"There is no setting '{key}.{own[0]}'.{did_you_mean(f'{key}.{own[0]}', [f'{key}.{n}' for n in listed])}",
+            f"There is no setting '{key}.{own[0]}'.{close}",
             f"{node[TARGET]} takes: {shorten(listed, 20)}",
         )
     return {name: value for name, value in node.items() if name not in strange}
-
-
-def unknown_key(group: str, key: str, node: Mapping[str, Any]) -> UserError:
-    """Say that a part of several, as callbacks, is none of those chosen and names no target of its own."""
-    chosen = [name for values in presets(group).values() for name in values]
-    return UserError(
-        f"There is no setting '{key}'.{did_you_mean(key.rpartition('.')[2], chosen)}",
-        f"presets: {group}={shorten(list(presets(group)))}",
-        f"one of your own: {key}._target_=my_parts.MyClass",
-    )
 
 
 def find_target(key: str, path: str) -> Callable[..., Any]:
@@ -88,8 +79,8 @@ def find_target(key: str, path: str) -> Callable[..., Any]:
             close = ""
         raise UserError(
             f"{key}._target_={path} cannot be imported: {str(error).splitlines()[0]}{close}",
-            "the path of a class or function, as in torch.optim.NAdam; a file my_parts.py beside the command: "
-            "my_parts.MyClass",
+            "the path of a class or function, as in torch.optim.NAdam",
+            "of a file my_parts.py beside the command: my_parts.MyClass",
         ) from error
     if not callable(target):
         raise UserError(f"{key}._target_={path} is no class or function.", "as in torch.optim.NAdam")
@@ -116,21 +107,16 @@ def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, A
     are refused.
     """
     root = OmegaConf.create({**(context or {}), "built": {**node, "_partial_": True, "_convert_": "all"}})
-    own = {name: None for group in OWN_KEYS for name in OWN_KEYS[group]} if key == "schedule" else {}
-    for name in own:
+    for name in OWN_KEYS.get(key, ()):
         root.built.pop(name, None)
     try:
         return instantiate(root.built)(*args, **given)
     except UserError:
         raise
     except Exception as error:  # a target may raise anything
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        raise refused(key, node, cause or error) from error
-
-
-def refused(key: str, node: Mapping[str, Any], error: BaseException) -> UserError:
-    """Say what a target objects to."""
-    problem = f"{key}: {node[TARGET]} cannot be made: {(str(error).splitlines() or [type(error).__name__])[0]}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return UserError(problem, f"pip install {error.name.partition('.')[0]}")
-    return UserError(problem, f"its settings: python train.py --cfg job --package {key.partition('.')[0]}")
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        step = f"its settings: python train.py --cfg job --package {key.partition('.')[0]}"
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            step = f"pip install {cause.name.partition('.')[0]}"
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise UserError(f"{key}: {node[TARGET]} cannot be made: {reason}", step) from cause

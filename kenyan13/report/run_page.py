@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kenyan13.analysis.grouping import reorder
 from kenyan13.analysis.run_metrics import RunMetrics, measure
-from kenyan13.config.identity import flatten
+from kenyan13.config.presets import flatten
 from kenyan13.metrics.classification import confusion_counts, per_class, reliability
 from kenyan13.metrics.losses import lowest
 from kenyan13.metrics.statistics import standard_error

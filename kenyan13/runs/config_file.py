@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kenyan13.config.explain import explain, unknown_setting
-from kenyan13.config.identity import complete, default_settings, flatten, plain
+from kenyan13.config.identity import complete, default_settings, plain
 from kenyan13.config.limits import check
-from kenyan13.config.presets import merge
+from kenyan13.config.presets import flatten, merge
 from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions

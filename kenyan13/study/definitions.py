@@ -17,8 +17,8 @@ from typing import Any
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
+from kenyan13.config.arguments import expand
 from kenyan13.config.presets import load_plain
-from kenyan13.config.ranges import expand
 from kenyan13.errors import UserError
 
 FILES = Path(__file__).parent / "groups"

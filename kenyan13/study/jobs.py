@@ -16,8 +16,9 @@ from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.study.definitions import CASCADE, SHEETS, TRAINING, Experiment, groups
 from kenyan13.training.board import remove_events
-from kenyan13.training.contact_sheets import open_data, write_contact_sheets
+from kenyan13.training.contact_sheets import write_contact_sheets
 from kenyan13.training.display import console
+from kenyan13.training.inference import open_data
 from kenyan13.training.run import describe
 
 
@@ -38,8 +39,8 @@ def draw_contact_sheets(experiment: Experiment, overrides: Sequence[str]) -> Non
         remove_events(folder)  # of an earlier time
         with SummaryWriter(folder) as writer:
             for path in ("presets.png", *(path for paths in written.values() for path in paths)):
-                sheet = np.asarray(Image.open(folder / "sheets" / path).convert("RGB"))
-                writer.add_image(path.removesuffix(".png"), sheet, 0, dataformats="HWC")
+                pixels = np.asarray(Image.open(folder / "sheets" / path).convert("RGB"))
+                writer.add_image(path.removesuffix(".png"), pixels, 0, dataformats="HWC")
         write_json(folder / directory.SHEETS, files)
     console.print(f"{sum(map(len, files.values())) + 1} contact sheets: {folder / 'sheets'}")
 

@@ -11,15 +11,15 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from kenyan13.config.identity import plain, relevant
-from kenyan13.config.limits import leaves
+from kenyan13.config.identity import default_settings, plain, relevant
+from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import confusion_counts
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
-from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
+from kenyan13.training.contact_sheets import SIDE, arrange, draw_views, first_draws
 
 EVENTS, END = "events.out.tfevents.*", ".end"  # what the end of a run adds has a file of its own
 LONGEST = 112  # pixels of an image in a sheet
@@ -57,8 +57,8 @@ class TensorBoardImages(Callback):
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
 
-        Only what is written here bears the ending .end, and replaces an earlier one: a run may have been
-        killed between its last epoch and its result.
+        What is written here has files of its own, which replace earlier ones: a run may have been killed between
+        its last epoch and its result.
         """
         logger = tensorboard_logger(trainer)
         if logger is None:
@@ -114,13 +114,13 @@ def hyperparameters(settings: Settings) -> dict[str, float | str]:
 
     A setting has the same type in all runs, as TensorBoard needs it: what may be null or is a list is text.
     """
-    types = dict(leaves(Settings))
+    usual = dict(flatten(default_settings()))
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
     return {
-        key: value
-        if isinstance(value, int | float) and types.get(key, float) in (int, float)
-        else "null"
-        if value is None
-        else str(value)
+        key: value if is_number(value) and is_number(usual.get(key, 0)) else "null" if value is None else str(value)
         for key, value in relevant(plain(settings)).items()
     }
 

@@ -106,15 +106,11 @@ class RunFiles(Checkpoint):
             write_metrics(folder, history.rows)
         if history.is_best():
             if trainer.is_global_zero:
-                self.write_predictions(trainer, pl_module, folder)
+                made: Predictions = pl_module.predictions  # type: ignore[assignment]
+                catalogue = trainer.datamodule.validation.catalogue.take(made.rows)  # type: ignore[attr-defined]
+                write_predictions(folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
             self.save(trainer, folder / directory.BEST, weights_only=True)
         self.save(trainer, folder / directory.LAST, weights_only=False)
-
-    def write_predictions(self, trainer: Trainer, pl_module: LightningModule, folder: Path) -> None:
-        """Write the validation predictions of this epoch."""
-        made: Predictions = pl_module.predictions  # type: ignore[assignment]
-        catalogue = trainer.datamodule.validation.catalogue.take(made.rows)  # type: ignore[attr-defined]
-        write_predictions(folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
 
     def save(self, trainer: Trainer, file: Path, weights_only: bool) -> None:
         """Write a checkpoint under a temporary name and rename it."""

@@ -1,31 +1,76 @@
-"""Contact sheets: 36 training images a class in a 6 x 6 sheet, as they are and augmented; nine under each preset."""
+"""Contact sheets: training images as they are and augmented, side by side; of a run's first epoch, or 36 a class."""
 
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torchvision.utils import make_grid
 
 from kenyan13.config.compose import composed
-from kenyan13.config.settings import Settings
+from kenyan13.config.settings import AugmentSettings
+from kenyan13.data.batches import FeatureDataset, ImageDataset
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.sampling import SHEETS, Draw, generator
-from kenyan13.data.synthetic import draw_if_missing
-from kenyan13.model.backbones import normalisation
+from kenyan13.data.images import Pixels
+from kenyan13.data.sampling import SHEETS, Draw, across_classes, generator
 from kenyan13.plots.grids import preset_plot
 from kenyan13.plots.saving import render
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
-from kenyan13.training.sheets import SIDE, arrange, draw_views, first_draws
 
+SIDE, GAP = 6, 4  # images a row and a column; pixels between them
 PRESETS = ("none", "default", "enhanced")  # of conf/augment
 LONGEST = 224  # pixels of an image in the presets' sheet
 
 
-def open_data(settings: Settings) -> ImageDataModule:
-    """Return the images of a run with these settings. Raises UserError for data that cannot be used."""
-    draw_if_missing(settings.data)
-    colours = normalisation(settings.model)
-    return ImageDataModule(settings, colours.mean, colours.std)
+def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
+    """Return up to `number` draws of the first epoch, each of another image.
+
+    They are spread over the classes, whose order they have, and chosen by the seed.
+    """
+    labels, seed = data.train.catalogue.targets, data.settings.seed
+    rows, positions = np.unique(data.train_order()(0), return_index=True)
+    chosen = across_classes(labels[rows], number, seed)
+    if data.features is None:
+        return [Draw(int(rows[place]), 0, int(positions[place])) for place in chosen]
+    views = FeatureDataset(data.features.train, labels, seed).epoch_views(0)  # computed as of that many epochs
+    return [Draw(int(rows[place]), int(views[positions[place]]), int(rows[place])) for place in chosen]
+
+
+def draw_views(
+    data: ImageDataModule, draws: list[Draw], augment: AugmentSettings | None, longest: int
+) -> NDArray[np.uint8]:
+    """Return what training images look like under an augmentation, or as they are: uint8 [n, side, side, 3].
+
+    side: the run's crop, or `longest` where that is smaller. Values of random erasing and noise are drawn for whole
+    batches: here they are others than in training.
+    """
+    dataset = ImageDataset(data.train, data.crop, data.settings.seed, augment)
+    side = min(longest, data.crop)
+    shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
+    for place, draw in enumerate(draws):
+        raw = dataset.__getitems__([draw])
+        if augment is None or (raw.erased is None and raw.noise is None):
+            shown[place] = shrink(raw.images[0].numpy(), side)
+        else:
+            normalised = data.normalised(raw, augment).images[0].permute(1, 2, 0).numpy()
+            levels = (shrink(normalised, side) * data.std.numpy() + data.mean.numpy()) * 255  # erased: mean colour
+            shown[place] = np.clip(np.rint(levels), 0, 255)
+    return shown
+
+
+def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return a square image, [height, width, 3], with sides of no more than so many pixels."""
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
+
+
+def arrange(images: NDArray[np.uint8]) -> Pixels:
+    """Return images, uint8 [n, side, side, 3], six to a row on white: uint8 [height, width, 3]."""
+    grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), SIDE, GAP, pad_value=255)
+    return np.asarray(grid.permute(1, 2, 0))
 
 
 def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[str]]:
@@ -44,19 +89,18 @@ def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[
 
 
 def write_sheet(data: ImageDataModule, k: int, folder: Path, kind: str) -> str:
-    """Write the sheet of class k, original or augmented; returns its path in the folder."""
+    """Write the sheet of class k, original or augmented; returns its path in the folder.
+
+    It shows up to 36 training images, chosen by the seed.
+    """
+    members = np.flatnonzero(data.train.catalogue.targets == k)
+    rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
+    draws = [Draw(int(row), 0, position) for position, row in enumerate(rows)]
     augment = data.settings.augment if kind == "augmented" else None
     path = f"{kind}/{data.classes[k].replace('/', '_')}.png"
     with replacing(folder / path) as file:
-        Image.fromarray(arrange(draw_views(data, class_draws(data, k), augment, data.crop))).save(file, "PNG")
+        Image.fromarray(arrange(draw_views(data, draws, augment, data.crop))).save(file, "PNG")
     return path
-
-
-def class_draws(data: ImageDataModule, k: int) -> list[Draw]:
-    """Return draws of up to 36 training images of class k, chosen by the seed."""
-    members = np.flatnonzero(data.train.catalogue.targets == k)
-    rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
-    return [Draw(int(row), 0, position) for position, row in enumerate(rows)]
 
 
 def preset_sheet(data: ImageDataModule) -> bytes:

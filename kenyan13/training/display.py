@@ -2,13 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
 from rich.console import Console
 from torch import nn
+from tqdm.auto import tqdm as Bar
 
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
@@ -16,6 +17,7 @@ from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs.result import Result
 from kenyan13.terminal import align, duration
+from kenyan13.training.callbacks import History, find_callback
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
@@ -51,35 +53,54 @@ def print_start(
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:
     """Print how many parameters each level has, and which levels train."""
-    rows = [("layers", "level", "parameters", "train")]
-    for level, count in enumerate(parameter_counts(network)):
+    rows, counts = [("layers", "level", "parameters", "train")], parameter_counts(network)
+    for level, count in enumerate(counts):
         later = [epoch for epoch, reached in freeze.unfreeze if reached >= level]
         trains = "yes" if level <= freeze.level else f"from epoch {later[0] + 1}" if later else "no"
         rows.append((LEVEL_NAMES[level], f"pt{level}", f"{count:,}", trains))
     console.print(align(rows, right=(2,)))
-    total, trainable = count_parameters(network, freeze.level)
+    total, trainable = sum(counts), sum(counts[: freeze.level + 1])
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
     if freeze.features == "cached":
         views = "one view" if freeze.views == 1 else f"{freeze.views} views"
         console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each image")
 
 
-def count_parameters(network: nn.Module, level: int) -> tuple[int, int]:
-    """Return the number of all parameters, and of those that train at a level."""
-    counts = parameter_counts(network)
-    return sum(counts), sum(counts[: level + 1])
+class EpochBar(TQDMProgressBar):
+    """Lightning's bar, counting epochs from 1 as the lines do, and gone when the epoch has ended."""
+
+    def __init__(self, refresh_rate: int = 1) -> None:
+        super().__init__(refresh_rate, leave=False)
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Begin a bar over training batches."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Show the rate instead of the logger's version."""
+        return {"lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.1e}"} if trainer.optimizers else {}
 
 
-def epoch_line(rows: Sequence[dict[str, Any]], epochs: int, best: bool) -> str:
-    """Return the newest epoch's metrics as one aligned line of at most 80 columns, with the time that is left.
+class EpochLines(Callback):
+    """Prints the metrics of each epoch in a line of at most 80 columns, above the bar, with the time that is left.
 
     A star marks the lowest validation loss so far.
     """
-    row = rows[-1]
-    left = (epochs - len(rows)) * sum(r["seconds"] for r in rows) / len(rows)
-    metrics = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{'*' if best else ' '}"
-    shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
-    return f"epoch {row['epoch']:>3}/{epochs}  {metrics}  {shares}" + (f"  {duration(left)} left" if left else "")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print."""
+        history, epochs = find_callback(trainer, History), trainer.max_epochs or 0
+        row, mark = history.rows[-1], "*" if history.is_best() else " "
+        left = (epochs - len(history.rows)) * sum(history.column("seconds")) / len(history.rows)
+        losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{mark}"
+        shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
+        more = f"  {duration(left)} left" if left else ""
+        if trainer.is_global_zero:
+            with Bar.external_write_mode():
+                console.print(f"epoch {row['epoch']:>3}/{epochs}  {losses}  {shares}{more}")
 
 
 def print_end(folder: Path, result: Result, before: bool = False, brief: bool = False) -> None:

@@ -1,12 +1,10 @@
 """freeze.features=cached: the outputs of a frozen backbone, computed once for all epochs and runs, and its head."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from filelock import FileLock
@@ -22,10 +20,8 @@ from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 from kenyan13.training.device import one_device, precision
 
-Function = Callable[[Tensor], Tensor]
 
-
-def split_network(network: nn.Module) -> tuple[Function, Function]:
+def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """Return body and head of a network of timm's: images -> features, features -> logits.
 
     Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains. Raises
@@ -55,7 +51,7 @@ def cached_features(
     file = folder / f"{digest(settings, network, described)}.npz"
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            train = compute(settings, data, network, data.train, settings.augment, views_of(settings))
+            train = compute(settings, data, network, data.train, settings.augment, int(settings.freeze.get("views", 1)))
             validation = compute(settings, data, network, data.validation, None, 1)
             with replacing(file) as temporary, temporary.open("wb") as writing:
                 np.savez(writing, train=train.numpy(), validation=validation.numpy())
@@ -63,25 +59,14 @@ def cached_features(
         return Features(torch.from_numpy(saved["train"]), torch.from_numpy(saved["validation"]))
 
 
-def views_of(settings: Settings) -> int:
-    """Return how many augmented views of each image are computed."""
-    return int(settings.freeze.get("views", 1))
-
-
 def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
     """Return hex digits that stand for everything that the features depend on."""
-    hashed = hashlib.blake2b(digest_size=16)
-    model, lossy = settings.model, settings.data.store is StoreKind.jpeg
-    made_with = [
-        asdict(settings.augment), views_of(settings), settings.seed, model.backbone, model.crop, lossy,
-        precision(settings), described,
-    ]  # fmt: skip
-    hashed.update(json.dumps(made_with, default=str).encode())
+    model, freeze = settings.model, settings.freeze
     head = {name for name, level in parameter_levels(network).items() if level == 0}
-    for name, value in network.state_dict().items():
-        if name not in head:
-            hashed.update(value.contiguous().numpy().tobytes())
-    return hashed.hexdigest()
+    weights = {name: value.numpy() for name, value in network.state_dict().items() if name not in head}
+    lossy = settings.data.store is StoreKind.jpeg
+    made_with = [settings.augment, freeze.get("views", 1), settings.seed, model.backbone, model.crop, lossy]
+    return str(joblib.hash([repr(made_with), precision(settings), described, weights]))
 
 
 def compute(

@@ -21,7 +21,7 @@ from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import auc_loss, overfitting
 from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
-from kenyan13.model.freezing import Freeze
+from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
@@ -29,7 +29,7 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, find_callback
-from kenyan13.training.display import console, count_parameters, print_end, print_start, quiet_libraries
+from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run, predict_stored
 from kenyan13.training.stopping import StopRule
@@ -47,42 +47,25 @@ def train(settings: Settings, brief: bool = False) -> Result:
     data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
-    before = finished_before(folder, settings, described)
+    check_same(folder, settings, described)
+    before = read_result(folder)
     if before is None:
         quiet_libraries()
         keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
-    idle = before is not None and not lacks_test(folder, data)
-    with directory.only_process(folder) if first and not idle else nullcontext():
-        before = before or finished_before(folder, settings, described)  # by the process that was waited for
+    lacks_test = data.test is not None and not (folder / TEST).exists()
+    with directory.only_process(folder) if first and (before is None or lacks_test) else nullcontext():
+        check_same(folder, settings, described)
+        before = read_result(folder)  # by the process that was waited for
         if before is not None:
             print_end(folder, before, before=True, brief=brief)
         result = before or fit(settings, folder, data, described, network, brief)
-        if first and lacks_test(folder, data):
-            predict_test(folder, data)
+        if first and data.test is not None and not (folder / TEST).exists():
+            probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
+            write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
     return result
-
-
-def lacks_test(folder: Path, data: ImageDataModule) -> bool:
-    """Return whether test images are to be predicted and have not been."""
-    return data.test is not None and not (folder / TEST).exists()
-
-
-def predict_test(folder: Path, data: ImageDataModule) -> None:
-    """Predict the test images with the best epoch's weights and write predictions_test.csv."""
-    assert data.test is not None
-    probabilities = predict_stored(open_run(folder), data.test)
-    write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
-
-
-def finished_before(folder: Path, settings: Settings, described: dict[str, Any]) -> Result | None:
-    """Return the result of the same run if it has finished; raises UserError when the folder holds another run."""
-    if not (folder / directory.CONFIG).exists():
-        return None
-    check_same(folder, settings, described)
-    return read_result(folder)
 
 
 def fit(
@@ -148,21 +131,15 @@ def describe(data: ImageDataModule) -> dict[str, Any]:
     return {"classes": list(data.classes), **described}
 
 
-def number_or_none(value: float | None) -> float | None:
-    """Return None for what is no number: JSON has no word for it."""
-    return None if value is None or isnan(value) else value
-
-
 def summarise(
     data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
 ) -> Result:
     """Return the result of the epochs trained."""
-    best = history.best()
+    best, losses = history.best(), history.column("val_loss")
+    slope = overfitting(history.column("train_loss"), losses)
+    trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
     if isinstance(freeze, Freeze):
-        total, trainable = count_parameters(network, freeze.level_at(trainer.max_epochs or 0))
-    else:
-        total = sum(value.numel() for value in network.parameters())
-        trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
+        trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
     rules = [rule.reason(history) for rule in trainer.callbacks if isinstance(rule, StopRule)]  # type: ignore[attr-defined]
     complete = len(history.rows) == trainer.max_epochs
     ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
@@ -173,12 +150,12 @@ def summarise(
         macro_f1=best["val_macro_f1"],
         best_epoch=int(best["epoch"]),
         epochs=len(history.rows),
-        auc_loss=number_or_none(auc_loss(history.column("val_loss"))),
-        overfitting=number_or_none(overfitting(history.column("train_loss"), history.column("val_loss"))),
+        auc_loss=None if isnan(auc_loss(losses)) else auc_loss(losses),  # JSON has no word for it
+        overfitting=None if slope is None or isnan(slope) else slope,
         seconds=round(sum(history.column("seconds")), 1),
         train_images=len(data.train.catalogue),
         validation_images=data.validation_images,
-        parameters=total,
+        parameters=sum(value.numel() for value in network.parameters()),
         trainable_parameters=trainable,
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
         stopped=next(filter(None, rules), ended),

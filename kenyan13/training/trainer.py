@@ -37,16 +37,6 @@ def check_device(settings: Settings) -> None:
         raise UserError(f"{written}: {first_line(error)}", "trainer=cpu trains on the CPU") from error
 
 
-def trainer_arguments(settings: Settings) -> dict[str, Any]:
-    """Return the node of conf/trainer with what kenyan13 decides: arithmetic, and how gradients are shared."""
-    node = dict(settings.trainer)
-    if node.get("strategy", "auto") == "auto" and node.get("devices", 1) != 1:
-        # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
-        node["strategy"] = "ddp_find_unused_parameters_true" if settings.freeze.get("unfreeze") else "ddp"
-    # Checkpoints are RunFiles' business, to which conf/callbacks hands this setting; Lightning would refuse it.
-    return {**node, "precision": precision(settings), "enable_checkpointing": True}
-
-
 def build_group(group: str, settings: Settings, context: dict[str, Any], kind: type[P]) -> list[P]:
     """Return what Hydra builds of a group. Raises UserError for a part that is not of the kind that the group is of."""
     parts = []
@@ -64,17 +54,21 @@ def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], fre
         callbacks += build_group(group, settings, context, Callback)
     loggers = build_group("logger", settings, context, Logger)  # type: ignore[type-abstract]
     watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
-    if not watched or settings.trainer.get("enable_progress_bar") is False:
+    node = dict(settings.trainer)
+    if not watched or node.get("enable_progress_bar") is False:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    given: dict[str, Any] = {
-        "callbacks": callbacks,
-        "logger": loggers or False,
-        "default_root_dir": folder,
+    if node.get("overfit_batches"):
+        raise UserError("trainer.overfit_batches takes another sampler.", "trainer.limit_train_batches=8 balance=none")
+    if node.get("strategy", "auto") == "auto" and node.get("devices", 1) != 1:
+        # Layers that are unfrozen later must be known to DDP from the start, and be missed by it until then.
+        node["strategy"] = "ddp_find_unused_parameters_true" if settings.freeze.get("unfreeze") else "ddp"
+    node |= {
+        "precision": precision(settings),
+        "enable_checkpointing": True,  # RunFiles' business, to which conf/callbacks hands it; Lightning would refuse it
+        "default_root_dir": str(folder),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
     }
-    if settings.trainer.get("overfit_batches"):
-        raise UserError("trainer.overfit_batches takes another sampler.", "trainer.limit_train_batches=8 balance=none")
-    trainer: Trainer = build("trainer", trainer_arguments(settings), **given)
+    trainer: Trainer = build("trainer", node, callbacks=callbacks, logger=loggers or False)
     return trainer
 
 

@@ -10,7 +10,7 @@ import pytest
 from hand_made import composed_correct
 
 from kenyan13.analysis.cascade import compose, read_stages
-from kenyan13.cli.matrix import matrix_lines
+from kenyan13.cli.cascade import matrix_text
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import write_config
@@ -113,8 +113,8 @@ def test_putting_stages_together_needs_no_torch() -> None:
 def test_thirteen_classes_fit_into_a_terminal() -> None:
     counts = np.arange(169).reshape(13, 13) * 60
     matrix = pd.DataFrame(counts, index=[f"class{k:08}" for k in range(13)]).set_axis(range(13), axis=1)
-    lines = matrix_lines(matrix)
-    assert {len(line) for line in lines} == {16 + 13 * 7}
+    lines = matrix_text(matrix).splitlines()
+    assert len(lines[-1]) < 100
     assert lines[0].split() == [str(k) for k in range(1, 14)]
     assert lines[1].split()[:4] == ["1", "class00000000", ".", "60"]
 

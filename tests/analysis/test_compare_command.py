@@ -21,25 +21,12 @@ def pair(tmp_path: Path) -> list[Path]:
 
 
 def test_columns_are_broken_into_tables_of_a_terminals_width() -> None:
-    columns = [["", "A", "B"], *([f"setting{k}", "x" * 30, "y"] for k in range(5))]
-    made = blocks(columns)
-    assert [len(max(table.splitlines(), key=len)) for table in made] == [1 + 2 * 32, 1 + 2 * 32, 1 + 32]
-    assert [table.splitlines()[1].split()[0] for table in made] == ["A"] * 3
-    values = [
-        None,
-        True,
-        3,
-        1e-3,
-        3.1622776601683795e-06,
-        [0.9, 1.1],
-        "adam",
-        "/a/very/long/way/to/weights.safetensors",
-    ]
-    texts = ["null", "true", "3", "0.001", "3.16228e-06", "[0.9, 1.1]", "adam", "...y/to/weights.safetensors"]
-    assert [setting(value) for value in values] == [
-        *texts[:-1],
-        "..." + "/a/very/long/way/to/weights.safetensors"[-21:],
-    ]
+    made = blocks([["", *"ABCDE"], ["lr", *["x" * 30] * 5]])
+    assert [len(max(table.splitlines(), key=len)) for table in made] == [2 + 2 * 32, 2 + 2 * 32, 2 + 32]
+    assert [table.splitlines()[1].split()[0] for table in made] == ["lr"] * 3
+    values = [None, True, 3, 1e-3, 3.1622776601683795e-06, [0.9, 1.1], "adam", "/a/very/long/way/to/a.safetensors"]
+    texts = ["null", "true", "3", "0.001", "3.16228e-06", "[0.9, 1.1]", "adam", "/a/very.../a.safetensors"]
+    assert [setting(value) for value in values] == texts
 
 
 @pytest.fixture
@@ -72,15 +59,13 @@ def test_the_command_prints_a_column_a_run(lines: Lines, pair: list[Path]) -> No
     assert printed[-1] == "The difference of 8.3 points is within what chance gives on 12 images (p = 1)."
 
 
-def test_the_command_prints_many_runs_as_rows(lines: Lines, tmp_path: Path) -> None:
+def test_many_runs_are_printed_in_several_tables(lines: Lines, tmp_path: Path) -> None:
     runs = [answering(tmp_path, f"r{k}", "abcdefgh"[:k], f"optim.lr={k + 1}e-3") for k in range(8)]
     code, printed, _ = lines(*runs)
     assert code == 0
     assert printed[7].split() == ["H", str(runs[7])]
-    assert (printed[9].split(), printed[17].split()) == (["optim.lr"], ["H", "0.008"])
-    assert printed[19].split()[:4] == ["accuracy", "%", "95", "%"]
-    assert printed[20].split()[:3] == ["A", "100.00", "75.8-100.0"]
-    assert any(line.startswith("The same in all: lowest validation loss 1.0000; in epoch 2 of 2;") for line in printed)
+    assert [line.split() for line in printed[9:11]] == [[*"ABCDE"], ["optim.lr", *(f"0.00{k}" for k in range(1, 6))]]
+    assert ["F", "G", "H"] in [line.split() for line in printed]
     assert all(len(line) <= 80 for line in printed[8:])
     assert ["H", "and", "A", "12", "0", "7", "0.016", "0.109"] in [line.split() for line in printed]  # 7 x 2 / 128
 

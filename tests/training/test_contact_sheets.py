@@ -1,39 +1,39 @@
-"""Contact sheets of a tiny data set."""
+"""Contact sheets of a tiny data set: of each class, of the presets, and of a run's first epoch."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.batches import ImageDataset, Images
+from kenyan13.data.batches import Features, ImageDataset, Images
+from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.plots.grids import preset_plot
 from kenyan13.training import contact_sheets
 from kenyan13.training.contact_sheets import PRESETS as PRESET_NAMES
-from kenyan13.training.contact_sheets import class_draws, open_data, preset_sheet, write_contact_sheets
-from kenyan13.training.sheets import first_draws
+from kenyan13.training.contact_sheets import draw_views, first_draws, preset_sheet, write_contact_sheets
+from kenyan13.training.inference import open_data as opened
 
 
 def test_sheets_show_the_stored_images_and_their_augmented_views(
     compose: Callable[..., Settings], tmp_path: Path
 ) -> None:
     settings = compose()
-    data = open_data(settings)
+    data = opened(settings)
     written = write_contact_sheets(data, tmp_path)
     assert list(written) == list(data.classes)
     assert written["ugali"] == ["original/ugali.png", "augmented/ugali.png"]
-    draws = class_draws(data, 12)
-    first = draws[0].row
-    assert data.train.catalogue.targets[first] == 12
-    shown = np.asarray(Image.open(tmp_path / "original" / "ugali.png"))[:32, :32]
+    first = int(generator(SHEETS, settings.seed, 12).permutation(np.flatnonzero(data.train.catalogue.targets == 12))[0])
+    shown = np.asarray(Image.open(tmp_path / "original" / "ugali.png"))[4:36, 4:36]
     assert np.array_equal(shown, centre_crop(data.train.store[data.train.store_rows[first]], 32))
-    shown = np.asarray(Image.open(tmp_path / "augmented" / "ugali.png"))[:32, :32].astype(int)
-    raw = ImageDataset(data.train, 32, settings.seed, settings.augment).__getitems__(draws[:1])
+    shown = np.asarray(Image.open(tmp_path / "augmented" / "ugali.png"))[4:36, 4:36].astype(int)
+    raw = ImageDataset(data.train, 32, settings.seed, settings.augment).__getitems__([Draw(first, 0, 0)])
     batch = data.on_after_batch_transfer(raw, 0)
     seen = ((batch.images[0].permute(1, 2, 0) * data.std + data.mean) * 255).numpy()
     assert abs(shown - seen).max() <= 1
@@ -57,7 +57,7 @@ def test_presets_show_the_same_nine_images(
 ) -> None:
     # what the run's own augmentation is does not matter
     settings = compose("augment=untuned", "augment.erasing.fill=random")
-    data = open_data(settings)
+    data = opened(settings)
     preset_sheet(data)
     assert list(shown) == list(PRESET_NAMES)
     assert {block.shape for block in shown.values()} == {(9, 32, 32, 3)}
@@ -79,7 +79,7 @@ def test_presets_show_the_same_nine_images(
 def test_fewer_than_nine_images_leave_white_places(
     compose: Callable[..., Settings], shown: dict[str, NDArray[np.uint8]]
 ) -> None:
-    data = open_data(compose())
+    data = opened(compose())
     few = np.arange(5)
     data.train = Images(data.train.catalogue.take(few), data.train.store, data.train.store_rows[few])
     preset_sheet(data)
@@ -90,3 +90,35 @@ def test_fewer_than_nine_images_leave_white_places(
         assert block.shape == (9, 32, 32, 3)
         white = (block == 255).all(axis=(1, 2, 3))
         assert white.tolist() == [False] * len(rows) + [True] * (9 - len(rows))
+
+
+@pytest.mark.parametrize("balance", ["none", "weighted_sampler", "balanced_sampler"])
+def test_the_views_are_those_of_the_first_epoch(compose: Callable[..., Settings], balance: str) -> None:
+    data = opened(compose(f"balance={balance}"))
+    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
+    rows = torch.cat([batch.rows for batch in batches])
+    images = torch.cat([batch.images for batch in batches]).permute(0, 2, 3, 1) * data.std + data.mean
+    draws = first_draws(data, 36)
+    assert len({draw.row for draw in draws}) == 36
+    labels = data.train.catalogue.targets
+    assert np.bincount(labels[[draw.row for draw in draws]], minlength=13).min() >= 1
+    shown = draw_views(data, draws, data.settings.augment, 32)
+    for draw, image in zip(draws, shown, strict=True):
+        assert draw.epoch == 0
+        assert rows[draw.position] == draw.row
+        assert abs(images[draw.position].numpy() * 255 - image).max() <= 1
+    original = draw_views(data, draws, None, 32)
+    assert np.array_equal(original[3], centre_crop(data.train.store[data.train.store_rows[draws[3].row]], 32))
+
+
+def test_the_views_of_cached_features_are_those_that_were_computed(compose: Callable[..., Settings]) -> None:
+    data = opened(compose("balance=none", "freeze=pt0", "freeze.features=cached", "freeze.views=4"))
+    views = torch.arange(4.0).expand(len(data.train.catalogue), 4)[..., None]  # each feature is its view's number
+    data.features = Features(views, torch.zeros(26, 1, 1))
+    seen: dict[int, float] = {}
+    for batch in data.train_dataloader():
+        seen |= dict(zip(batch.rows.tolist(), batch.images[:, 0].tolist(), strict=True))
+    draws = first_draws(data, 36)
+    assert len({draw.epoch for draw in draws}) == 4
+    for draw in draws:
+        assert (draw.epoch, draw.position) == (seen[draw.row], draw.row)

@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from kenyan13.machine import available_cores
 from kenyan13.training import device_sharing
-from kenyan13.training.device_sharing import (
-    PARENT_GPUS,
-    launched,
-    runs_at_once,
-    share_machine,
-    take_gpu,
-    visible_gpus,
-)  # fmt: skip
+from kenyan13.training.device_sharing import PARENT_GPUS, launched, runs_at_once, share_machine, take_gpu, visible_gpus
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def test_one_run_a_gpu_or_four_cores(
     assert runs_at_once() == runs
 
 
-def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path) -> None:
+def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = (
         "import sys; from pathlib import Path; from kenyan13.training.device_sharing import take_gpu\n"
         "taken = take_gpu(['2', 'MIG-a/b'], Path(sys.argv[1])); print(taken[0], flush=True); sys.stdin.read()"
@@ -72,19 +64,11 @@ def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path) -> None:
     threading.Timer(0.5, first["MIG-a/b"].send_signal, [signal.SIGKILL]).start()
     name, lock = take_gpu(["2", "MIG-a/b"], tmp_path, seconds=0.05)
     assert name == "MIG-a/b"
+    assert capsys.readouterr().out.count("All 2 GPUs are taken") == 1
     lock.release()
     first["2"].kill()
     for other in others:
         other.communicate()
-
-
-def test_waiting_for_a_gpu_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    taken = FileLock(tmp_path / "gpu-0", thread_local=False)
-    taken.acquire()
-    threading.Timer(0.3, taken.release).start()
-    name, _ = take_gpu(["0"], tmp_path, seconds=0.05)
-    assert name == "0"
-    assert capsys.readouterr().out.count("All 1 GPUs are taken") == 1
 
 
 @pytest.mark.parametrize(
