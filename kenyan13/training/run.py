@@ -29,6 +29,7 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, find_callback
+from kenyan13.training.device import precision
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run, predict_stored
@@ -89,7 +90,10 @@ def fit(
         network.compile()  # in place, so that names in checkpoints stay
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
     loss = build("loss", settings.loss, **({} if weights is None else {"weight": weights}), context=context)
-    module = Classifier(network, data.classes, loss, settings.optim, settings.schedule, head)
+    optim = settings.optim
+    if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
+        optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
+    module = Classifier(network, data.classes, loss, optim, settings.schedule, head)
     trainer = build_trainer(settings, folder, context, freeze)
     history = find_callback(trainer, History)
     last = folder / directory.LAST
