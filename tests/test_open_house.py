@@ -159,13 +159,6 @@ def test_any_trainer_argument(compose: Compose, capfd: pytest.CaptureFixture[str
     assert checkpoint["schedule"]["last_epoch"] == 2
 
 
-def test_gradients_are_clipped_in_mixed_precision_too(compose: Compose) -> None:
-    """Lightning refuses to clip where the optimiser is a fused one, as the presets are."""
-    settings = compose(*SHORT, "trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1.0", "logger=none")
-    assert settings.optim["fused"]
-    assert train(settings).status == "finished"
-
-
 def test_run_files_do_not_depend_on_the_logger(compose: Compose) -> None:
     made: dict[str, Path] = {}
     for logger in ("tensorboard", "none", "[csv,tensorboard]"):

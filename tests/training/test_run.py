@@ -203,3 +203,12 @@ def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compo
     assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
     metrics = evaluate(open_run(run_directory(settings), ["model.compile=false"]))
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
+
+
+def test_gradients_are_clipped_in_mixed_precision_too(compose: Compose) -> None:
+    """Lightning refuses to clip where the optimiser is a fused one, as the presets are."""
+    settings = compose(
+        "trainer.max_epochs=1", "trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1.0", "logger=none"
+    )
+    assert settings.optim["fused"]
+    assert train(settings).status == "finished"
