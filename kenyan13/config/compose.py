@@ -1,7 +1,7 @@
 """From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
@@ -49,7 +49,9 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     Raises UserError for an unknown key or an impossible value, OmegaConf's own errors for a missing or mistyped one
     (`explain` turns those into UserErrors).
     """
-    refuse_unknown(config)
+    _, strange = pick(cast(dict[str, Any], OmegaConf.to_container(config)), Settings)
+    if strange:  # as one added with `+key=value` may be
+        raise unknown_setting(strange[0])
     later = {group: OmegaConf.to_container(config[group]) for group in UNRESOLVED}
     now = cast(DictConfig, OmegaConf.merge(config))  # a copy
     for group in UNRESOLVED:
@@ -62,14 +64,20 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     return settings
 
 
-def refuse_unknown(node: Any, known: Any = Settings, prefix: str = "") -> None:
-    """Raise UserError for a key that is no setting, as one added with `+key=value` may be."""
+def pick(node: Mapping[str, Any], known: Any, prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Return the part of nested settings that a dataclass has, and the dotted names of the rest."""
+    kept: dict[str, Any] = {}
+    strange: list[str] = []
     types = {item.name: item.type for item in fields(known)}
-    for key, value in node.items_ex(resolve=False):
+    for key, value in node.items():
         if key not in types:
-            raise unknown_setting(f"{prefix}{key}")
-        if is_dataclass(types[key]):
-            refuse_unknown(value, types[key], f"{prefix}{key}.")
+            strange.append(f"{prefix}{key}")
+        elif is_dataclass(types[key]) and isinstance(value, Mapping):
+            kept[key], inner = pick(value, types[key], f"{prefix}{key}.")
+            strange += inner
+        else:
+            kept[key] = value
+    return kept, strange
 
 
 def finish(settings: Settings) -> Settings:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kenyan13.config.compose import pick
 from kenyan13.config.explain import explain, unknown_setting
 from kenyan13.config.identity import complete, default_settings, plain
 from kenyan13.config.limits import check
@@ -122,19 +122,3 @@ def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
 def warn_once(message: str) -> None:
     """Print a warning on standard error, the first time only."""
     print(message, file=sys.stderr)
-
-
-def pick(node: Mapping[str, Any], known: Any, prefix: str = "") -> tuple[dict[str, Any], list[str]]:
-    """Return the part of nested settings that a dataclass has, and the dotted names of the rest."""
-    kept: dict[str, Any] = {}
-    strange: list[str] = []
-    types = {item.name: item.type for item in fields(known)}
-    for key, value in node.items():
-        if key not in types:
-            strange.append(f"{prefix}{key}")
-        elif is_dataclass(types[key]) and isinstance(value, Mapping):
-            kept[key], inner = pick(value, types[key], f"{prefix}{key}.")
-            strange += inner
-        else:
-            kept[key] = value
-    return kept, strange
