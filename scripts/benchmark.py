@@ -81,11 +81,11 @@ def epochs(overrides: Overrides = None, images: Number = 64, rounds: Rounds = 7,
 
 
 @app.command()
-def stages(overrides: Overrides = None) -> None:
+def stages(overrides: Overrides = None, seconds: Seconds = 2.0) -> None:
     """Measure decoding, augmentation, loader, model and whole epochs, and say which of them limits training here."""
     keep_freed_memory()  # as in training
     with one_screen(explain):
-        rates = parts.measure_stages(compose_settings(overrides or []))
+        rates = parts.measure_stages(compose_settings(overrides or []), seconds)
     rows = [
         (rate.stage, rate.of, f"{rate.images_per_second:,.0f}", f"{1000 / rate.images_per_second:.3f}")
         for rate in rates

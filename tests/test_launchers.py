@@ -79,6 +79,7 @@ def test_joblibs_runs_are_those_of_the_basic_launcher(common: list[str], basic: 
     sweep("joblib", 3, [*common, "hydra.launcher.n_jobs=2"], basic, tmp_path)
 
 
+@pytest.mark.slow
 def test_submitits_runs_are_those_of_the_basic_launcher(common: list[str], basic: Path, tmp_path: Path) -> None:
     printed = sweep("submitit_local", 2, [*common, "hydra.launcher.n_jobs=2"], basic, tmp_path)
     assert "run 2 of 2: optim.lr=1000000000.0\n  log: " in printed

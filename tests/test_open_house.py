@@ -140,6 +140,7 @@ def test_what_parts_object_to_at_work_is_a_users_mistake(overrides: str, message
         train(compose(*SHORT, "logger=none", *overrides.split()))
 
 
+@pytest.mark.slow
 def test_kenyan13_train_starts_and_ends_two_processes(demo_root: Path, cache: Path, tmp_path: Path) -> None:
     given = [f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "trainer.devices=2", "optim=sgd"]
     done = python("from kenyan13.cli import main; main()", "train", *TINY, *SHORT, *given, "optim.lr=1e39")

@@ -13,7 +13,7 @@ def test_every_stage_is_measured(
 ) -> None:
     monkeypatch.setattr(benchmark, "keep_freed_memory", lambda: None)  # it would last for all tests
     overrides = ["model=small_cnn", "model.crop=32", "trainer=cpu", f"data.root={demo_root}", f"data.cache={cache}"]
-    benchmark.stages(["model.batch_size=16", "data.workers=0", *overrides])
+    benchmark.stages(["model.batch_size=16", "data.workers=0", *overrides], seconds=0.01)
     lines = capsys.readouterr().out.splitlines()
     names = (stages.DECODE, stages.AUGMENTATION, stages.LOADER, stages.STEP, stages.EPOCH)
     assert [line.startswith(name) for line, name in zip(lines[1:], names, strict=False)] == [True] * 5

@@ -165,6 +165,7 @@ def test_f1_tells_what_the_study_says_of_fba(tmp_path: Path) -> None:
     assert "The study's FBA: about 35 % after 160 epochs." in made("F", tmp_path)["F1"].notes
 
 
+@pytest.mark.slow
 def test_other_settings_are_told_in_the_title(tmp_path: Path) -> None:
     (smoke,) = tables_of_settings("D", [f"runs={tmp_path}", "debug=smoke"])
     assert "SYNTHETIC DRAWINGS" in smoke.title
