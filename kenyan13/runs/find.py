@@ -1,6 +1,6 @@
 """Which run directories there are in folders, and the newest one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kenyan13.errors import UserError, shorten
@@ -35,12 +35,8 @@ def newest_run(places: Sequence[Path] = (Path("runs"),)) -> Path:
 
 def changed(folder: Path) -> float:
     """Return when a run was last written to, in seconds since 1970."""
-    return max(file.stat().st_mtime for file in existing(folder, (CONFIG, METRICS, RESULT)))
-
-
-def existing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Yield those files of a folder that are there."""
-    yield from (folder / name for name in names if (folder / name).exists())
+    files = [folder / name for name in (CONFIG, METRICS, RESULT)]
+    return max(file.stat().st_mtime for file in files if file.exists())
 
 
 def resolve_newest(place: Path) -> Path:
