@@ -58,7 +58,7 @@ def read(settings: DataSettings) -> Source:
     """
     root, folders = Path(settings.root).expanduser(), settings.layout is Layout.folder
     if not root.is_dir():
-        problem = f"The data folder {root.absolute()} does not exist."
+        problem = f"The data folder {root.absolute()} {'is a file' if root.exists() else 'does not exist'}."
         raise UserError(problem, *(("check data.root=",) if folders else GET_DATA))
     source = read_folders(root) if folders else read_competition(root)
     ids, classes = source.labelled.ids, source.labelled.classes
@@ -113,10 +113,12 @@ def check_images(root: Path, ids: Sequence[str], table: str) -> None:
     """Raise UserError for ids of a table without an image, and for ids that are no file name."""
     folder = root / "images" / "images"
     present = {file.name for file in folder.glob("*.jpg")}
-    absent = [id_ for id_ in ids if f"{id_}.jpg" not in present]
+    absent = {id_ for id_ in ids if f"{id_}.jpg" not in present}
     if absent:
+        lines = read_table(root / table, ["id"])["id"].items()
+        rows = shorten([f"line {line}: {id_}" for line, id_ in lines if id_ in absent], 5)
         raise UserError(
-            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no image in {folder}: {shorten(absent, 5)}.",
+            f"{len(absent):,} of {len(ids):,} ids in {root / table} have no image in {folder} ({rows}).",
             f"each id needs {folder}/<id>.jpg: complete the images, or delete these lines",
         )
 

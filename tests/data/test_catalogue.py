@@ -110,12 +110,16 @@ def test_faulty_label_files_are_refused_with_the_place(tmp_path: Path, train: st
         assert word in problem(error)
 
 
-def test_ids_without_image_are_counted(tmp_path: Path) -> None:
+def test_ids_without_image_are_counted_with_their_lines(tmp_path: Path) -> None:
     train = "id,class\n" + "".join(f"{k},bhaji\n" for k in range(8)) + "\n../../x,ugali\n"
     with pytest.raises(UserError) as error:
         read_competition(competition(tmp_path, train, images="0 2 x"))
     assert "7 of 9 ids in" in problem(error)
-    assert problem(error).endswith(": 1, 3, 4, 5, 6 and 2 more.")
+    assert "(line 3: 1, line 5: 3, line 6: 4, line 7: 5, line 8: 6 and 2 more)" in problem(error)
+    (tmp_path / "train.csv").write_text("id,class\n0,bhaji\n\n\n1,ugali\n")
+    with pytest.raises(UserError, match=r"1 of 2 ids .* \(line 5: 1\)"):
+        read_competition(tmp_path)
+    (tmp_path / "train.csv").write_text(train)
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="9 of 9 ids in"):
         read_competition(tmp_path)
@@ -127,6 +131,9 @@ def test_a_missing_root_names_the_ways_to_get_data(tmp_path: Path) -> None:
             read(DataSettings(layout=layout, root=str(tmp_path / "nowhere")))
         assert problem(error) == f"The data folder {tmp_path / 'nowhere'} does not exist."
         assert error.value.next_steps == steps
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(UserError, match=r"photo\.jpg is a file\."):
+        read(DataSettings(layout=Layout.folder, root=str(tmp_path / "photo.jpg")))
 
 
 def test_read_follows_the_layout_and_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
