@@ -6,8 +6,7 @@ p(class | group) for classes in groups, and the first stage's own p(class) for t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.classification import macro_f1
-from kenyan13.metrics.statistics import standard_error
 from kenyan13.runs.directory import CASCADE, VALIDATION, replacing
 from kenyan13.runs.predictions import (
     classes_of,
-    correct,
     predicted_of,
     prediction_table,
     probabilities_of,
@@ -37,60 +34,18 @@ SOFT = "predictions_soft.csv"
 
 
 @dataclass(frozen=True)
-class Gating:
-    """What one way of putting the stages together gives; the most probable class is its prediction.
-
-    predictions: a table by image id, as a run's (see kenyan13.runs.predictions), over the data's classes; rows of
-    probabilities sum to 1.
-    """
-
-    predictions: pd.DataFrame
-
-    @property
-    def confusion(self) -> pd.DataFrame:
-        """The confusion matrix, int64 [classes, classes]; rows are targets, columns are predictions."""
-        return confusion_of(self.predictions)
-
-    @property
-    def accuracy(self) -> float:
-        """The share of images that are predicted rightly, 0..1."""
-        return float(correct(self.predictions).mean())
-
-    @property
-    def standard_error(self) -> float:
-        """The standard error of the accuracy, 0..1."""
-        return standard_error(self.accuracy, len(self.predictions))
-
-    @property
-    def macro_f1(self) -> float:
-        """The mean F1, 0..1, over the classes in targets or predictions."""
-        return macro_f1(self.confusion.to_numpy())
-
-
-@dataclass(frozen=True)
 class Composed:
-    """The two-stage classifier's predictions.
+    """The two-stage classifier's predictions, as a run's (see kenyan13.runs.predictions), over the data's classes.
 
     A row of hard gating's probabilities is the second stage's for the members of the group that the first stage has
-    chosen, or 1 for the class that it has chosen, and 0 elsewhere. stage1: the first stage's confusion matrix; stage2:
-    by group, the confusion matrix of the images that the first stage sent there, whose last row is of images not in
-    this group and last column is zero.
+    chosen, or 1 for the class that it has chosen, and 0 elsewhere. matrices: confusion matrices by name: stage1, each
+    group, hard, soft; a group's is of the images that the first stage sent there, its last row of images not in this
+    group.
     """
 
-    hard: Gating
-    soft: Gating
-    stage1: pd.DataFrame
-    stage2: Mapping[str, pd.DataFrame]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The data's classes."""
-        return classes_of(self.hard.predictions)
-
-    @property
-    def matrices(self) -> dict[str, pd.DataFrame]:
-        """All confusion matrices by name: stage1, each group, hard, soft."""
-        return {"stage1": self.stage1, **self.stage2, "hard": self.hard.confusion, "soft": self.soft.confusion}
+    hard: pd.DataFrame
+    soft: pd.DataFrame
+    matrices: Mapping[str, pd.DataFrame]
 
 
 def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
@@ -107,8 +62,11 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
         if stage in runs:
             raise UserError(f"{runs[stage].folder} and {run.folder} are both of data.stage={stage}.", "give one")
         runs[stage] = run
-    check_groups(list(runs.values()))
-    groups = next(iter(runs.values())).setting("data.groups")
+    one = next(iter(runs.values()))
+    groups = one.setting("data.groups")
+    for run in runs.values():
+        if members(run.setting("data.groups")) != members(groups):
+            raise UserError(f"{one.folder} and {run.folder} have different data.groups.", "give stages of the same")
     missing = [stage for stage in (FIRST, *groups) if stage not in runs]
     if missing:
         raise UserError(f"There is no run of stage {shorten(missing)} among these.", f"train data.stage={missing[0]}")
@@ -120,15 +78,6 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
                 "train all stages on the same data with the same split: data.split_seed, data.fold, data.subset",
             )
     return stages
-
-
-def check_groups(runs: Sequence[Run]) -> None:
-    """Raise UserError for runs of different groups."""
-    for run in runs:
-        if members(run.setting("data.groups")) != members(runs[0].setting("data.groups")):
-            raise UserError(
-                f"{runs[0].folder} and {run.folder} have different data.groups.", "give stages of the same groups"
-            )
 
 
 def members(groups: Groups) -> dict[str, set[str]]:
@@ -154,14 +103,11 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
         soft[list(group)] = (inside * probabilities[:, [index]]).astype(np.float32)
         if name in second:
             targets = targets.where(targets != name, second[name]["target"])
-    gatings = [Gating(prediction_table(first.index, classes, made.to_numpy(), targets)) for made in (hard, soft)]
+    hard, soft = (prediction_table(first.index, classes, made.to_numpy(), targets) for made in (hard, soft))
     sent = {group: table[predicted == group].replace({"target": {"": NOT_IN_GROUP}}) for group, table in second.items()}
-    return Composed(
-        gatings[0],
-        gatings[1],
-        confusion_of(first),
-        {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()},
-    )
+    second_stages = {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()}
+    both = {"hard": confusion_of(hard), "soft": confusion_of(soft)}
+    return Composed(hard, soft, {"stage1": confusion_of(first), **second_stages, **both})
 
 
 def check_targets(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> None:
@@ -193,8 +139,7 @@ def write_cascade(folder: Path, composed: Composed) -> None:
     confusion_soft.csv, confusion_stage1.csv, confusion_GROUP.csv
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, gating in ((VALIDATION, composed.hard), (SOFT, composed.soft)):
-        table = gating.predictions
+    for name, table in ((VALIDATION, composed.hard), (SOFT, composed.soft)):
         write_predictions(folder, table.index, classes_of(table), targets_of(table), probabilities_of(table), name)
     for part, matrix in composed.matrices.items():
         with replacing(folder / f"confusion_{part}.csv") as temporary:
@@ -207,34 +152,21 @@ def summary(composed: Composed) -> dict[str, Any]:
         name: {"labels": list(matrix.index), "counts": matrix.to_numpy().tolist()}
         for name, matrix in composed.matrices.items()
     }
-    gating = {
-        name: {"accuracy": one.accuracy, "standard_error": one.standard_error, "macro_f1": one.macro_f1}
-        for name, one in (("hard", composed.hard), ("soft", composed.soft))
-    }
-    return {"images": len(composed.hard.predictions), "gating": gating, "confusion": confusion}
+    gating = {"hard": prediction_metrics(composed.hard), "soft": prediction_metrics(composed.soft)}
+    return {"images": len(composed.hard), "gating": gating, "confusion": confusion}
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Read the metrics of a two-stage run, as `summary` has them. Raises UserError for a damaged file."""
-    with readable(folder / CASCADE):
+    """Read the metrics of a two-stage run, as `summary` has them, but matrices as tables.
+
+    Raises UserError for a damaged file.
+    """
+    try:
         saved: dict[str, Any] = json.loads((folder / CASCADE).read_text())
         accuracies = [float(saved["gating"][gating]["accuracy"]) for gating in ("hard", "soft")]
         if saved["images"] < 1 or not all(0 <= accuracy <= 1 for accuracy in accuracies):
             raise ValueError("accuracies or number of images cannot be")
-        return saved
-
-
-def read_matrices(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read all confusion matrices of a two-stage run by name (see `Composed`). Raises UserError for a damaged file."""
-    with readable(folder / CASCADE):
-        saved = read_summary(folder)["confusion"]
-        return {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in saved.items()}
-
-
-@contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """Raise UserError for what reading a damaged file raises."""
-    try:
-        yield
+        matrices = {name: pd.DataFrame(one["counts"], *[one["labels"]] * 2) for name, one in saved["confusion"].items()}
+        return {**saved, "confusion": matrices}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} is damaged: {error}", "remove it: the same command makes it again") from None
+        raise UserError(f"{folder / CASCADE} is damaged: {error}", "remove it: the command makes it again") from None

@@ -58,26 +58,26 @@ def cascade(
 ) -> None:
     """Put the runs of a two-stage classifier together, on the validation images that all have predicted."""
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
+    from kenyan13.analysis.run_metrics import prediction_metrics
+    from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.directory import CONFIG
+    from kenyan13.runs.predictions import classes_of
 
     if output is not None and (output / CONFIG).exists():
         raise UserError(f"{output} is the folder of a run, with predictions of its own.", "choose another --output")
     composed = compose(read_stages(stages))
     if output is not None:
         write_cascade(output, composed)
-    titled = {
-        "Stage 1": composed.stage1,
-        **{f"Stage 2, images sent to {group}": matrix for group, matrix in composed.stage2.items()},
-        "Hard gating": composed.hard.confusion,
-        "Soft gating": composed.soft.confusion,
-    }
-    for title, matrix in titled.items():
-        print(f"\n{title} (rows are targets, columns are predictions)\n")
-        print(matrix_text(matrix))
-    print(f"\n{len(composed.hard.predictions):,} validation images of {len(composed.classes)} classes\n")
+    titles = {"stage1": "Stage 1", "hard": "Hard gating", "soft": "Soft gating"}
+    for name, matrix in composed.matrices.items():
+        title = titles.get(name, f"Stage 2, images sent to {name}")
+        print(f"\n{title} (rows are targets, columns are predictions)\n\n{matrix_text(matrix)}")
+    images = len(composed.hard)
+    print(f"\n{images:,} validation images of {len(classes_of(composed.hard))} classes\n")
+    found = {"hard gating": prediction_metrics(composed.hard), "soft gating": prediction_metrics(composed.soft)}
     metrics = [
-        (name, f"{gating.accuracy:.2%}", f"{gating.standard_error:.2%}", f"{gating.macro_f1:.3f}")
-        for name, gating in (("hard gating", composed.hard), ("soft gating", composed.soft))
+        (name, f"{one['accuracy']:.2%}", f"{standard_error(one['accuracy'], images):.2%}", f"{one['macro_f1']:.3f}")
+        for name, one in found.items()
     ]
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
     print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")

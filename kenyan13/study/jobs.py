@@ -11,9 +11,11 @@ from torch.utils.tensorboard import SummaryWriter
 from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import BusyError, UserError
+from kenyan13.metrics.statistics import standard_error
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import check_same, run_directory
+from kenyan13.runs.predictions import classes_of
 from kenyan13.study.definitions import CASCADE, SHEETS, TRAINING, Experiment, groups
 from kenyan13.training.board import remove_events
 from kenyan13.training.contact_sheets import write_contact_sheets
@@ -54,15 +56,17 @@ def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
     """
     composed = compose(read_stages(stage_folders(experiment, overrides)))
     settings = compose_settings(overrides)
-    folder, data = run_directory(settings), {"classes": list(composed.classes)}
+    folder, data = run_directory(settings), {"classes": list(classes_of(composed.hard))}
     check_same(folder, settings, data)
     with directory.only_process(folder):
         write_config(folder, settings, data)
         write_cascade(folder, composed)
-        write_json(folder / directory.CASCADE, summary(composed))
-    for name, gating in (("hard", composed.hard), ("soft", composed.soft)):
-        accuracy = f"{gating.accuracy:.2%} (standard error {gating.standard_error:.2%})"
-        console.print(f"{experiment.id}, {name} gating: {accuracy}, macro F1 {gating.macro_f1:.3f}")
+        found = summary(composed)
+        write_json(folder / directory.CASCADE, found)
+    for name, one in found["gating"].items():
+        error = standard_error(one["accuracy"], found["images"])
+        accuracy = f"{one['accuracy']:.2%} (standard error {error:.2%})"
+        console.print(f"{experiment.id}, {name} gating: {accuracy}, macro F1 {one['macro_f1']:.3f}")
 
 
 def stage_folders(experiment: Experiment, overrides: Sequence[str]) -> list[Path]:

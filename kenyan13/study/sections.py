@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kenyan13.analysis.cascade import read_matrices
+from kenyan13.analysis.cascade import read_summary
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -138,7 +138,7 @@ def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
         return []
     titles = {"stage1": "First stage", "hard": "Both stages, hard gating", "soft": "Both stages, soft gating"}
     drawn = []
-    for k, (name, matrix) in enumerate(read_matrices(composed.folder).items()):
+    for k, (name, matrix) in enumerate(read_summary(composed.folder)["confusion"].items()):
         counts, title = matrix.to_numpy(), titles.get(name, f"Second stage: {name}")
         text = f"{np.trace(counts)} of {counts.sum()} images on the diagonal."
         classes = [str(label) for label in matrix.index]

@@ -10,11 +10,12 @@ import pytest
 from hand_made import composed_correct
 
 from kenyan13.analysis.cascade import compose, read_stages
+from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.cli.cascade import matrix_text
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import write_config
-from kenyan13.runs.predictions import prediction_table, probabilities_of, write_predictions
+from kenyan13.runs.predictions import classes_of, prediction_table, probabilities_of, write_predictions
 
 ROOT = Path(__file__).parents[2]
 MEATS = ["kukuchoma", "nyamachoma"]
@@ -34,27 +35,27 @@ BY_HAND = {"first": FIRST, "g": SECOND}
 
 def test_a_case_by_hand() -> None:
     composed = compose(BY_HAND)
-    assert composed.classes == ("a", "b", "c", "d")
-    assert "".join(composed.hard.predictions["target"]) == "aacbd"
+    assert classes_of(composed.hard) == ("a", "b", "c", "d")
+    assert "".join(composed.hard["target"]) == "aacbd"
     soft = [
         [0.6, 0.1, 0.2, 0.1], [0.3, 0.2, 0.0, 0.5], [0.42, 0.1, 0.28, 0.2], [0.3, 0.4, 0.3, 0.0],
         [0.05, 0.1, 0.05, 0.8],
     ]  # fmt: skip
-    np.testing.assert_allclose(probabilities_of(composed.soft.predictions), soft, atol=1e-7)
+    np.testing.assert_allclose(probabilities_of(composed.soft), soft, atol=1e-7)
     hard = [[0.75, 0.0, 0.25, 0.0], [0, 0, 0, 1.0], [0.6, 0, 0.4, 0], [0.5, 0, 0.5, 0], [0, 0, 0, 1.0]]
-    np.testing.assert_allclose(probabilities_of(composed.hard.predictions), hard, atol=1e-7)
-    assert composed.hard.confusion.to_numpy().tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
-    assert composed.soft.confusion.to_numpy().tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
-    assert (composed.hard.accuracy, composed.soft.accuracy) == (0.4, 0.6)
-    assert composed.hard.standard_error == pytest.approx(0.219089, abs=1e-6)  # sqrt(0.4 x 0.6 / 5)
+    np.testing.assert_allclose(probabilities_of(composed.hard), hard, atol=1e-7)
+    assert composed.matrices["hard"].to_numpy().tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    assert composed.matrices["soft"].to_numpy().tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    hard_metrics, soft_metrics = prediction_metrics(composed.hard), prediction_metrics(composed.soft)
+    assert (hard_metrics["accuracy"], soft_metrics["accuracy"]) == (0.4, 0.6)
     # F1 of a, b, c, d: 2/5, 0, 0, 2/3 with hard gating; 1/2, 1, 0, 2/3 with soft gating
-    assert composed.hard.macro_f1 == pytest.approx((0.4 + 2 / 3) / 4)
-    assert composed.soft.macro_f1 == pytest.approx((0.5 + 1 + 2 / 3) / 4)
-    assert composed.stage1.to_numpy().tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 2]]
-    assert list(composed.stage2) == ["g"]
-    assert composed.stage2["g"].to_numpy().tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 0]]
-    assert list(composed.stage2["g"].index) == list(composed.stage2["g"].columns) == ["a", "c", "not in this group"]
-    assert composed_correct(composed.stage1, composed.stage2) == 2
+    assert hard_metrics["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 4)
+    assert soft_metrics["macro_f1"] == pytest.approx((0.5 + 1 + 2 / 3) / 4)
+    stage1, group = composed.matrices["stage1"], composed.matrices["g"]
+    assert stage1.to_numpy().tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 2]]
+    assert group.to_numpy().tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert list(group.index) == list(group.columns) == ["a", "c", "not in this group"]
+    assert composed_correct(stage1, {"g": group}) == 2
 
 
 def test_labels_that_contradict_each_other_are_refused() -> None:

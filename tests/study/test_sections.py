@@ -10,7 +10,7 @@ import pytest
 from hand_made import certain, hand_made
 from typer.testing import CliRunner
 
-from kenyan13.analysis.cascade import read_matrices
+from kenyan13.analysis.cascade import read_summary
 from kenyan13.analysis.ensemble import vote_tallies
 from kenyan13.cli import app
 from kenyan13.report.writing import write_report
@@ -120,7 +120,7 @@ def test_texts_say_what_is_seen(report: Path) -> None:
 
 
 def test_matrices_are_read_as_they_were_written(study: Path) -> None:
-    matrices = read_matrices(next(study.glob("EAE_*")))
+    matrices = read_summary(next(study.glob("EAE_*")))["confusion"]
     assert list(matrices) == ["stage1", "group1", "group2", "group3", "hard", "soft"]
     assert matrices["group1"].to_numpy().tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
     assert list(matrices["group1"].index) == ["bhaji", "chapati", "not in this group"]
