@@ -113,7 +113,7 @@ def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
     grids = []
     kinds = (
-        ("The same images under each preset", PRESETS, 640),
+        ("The same images under each preset, a row each", PRESETS, 640),
         ("Contact sheets of the classes", "sheets/*/*.png", 320),
     )
     for title, pattern, width in kinds:

@@ -16,14 +16,12 @@ from kenyan13.data.batches import FeatureDataset, ImageDataset
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, across_classes, generator
-from kenyan13.plots.grids import preset_plot
-from kenyan13.plots.saving import render
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 
 SIDE, GAP = 6, 4  # images a row and a column; pixels between them
-PRESETS = ("none", "default", "enhanced")  # of conf/augment
-LONGEST = 224  # pixels of an image in the presets' sheet
+PRESETS = ("none", "default", "enhanced")  # of conf/augment, from above
+LONGEST = 112  # pixels of an image in the presets' sheet
 
 
 def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
@@ -52,13 +50,9 @@ def draw_views(
     side = min(longest, data.crop)
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
-        raw = dataset.__getitems__([draw])
-        if augment is None or (raw.erased is None and raw.noise is None):
-            shown[place] = shrink(raw.images[0].numpy(), side)
-        else:
-            normalised = data.normalised(raw, augment).images[0].permute(1, 2, 0).numpy()
-            levels = (shrink(normalised, side) * data.std.numpy() + data.mean.numpy()) * 255  # erased: mean colour
-            shown[place] = np.clip(np.rint(levels), 0, 255)
+        batch = data.normalised(dataset.__getitems__([draw]), augment or data.settings.augment)
+        normalised = shrink(batch.images[0].permute(1, 2, 0).numpy(), side)
+        shown[place] = np.clip(np.rint((normalised * data.std.numpy() + data.mean.numpy()) * 255), 0, 255)
     return shown
 
 
@@ -67,9 +61,9 @@ def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
 
 
-def arrange(images: NDArray[np.uint8]) -> Pixels:
-    """Return images, uint8 [n, side, side, 3], six to a row on white: uint8 [height, width, 3]."""
-    grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), SIDE, GAP, pad_value=255)
+def arrange(images: NDArray[np.uint8], a_row: int = SIDE) -> Pixels:
+    """Return images, uint8 [n, side, side, 3], side by side in rows on white: uint8 [height, width, 3]."""
+    grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), a_row, GAP, pad_value=255)
     return np.asarray(grid.permute(1, 2, 0))
 
 
@@ -81,7 +75,7 @@ def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[
     for kind in ("original", "augmented"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     with replacing(folder / "presets.png") as file:
-        file.write_bytes(preset_sheet(data))
+        Image.fromarray(preset_sheet(data)).save(file, "PNG")
     return {
         name: [write_sheet(data, k, folder, kind) for kind in ("original", "augmented")]
         for k, name in progress(list(enumerate(data.classes)), "Contact sheets")
@@ -103,12 +97,8 @@ def write_sheet(data: ImageDataModule, k: int, folder: Path, kind: str) -> str:
     return path
 
 
-def preset_sheet(data: ImageDataModule) -> bytes:
-    """Return a PNG of the same nine training images, spread over the classes, under each of the study's presets."""
+def preset_sheet(data: ImageDataModule) -> Pixels:
+    """Return the same nine training images, spread over the classes, under each of the study's presets, a row each."""
     draws = first_draws(data, 9)
-    blocks = {}
-    for name in PRESETS:
-        shown = draw_views(data, draws, composed(f"augment={name}").augment, LONGEST)
-        white = np.full((9 - len(shown), *shown.shape[1:]), 255, dtype=np.uint8)  # where there are fewer
-        blocks[name] = np.concatenate([shown, white])
-    return render(preset_plot(blocks))
+    rows = [draw_views(data, draws, composed(f"augment={name}").augment, LONGEST) for name in PRESETS]
+    return arrange(np.concatenate(rows), len(draws))

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from kenyan13.plots.grids import preset_plot
 from kenyan13.plots.saving import DPI, render, save_plot
 from kenyan13.plots.style import new_figure, short, styled
 
@@ -64,12 +63,3 @@ def test_short_names_are_one_line_and_keep_their_ends() -> None:
     assert len(cut) <= 16
     assert cut.startswith("a_very")
     assert cut.endswith("_1")
-
-
-def test_presets_stand_side_by_side_in_blocks_of_nine() -> None:
-    blocks = {name: np.full((9, 8, 8, 3), k, np.uint8) for k, name in enumerate(("none", "$default$", "x" * 99))}
-    blocks["none"][5] = 99  # second row, third column
-    first, *others = preset_plot(blocks, "presets").axes
-    y, x = np.nonzero((np.asarray(first.images[0].get_array()) == 99).all(axis=2))
-    assert (y.min(), y.max(), x.min(), x.max()) == (12, 19, 24, 31)
-    assert [first.get_title("left"), others[0].get_title("left")] == ["none", "$default$"]
