@@ -39,11 +39,11 @@ class ResumableSweeper(BasicSweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(translate([*self._parse_config(), *arguments], sweep=True))
-        patterns = [override for override in overrides if isinstance(override.value(), Glob)]
-        for override in patterns:
-            refuse_idle_pattern(override)
+        for override in overrides:
+            if isinstance(override.value(), Glob):
+                refuse_idle_pattern(override)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
-        planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs], by_pattern=bool(patterns))
+        planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs])
         sweep.print_plan(planned)
         due = sorted((one for one in planned if one.due), key=lambda one: one.is_cascade)
         results: list[JobReturn] = []

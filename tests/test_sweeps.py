@@ -101,10 +101,10 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     assert max(map(len, printed)) <= 80
 
 
-def plan(root: Path, *overrides: str, by_pattern: bool = False) -> dict[str, str]:
+def plan(root: Path, *overrides: str) -> dict[str, str]:
     """Name -> intent of sweeps over these single overrides, in the folder of runs `root`."""
     jobs = [([word], compose_settings([word, f"runs={root}"]), None) for word in overrides]
-    return {one.folder.name: one.intent for one in make_plan(jobs, by_pattern)}
+    return {one.folder.name: one.intent for one in make_plan(jobs)}
 
 
 def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
@@ -122,14 +122,6 @@ def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
     assert plan(tmp_path, words[1])[folder.name] == "failed before: tried again"
     with FileLock(folder / ".lock"):
         assert plan(tmp_path, words[1])[folder.name] == "running elsewhere"
-
-
-def test_more_workers_than_cores_are_timed_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kenyan13.cli.sweep.available_cores", lambda: 2)
-    words = ["experiment=ACB", "experiment=ACC", "experiment=ACP"]
-    skipped = "skipped: more workers than cores"
-    assert list(plan(tmp_path, *words, by_pattern=True).values()) == ["to do", skipped, skipped]
-    assert list(plan(tmp_path, *words).values()) == ["to do"] * 3
 
 
 def test_one_name_for_several_runs_is_refused(tmp_path: Path) -> None:

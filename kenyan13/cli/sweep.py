@@ -12,14 +12,12 @@ from kenyan13.cli.app import console, print_next
 from kenyan13.config.identity import differences
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
-from kenyan13.machine import available_cores
 from kenyan13.runs.directory import TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import CASCADE, Experiment
 from kenyan13.terminal import align, duration
 
-SKIPPED = "skipped: more workers than cores"
 INTENTS = {
     State.not_started: "to do",
     State.interrupted: "goes on where it stopped",
@@ -52,15 +50,12 @@ class Planned:
     @property
     def due(self) -> bool:
         """Whether it is to be run now. What runs elsewhere is tried at its turn: it may have been broken off."""
-        return self.is_cascade or self.intent not in (INTENTS[State.finished], SKIPPED)
+        return self.is_cascade or self.intent != INTENTS[State.finished]
 
 
-def make_plan(
-    jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]], by_pattern: bool = False
-) -> list[Planned]:
+def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]]) -> list[Planned]:
     """Return the runs of a sweep, each folder once, from overrides, settings and experiments.
 
-    by_pattern: runs with more loader workers than there are cores are left out: a pattern asked for them, no person.
     Raises UserError where different runs would share a folder.
     """
     planned: dict[Path, Planned] = {}
@@ -68,19 +63,17 @@ def make_plan(
         folder = run_directory(settings)
         if folder in planned and differences(planned[folder].settings, settings):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
-        planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder, by_pattern)))
+        planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder)))
     return list(planned.values())
 
 
-def intent(settings: Settings, folder: Path, by_pattern: bool) -> str:
+def intent(settings: Settings, folder: Path) -> str:
     """Return in words what will be done about a run."""
     state = read_state(folder)
     if state is State.finished and differing_settings(folder, settings):
         return INTENTS[State.not_started]  # and will be refused by its own words
     if state is State.finished and settings.data.test and not (folder / TEST).exists():
         return INTENTS[State.interrupted]
-    if by_pattern and state is not State.finished and (settings.data.workers or 0) > available_cores():
-        return SKIPPED
     return INTENTS[state]
 
 
@@ -94,8 +87,6 @@ def print_plan(planned: Sequence[Planned]) -> None:
     if planned:
         rows = zip(run_labels(planned), (one.intent for one in planned), strict=True)
         console.print(align([("", *row) for row in rows]))
-    if SKIPPED in counts:
-        console.print(f"This machine has {available_cores()} cores; to time more workers, name the ids: experiment=ACP")
 
 
 def print_time_left(planned: Sequence[Planned]) -> None:
@@ -141,8 +132,7 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
             shares = f"{result.accuracy:.2%}", f"{result.macro_f1:.3f}"
             texts = (f"{result.min_val_loss:.4f}", *shares, str(result.epochs), f"{minutes}:{seconds:02d}")
         else:
-            state = "skipped" if one.intent == SKIPPED else read_state(one.folder).value
-            texts = ("failed" if one.folder in failed else state, "", "", "", "")
+            texts = ("failed" if one.folder in failed else read_state(one.folder).value, "", "", "", "")
         rows.append((mark, label, *texts))
     console.print("\n" + align(rows, right=range(2, len(HEAD))))
     if comparable:
