@@ -68,7 +68,7 @@ def test_group_c_killed_in_the_middle_ends_the_same(demo_root: Path, cache: Path
     printed = reproduce("C", demo_root, cache, undisturbed)
     assert "12 runs: 12 to do" in printed
     assert re.search(r"11 to do: about .*, by the mean time of 1 finished", printed)
-    assert "C3  all layers (PT5)  (SYNTHETIC DRAWINGS" in printed
+    assert "C3  all layers (PT5)  (synthetic drawings" in printed
     process = subprocess.Popen(
         command("C", demo_root, cache, killed),
         cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

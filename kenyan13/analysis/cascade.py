@@ -166,7 +166,8 @@ def read_summary(folder: Path) -> dict[str, Any]:
         accuracies = [float(saved["gating"][gating]["accuracy"]) for gating in ("hard", "soft")]
         if saved["images"] < 1 or not all(0 <= accuracy <= 1 for accuracy in accuracies):
             raise ValueError("accuracies or number of images cannot be")
-        matrices = {name: pd.DataFrame(one["counts"], *[one["labels"]] * 2) for name, one in saved["confusion"].items()}
+        parts = saved.get("confusion", {}).items()
+        matrices = {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in parts}
         return {**saved, "confusion": matrices}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / CASCADE} is damaged: {error}", "remove it: the command makes it again") from None

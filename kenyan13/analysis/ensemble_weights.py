@@ -6,21 +6,20 @@ that was not trained on it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from kenyan13.analysis.alignment import ANOTHER_TEST, Aligned, align, check_classes
-from kenyan13.analysis.ensemble import Classes, Probabilities, accuracy, average_probability
+from kenyan13.analysis.ensemble import Classes, Probabilities
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run
 
 Weights = NDArray[np.float64]
+Model = list[Run]  # a run a fold: their settings are the same but for data.fold and data.root
 
 NEEDED = (
     "--weights needs all folds of two or more models: python train.py -m model=A,B data.fold=0,1,2,3,4",
@@ -28,70 +27,34 @@ NEEDED = (
 )
 
 
-@dataclass(frozen=True)
-class Model:
-    """The runs of one model, fold 0 first: their settings are the same but for data.fold and data.root."""
-
-    folders: tuple[Path, ...]
-
-    @property
-    def name(self) -> str:
-        """The run of fold 0, for messages and tables."""
-        return str(self.folders[0])
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """Weights of models, and out-of-fold accuracies, 0..1: of each model, of all with equal weights, and nested.
-
-    weights: float64 [models], tuned on the predictions of all folds; nested: each fold's images are predicted with
-    weights that were tuned on the other folds; images: how many are labelled.
-    """
-
-    weights: Weights
-    accuracies: tuple[float, ...]
-    equal: float
-    nested: float
-    images: int
-
-
 def group_folds(runs: Sequence[Run]) -> list[Model]:
-    """Return the models that runs are the folds of, in the order in which they come first.
+    """Return the models that runs are the folds of, fold 0 first, in the order in which they come first.
 
     Raises UserError for a run that is no fold, a fold given twice or missing, and fewer than two models.
     """
-    models: dict[str, dict[int, Path]] = {}
-    folds: dict[str, int] = {}
+    models: dict[str, dict[int, Run]] = {}
     for run in runs:
         fold = run.setting("data.fold")
         if fold is None:
             raise UserError(f"{run.folder} is no fold: its data.fold is null.", *NEEDED)
-        key = json.dumps({**run.relevant, "data.fold": None}, sort_keys=True)
-        there = models.setdefault(key, {})
+        there = models.setdefault(json.dumps({**run.relevant, "data.fold": None}, sort_keys=True), {})
         if fold in there:
-            raise UserError(f"{there[fold]} and {run.folder} are the same fold of the same model.", "leave one out")
-        there[fold] = run.folder
-        folds[key] = run.setting("data.folds")
-    for key, there in models.items():
-        missing = [fold for fold in range(folds[key]) if fold not in there]
+            both = f"{there[fold].folder} and {run.folder}"
+            raise UserError(f"{both} are the same fold of the same model.", "leave one out")
+        there[fold] = run
+    for there in models.values():
+        one = next(iter(there.values()))
+        missing = [fold for fold in range(one.setting("data.folds")) if fold not in there]
         if missing:
-            raise UserError(f"{next(iter(there.values()))}: no run for data.fold={shorten(missing)}.", *NEEDED)
+            raise UserError(f"{one.folder}: no run for data.fold={shorten(missing)}.", *NEEDED)
     if len(models) < 2:
         raise UserError("All runs are folds of one model: there is nothing to weigh.", *NEEDED)
-    return [Model(tuple(there[fold] for fold in sorted(there))) for there in models.values()]
+    return [[there[fold] for fold in sorted(there)] for there in models.values()]
 
 
-def tune_models(models: Sequence[Model]) -> Tuned:
-    """Tune the weights of models on their out-of-fold predictions. Raises UserError when these do not fit together."""
-    aligned, folds = out_of_fold(models)
-    probabilities, targets = aligned.probabilities, aligned.targets
-    return Tuned(
-        weights=tune(probabilities, targets),
-        accuracies=tuple(accuracy(one.argmax(axis=1), targets) for one in probabilities),
-        equal=accuracy(average_probability(probabilities), targets),
-        nested=accuracy(nested_predictions(aligned, folds), targets),
-        images=int((targets >= 0).sum()),
-    )
+def name_of(model: Model) -> str:
+    """Return the folder of a model's run of fold 0, which stands for the model."""
+    return str(model[0].folder)
 
 
 def out_of_fold(models: Sequence[Model]) -> tuple[Aligned, Classes]:
@@ -99,20 +62,20 @@ def out_of_fold(models: Sequence[Model]) -> tuple[Aligned, Classes]:
 
     Raises UserError when models have other classes or images, or an image is in two folds of one model.
     """
-    pooled = {model.name: pool(model) for model in models}
+    pooled = {name_of(model): pool(model) for model in models}
     aligned = align({name: table for name, (table, _) in pooled.items()}, ("train all models on the same images",))
-    return aligned, pooled[models[0].name][1]
+    return aligned, pooled[name_of(models[0])][1]
 
 
 def pool(model: Model) -> tuple[pd.DataFrame, Classes]:
     """Return a model's validation predictions of all folds, one below the other, and the fold of each, int64 [n]."""
-    parts = {str(folder): read_predictions(folder) for folder in model.folders}
+    parts = {str(run.folder): read_predictions(run.folder) for run in model}
     check_classes(parts)
     table = pd.concat(parts.values())
     repeated = int(table.index.duplicated().sum())
     if repeated:
         raise UserError(
-            f"{repeated:,} images are in more than one fold of {model.name}.", "train all folds on the same data"
+            f"{repeated:,} images are in more than one fold of {name_of(model)}.", "train all folds on the same data"
         )
     return table, np.repeat(np.arange(len(parts)), [len(part) for part in parts.values()])
 
@@ -121,8 +84,8 @@ def mean_over_folds(models: Sequence[Model]) -> Aligned:
     """Return the models' predictions of the test images, each model's the mean over its folds."""
     means = {}
     for model in models:
-        folds = align({str(folder): read_predictions(folder, TEST) for folder in model.folders}, ANOTHER_TEST)
-        means[model.name] = folds.table(folds.probabilities.mean(axis=0))
+        folds = align({str(run.folder): read_predictions(run.folder, TEST) for run in model}, ANOTHER_TEST)
+        means[name_of(model)] = folds.table(folds.probabilities.mean(axis=0))
     return align(means, ANOTHER_TEST)
 
 

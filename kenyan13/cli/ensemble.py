@@ -90,26 +90,30 @@ def combine_test(folders: Sequence[Path], method: Method, top: int | None, file:
 def tune_weights(folders: Sequence[Path], file: Path | None) -> None:
     """Tune a weight a model on out-of-fold predictions, print them, and with a file combine the test predictions."""
     from kenyan13.analysis import ensemble_weights as weights
-    from kenyan13.analysis.ensemble import rank
+    from kenyan13.analysis.ensemble import accuracy, average_probability, rank
     from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.predictions import write_submission
 
     models = weights.group_folds(rank(folders))
-    tuned = weights.tune_models(models)
+    aligned, folds = weights.out_of_fold(models)
+    probabilities, targets = aligned.probabilities, aligned.targets
+    tuned = weights.tune(probabilities, targets)
     rows = [
-        (model.name, f"{weight:.3f}", percent(accuracy))
-        for model, weight, accuracy in zip(models, tuned.weights, tuned.accuracies, strict=True)
+        (weights.name_of(model), f"{weight:.3f}", percent(accuracy(one.argmax(axis=1), targets)))
+        for model, weight, one in zip(models, tuned, probabilities, strict=True)
     ]
+    nested = accuracy(weights.nested_predictions(aligned, folds), targets)
     both = [
-        ("all, equal weights", "", percent(tuned.equal)),
-        ("all, weights tuned on the other folds", "", percent(tuned.nested)),
+        ("all, equal weights", "", percent(accuracy(average_probability(probabilities), targets))),
+        ("all, weights tuned on the other folds", "", percent(nested)),
     ]
     print(terminal.align([("model, by its run of fold 0", "weight", "accuracy %"), *rows, *both], right={1, 2}))
-    error = percent(standard_error(tuned.nested, tuned.images))
-    print(f"\nOut-of-fold accuracy; standard error {error} points ({tuned.images:,} images).")
+    images = int((targets >= 0).sum())
+    error = percent(standard_error(nested, images))
+    print(f"\nOut-of-fold accuracy; standard error {error} points ({images:,} images).")
     if file is not None:
         test = weights.mean_over_folds(models)
-        predicted = weights.weighted_average(test.probabilities, tuned.weights)
+        predicted = weights.weighted_average(test.probabilities, tuned)
         write_submission(file, test.ids, [test.classes[k] for k in predicted])
         print(f"{len(test.ids):,} test images predicted with these weights: {file}")
 

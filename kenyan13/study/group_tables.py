@@ -18,13 +18,22 @@ from kenyan13.study.tables import beside, compared, comparison, finished, measur
 Runs = Mapping[str, Run]  # by id; those that there are
 
 
-def tables(group: Group, runs: Runs) -> list[Table]:
-    """Return a group's tables, from our runs of Group.ids_for_tables."""
+def caution(experiment: str | None, layout: str, root: str) -> str:
+    """Return what must be said of a run's numbers beside the study's: "" for the study's own experiments."""
+    if layout == Layout.demo.name:
+        return "synthetic drawings: the numbers mean nothing"
+    return "" if experiment else f"other settings or images than the study's: data.root={root}"
+
+
+def tables(group: Group, runs: Runs, caution: str = "") -> list[Table]:
+    """Return a group's tables, from our runs of Group.ids_for_tables. caution: a part of their titles."""
     made = []
     for entry in group.tables:
         built = BUILDERS[entry.get("builder", "comparison")](group, entry, runs)
         built[0].notes += entry.get("notes", [])
         made += built
+    for table in made:
+        table.title += f"  ({caution})" if caution else ""
     return made
 
 
@@ -38,14 +47,9 @@ def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table
     group = find_group(letter)
     chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
-    made = tables(group, {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()})
-    other = next((settings for settings in chosen.values() if settings.experiment is None), None)
-    for table in made:
-        if other and other.data.layout is Layout.demo:
-            table.title += "  (SYNTHETIC DRAWINGS: the numbers mean nothing)"
-        elif other:
-            table.title += f"  (OTHER SETTINGS OR IMAGES THAN THE STUDY'S: data.root={other.data.root})"
-    return made
+    runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}
+    cautions = {caution(one.experiment, one.data.layout.name, one.data.root) for one in chosen.values()}
+    return tables(group, runs, max(cautions))
 
 
 def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:

@@ -13,14 +13,14 @@ from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import among, anchor_of, is_synthetic
+from kenyan13.report.runs import among, anchor_of
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups
-from kenyan13.study.group_tables import tables
+from kenyan13.study.group_tables import caution, tables
 from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
 from kenyan13.study.tables import WITHIN
 
@@ -30,11 +30,11 @@ Found = Mapping[str, Run]  # the study's id -> our run of it
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
     """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's."""
     jobs: list[Callable[[], Section]] = []
-    for number, (caution, found) in enumerate(by_kind(runs).items()):
+    for number, (said, found) in enumerate(by_kind(runs).items()):
         for group in groups().values():
             if found.keys() & group.experiments.keys():
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
-                jobs.append(partial(group_section, group, found, caution, folder))
+                jobs.append(partial(group_section, group, found, said, folder))
     return jobs
 
 
@@ -46,22 +46,16 @@ def study_id(run: Run) -> str | None:
     return next((id_ for id_, one in experiments().items() if f"{name}-".startswith(f"{one.name}-")), None)
 
 
-def kind(run: Run) -> str:
-    """Return what a table must say of a run beside the study's: "" for the study's own experiments."""
-    if is_synthetic(run):
-        return "synthetic drawings"
-    return "" if run.setting("experiment") else f"other settings or images, {run.setting('data.root')}"
-
-
 def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
-    """Return runs by what sets them apart from the study's (see `kind`), and by id.
+    """Return runs by what sets them apart from the study's (see `caution`), and by id.
 
     Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
     found: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
-            found[kind(run)][id_] = run
+            about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
+            found[caution(*about)][id_] = run
     return dict(sorted(found.items()))
 
 
@@ -74,22 +68,20 @@ def age(run: Run) -> tuple[bool, float]:
     return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
-def group_section(group: Group, found: Found, caution: str, folder: Folder) -> Section:
-    """Return the section of one group. caution: what sets these runs apart from the study's; "" for the study's own."""
-    title = f"Group {group.letter}: {group.title}" + (f" ({caution})" if caution else "")
+def group_section(group: Group, found: Found, said: str, folder: Folder) -> Section:
+    """Return the section of one group. said: what sets these runs apart from the study's; "" for the study's own."""
+    title = f"Group {group.letter}: {group.title}" + (f" ({said})" if said else "")
     section = Section(folder.name, title, [group.question])
     mine = {id_: run for id_, run in found.items() if id_ in group.experiments}
     try:
-        section.tables = tables(group, found)
-        for table in section.tables:
-            table.title += f" ({caution})" if caution else ""  # tables are files of their own, too
+        section.tables = tables(group, found, said)
         if group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
         section.plots += draw_intervals(section.tables, folder)
     except UserError as error:
         section.texts.append(f"Not all can be shown: {error}")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
-    section.conclusions = [*([] if caution else against_study(section.tables)), *among(list(mine.values()))]
+    section.conclusions = [*([] if said else against_study(section.tables)), *among(list(mine.values()))]
     return section
 
 

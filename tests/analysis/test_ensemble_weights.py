@@ -12,10 +12,10 @@ from kenyan13.analysis.ensemble import Classes, Probabilities
 from kenyan13.analysis.ensemble_weights import (
     group_folds,
     mean_over_folds,
+    name_of,
     nested_predictions,
     out_of_fold,
     tune,
-    tune_models,
     weighted_average,
 )
 from kenyan13.config.compose import compose_settings
@@ -128,11 +128,11 @@ def folders(tmp_path: Path) -> list[Path]:
 
 def test_runs_are_grouped_by_all_settings_but_the_fold(folders: list[Path]) -> None:
     models = group_folds([*map(read_run, folders[::-1])])
-    assert [[folder.name for folder in model.folders] for model in models] == [
+    assert [[run.folder.name for run in model] for model in models] == [
         ["good0", "good1", "good2"],
         ["poor0", "poor1", "poor2"],
     ]
-    assert models[0].name == str(folders[3])
+    assert name_of(models[0]) == str(folders[3])
 
 
 def test_folds_are_pooled_in_one_order_and_averaged_for_the_test(folders: list[Path]) -> None:
@@ -145,10 +145,7 @@ def test_folds_are_pooled_in_one_order_and_averaged_for_the_test(folders: list[P
     test = mean_over_folds(models)
     assert test.ids == ("t0", "t1")
     assert test.probabilities[1] == pytest.approx(np.array([[0.1, 0.9, 0], [0.2, 0.2, 0.6]]), abs=1e-6)
-    tuned = tune_models(models)
-    assert tuned.images == 12
-    assert tuned.weights[1] > 0.95
-    assert tuned.accuracies[1] == (aligned.probabilities[1].argmax(axis=1) == folds).mean()
+    assert tune(aligned.probabilities, aligned.targets)[1] > 0.95
 
 
 def test_what_cannot_be_weighed_is_said(folders: list[Path], tmp_path: Path) -> None:

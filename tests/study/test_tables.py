@@ -168,13 +168,13 @@ def test_f1_tells_what_the_study_says_of_fba(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_other_settings_are_told_in_the_title(tmp_path: Path) -> None:
     (smoke,) = tables_of_settings("D", [f"runs={tmp_path}", "debug=smoke"])
-    assert "SYNTHETIC DRAWINGS" in smoke.title
+    assert "synthetic drawings" in smoke.title
     (other,) = tables_of_settings("D", [f"runs={tmp_path}", "trainer.max_epochs=3"])
-    assert "OTHER SETTINGS" in other.title
+    assert "other settings" in other.title
     (some,) = tables_of_settings(
         "E", [f"runs={tmp_path}", "data.stage=first"]
     )  # EAA is the study's, the others are not
-    assert "OTHER SETTINGS" in some.title
+    assert "other settings" in some.title
     (same,) = tables_of_settings("E", [f"runs={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     assert same.title == "two stages"
     with pytest.raises(UserError, match="The study has no group X"):
