@@ -64,7 +64,9 @@ def stack(runs: Mapping[str, pd.DataFrame]) -> Aligned:
     targets = pd.Series(dtype=str)
     for name, table in runs.items():
         common = table.index.intersection(targets.index)
-        check_labels(name, int((targets[common] != table["target"][common]).sum()))
+        if different := int((targets[common] != table["target"][common]).sum()):
+            problem = f"{different:,} images have another label in {name} than in the runs before it."
+            raise UserError(problem, "combine runs that were trained on the same labels")
         targets = pd.concat([targets, table["target"].drop(common)])
     probabilities = [table[list(classes)].reindex(targets.index).to_numpy() for table in runs.values()]
     indices = targets_of(prediction_table(targets.index, classes, probabilities[0], targets))
@@ -83,12 +85,3 @@ def check_classes(runs: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
                 "combine runs of the same classes",
             )
     return classes
-
-
-def check_labels(name: str, different: int) -> None:
-    """Raise UserError when a run was validated with other labels than the runs before it."""
-    if different:
-        raise UserError(
-            f"{different:,} images have another label in {name} than in the runs before it.",
-            "combine runs that were trained on the same labels",
-        )

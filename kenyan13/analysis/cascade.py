@@ -91,7 +91,12 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
     Raises UserError where the stages' targets contradict each other.
     """
     first, second = stages[FIRST], {stage: table for stage, table in stages.items() if stage != FIRST}
-    check_targets(first, second)
+    wrong = first["target"] == ""
+    for name, table in second.items():
+        wrong |= (first["target"] == name) != (table["target"] != "")
+    if wrong.any():
+        ids = shorten(list(first.index[wrong]), 4)
+        raise UserError(f"The stages have different labels for the images {ids}.", "train all on the same labels")
     names, probabilities, predicted = classes_of(first), probabilities_of(first), predicted_of(first)
     members_of = {name: classes_of(second[name]) if name in second else (name,) for name in names}
     classes = sorted(member for group in members_of.values() for member in group)
@@ -108,16 +113,6 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
     second_stages = {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()}
     both = {"hard": confusion_of(hard), "soft": confusion_of(soft)}
     return Composed(hard, soft, {"stage1": confusion_of(first), **second_stages, **both})
-
-
-def check_targets(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> None:
-    """Raise UserError where an image is in a group for one stage and not for another, or of no class of the first."""
-    wrong = first["target"] == ""
-    for group, table in second.items():
-        wrong |= (first["target"] == group) != (table["target"] != "")
-    if wrong.any():
-        ids = shorten(list(first.index[wrong]), 4)
-        raise UserError(f"The stages have different labels for the images {ids}.", "train all on the same labels")
 
 
 def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-import pandas as pd
-
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.statistics import holm, mcnemar
@@ -112,17 +110,11 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
         return Comparison(index, against, 0, obstacle="no predictions")
     if set(classes_of(one)) != set(classes_of(other)):
         return Comparison(index, against, 0, obstacle="other classes")
-    one, other = on_common_images(one, other)
+    common = labelled(one).index[labelled(one).index.isin(labelled(other).index)]
+    one, other = one.loc[common], other.loc[common]
     if one.empty:
         return Comparison(index, against, 0, obstacle="no common images")
     different = int((one["target"] != other["target"]).sum())
     if different:
         return Comparison(index, against, len(one), obstacle=f"other labels for {different:,} images")
     return Comparison(index, against, len(one), *mcnemar(correct(one).to_numpy(), correct(other).to_numpy()))
-
-
-def on_common_images(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return two runs' predictions of the images with a target in both, in the same order."""
-    one, other = labelled(one), labelled(other)
-    common = one.index[one.index.isin(other.index)]
-    return one.loc[common], other.loc[common]

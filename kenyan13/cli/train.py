@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -71,18 +70,13 @@ def next_commands(settings: Settings) -> list[list[str]]:
     return commands
 
 
-def refuse_flags(arguments: Sequence[str]) -> None:
-    """Raise UserError for --max_epochs and the like: settings are written without dashes."""
-    for flag in get_args_parser().parse_known_args(arguments)[1]:
-        meant = unknown_setting(flag.lstrip("-").partition("=")[0].replace("-", "_"))
-        raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant.problem)
-
-
 def main() -> None:
     """Run `job` as Hydra does, with a user's mistakes on one screen and exit code 2."""
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
-        refuse_flags(sys.argv[1:])
+        for flag in get_args_parser().parse_known_args(sys.argv[1:])[1]:  # --max_epochs and the like
+            meant = unknown_setting(flag.lstrip("-").partition("=")[0].replace("-", "_"))
+            raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant.problem)
         sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))
         job()

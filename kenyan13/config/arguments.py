@@ -5,10 +5,10 @@ Imports no torch.
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from kenyan13.config.explain import several_runs
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT
 from kenyan13.errors import UserError
@@ -35,24 +35,18 @@ def translate_one(argument: str, sweep: bool) -> str:
     if match is None or argument.startswith("-"):
         return argument
     prefix, key, value = match.groups()
-    if key in PATHS:
-        value = quoted_path(value)
+    if key in PATHS and not re.search(r"[,'\"$]", value):
+        home = str(Path(value).expanduser())
+        value = f"'{home}'" if re.search(r"[^\w./\\\\-]", home) else home
     elif not re.search(r"[\[\]{}'\"$]", value):
         listed = translate_list(key, value)
         if not sweep and (listed != value or re.search(r",|^\w+\(", value)):
-            raise several_runs(f"{key}={value}")
+            step = f"add -m to train one run a value: python train.py -m {shlex.quote(f'{key}={value}')}"
+            raise UserError(f"{key}={value} stands for several runs.", step, "for a list as one value: key=[a,b]")
         value = listed
     if not prefix and key.partition(".")[0] in BUILT and "." in key:
         prefix = "++"
     return f"{prefix}{key}={value}"
-
-
-def quoted_path(value: str) -> str:
-    """Return a path with ~ filled in, quoted where Hydra's grammar would not take it; lists and quoted ones stay."""
-    if re.search(r"[,'\"$]", value):
-        return value
-    home = str(Path(value).expanduser())
-    return f"'{home}'" if re.search(r"[^\w./\\\\-]", home) else home
 
 
 def translate_list(key: str, value: str) -> str:

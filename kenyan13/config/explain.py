@@ -1,7 +1,6 @@
 """What Hydra and OmegaConf raise for a user's mistake, said in the user's words."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -80,13 +79,6 @@ def explain_hydra(text: str) -> UserError:
     if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
         return unknown_setting(group[1])
     return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
-
-
-def several_runs(argument: str) -> UserError:
-    """Say that an argument has several values, where one run is made."""
-    steps = [f"add -m to train one run a value: python train.py -m {shlex.quote(argument)}"]
-    steps += ["for a list as one value: key=[a,b]"] if "," in argument else []
-    return UserError(f"{argument} stands for several runs.", *steps)
 
 
 def known_settings() -> list[str]:

@@ -62,12 +62,6 @@ class Store:
         # A pickled memmap would carry all pixels to every worker; each maps the file itself instead.
         return {**self.__dict__, "pixels": None}
 
-    def is_current(self, paths: Sequence[Path]) -> bool:
-        """Return whether the files still have the contents that were decoded; unchanged size and time are trusted."""
-        stats = file_stats(paths)
-        changed = np.flatnonzero((stats != self.stats).any(axis=1)).tolist()
-        return all(content_digest(paths[row]) == self.digests[row] for row in changed)
-
 
 def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw) -> Store:
     """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
@@ -81,7 +75,9 @@ def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind 
     with FileLock(f"{folder}.lock"):
         try:
             store = Store(folder, paths, length, kind)
-            if store.is_current(paths):
+            # unchanged size and time are trusted; of other files the contents decide
+            changed = np.flatnonzero((file_stats(paths) != store.stats).any(axis=1)).tolist()
+            if all(content_digest(paths[row]) == store.digests[row] for row in changed):
                 return store
         except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             pass  # not there yet, or torn: built anew

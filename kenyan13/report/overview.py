@@ -50,8 +50,13 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
             folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
             section.plots += draw_accuracies(ranked, set_title(same), folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
-    others = Table("", "Other runs", SO_FAR, [so_far(run) for run in runs if not run.result])
-    section.tables += [others] if others.rows else []
+    others = [run for run in runs if not run.result]
+    rows: list[Row] = [
+        {"run": run.name, "state": "unreadable", "problem": run.problem} if run.problem
+        else {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
+        for run in others
+    ]  # fmt: skip
+    section.tables += [Table("", "Other runs", SO_FAR, rows)] if rows else []
     return section
 
 
@@ -109,13 +114,6 @@ def differing(runs: Sequence[Run]) -> list[str]:
     The images' folder is left out: it is in the table's title.
     """
     return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
-
-
-def so_far(run: Run) -> Row:
-    """Return state, epochs and lowest loss of a run that has no result, and what is known of the reason."""
-    if run.problem:
-        return {"run": run.name, "state": "unreadable", "problem": run.problem}
-    return {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
 
 
 def draw_accuracies(ranked: Sequence[Run], title: str, folder: Folder) -> list[Plot]:

@@ -60,7 +60,7 @@ class Table:
         shown = [k for k, column in enumerate(self.columns) if not column.wide]
         right = [k for k, index in enumerate(shown) if self.columns[index].decimals is not None]
         lines = align([[row[k] for k in shown] for row in (self.headings(), *self.cells())], right)
-        texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}", *self.notes)]
+        texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}".strip(), *self.notes)]
         return "\n".join([texts[0], lines, *texts[1:]])
 
     def markdown(self) -> str:

@@ -69,7 +69,8 @@ def prepare(output: Path) -> None:
     Raises UserError for a folder of anything else, and where nothing can be written.
     """
     index = output / INDEX
-    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not is_report(index)):
+    ours = index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]
+    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not ours):
         raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
     shutil.rmtree(output / TABLES, ignore_errors=True)
     unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
@@ -79,11 +80,6 @@ def prepare(output: Path) -> None:
         index.write_text(unfinished, encoding="utf-8")  # by which the folder is known should this be interrupted
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error}.", "choose another folder: --output report") from None
-
-
-def is_report(index: Path) -> bool:
-    """Return whether a page was written by this program."""
-    return index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]
 
 
 def draw(jobs: Sequence[Job], output: Path) -> list[Drawn]:

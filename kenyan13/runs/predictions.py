@@ -27,7 +27,10 @@ def read_predictions(folder: Path, name: str = VALIDATION) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=dict.fromkeys(NOT_CLASSES, str), keep_default_na=False).set_index("id")
         classes = [column for column in table.columns if column not in NOT_CLASSES]
         made = prediction_table(table.index, classes, table[classes].to_numpy(np.float64), table.get("target", ""))
-        check_table(made)
+        if not made.index.is_unique:
+            raise ValueError(f"the id {made.index[made.index.duplicated()][0]} occurs twice")
+        if strange := set(made["target"]) - {"", *classes}:
+            raise ValueError(f"there is no column of probabilities for the target {min(strange)}")
         return made
     except FileNotFoundError:
         step = "kenyan13 predict RUN --test makes it" if name == TEST else "it is written while the run is trained"
@@ -46,15 +49,6 @@ def prediction_table(
     table = pd.DataFrame(probabilities, index=pd.Index(list(ids), name="id"), columns=list(classes))
     table.insert(0, "target", targets)
     return table
-
-
-def check_table(table: pd.DataFrame) -> None:
-    """Raise ValueError for an id that occurs twice, and a target that is none of the classes."""
-    if not table.index.is_unique:
-        raise ValueError(f"the id {table.index[table.index.duplicated()][0]} occurs twice")
-    strange = set(table["target"]) - {"", *classes_of(table)}
-    if strange:
-        raise ValueError(f"there is no column of probabilities for the target {min(strange)}")
 
 
 def classes_of(table: pd.DataFrame) -> tuple[str, ...]:

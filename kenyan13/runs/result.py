@@ -11,7 +11,7 @@ import pandas as pd
 
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import METRICS, RESULT, replacing
-from kenyan13.runs.upgrade import upgrade_result
+from kenyan13.runs.upgrade import RESULT_NAMES
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def write_result(folder: Path, result: Result) -> None:
 def read_result(folder: Path) -> Result | None:
     """Read result.json; None while the run has not finished. Raises UserError for a damaged file."""
     try:
-        saved = upgrade_result(json.loads((folder / RESULT).read_text()))
+        read = json.loads((folder / RESULT).read_text())
+        saved = {RESULT_NAMES.get(key, key): value for key, value in read.items()}
         result = Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved})
         check_figures(result)
         return result

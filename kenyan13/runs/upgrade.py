@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+DATA_NAMES = {"pictures": "images"}
 RESULT_NAMES = {"train_pictures": "train_images", "validation_pictures": "validation_images"}
 
 # Until 2026-11-25 a group's choice was a `name` beside the settings of all choices: what Hydra builds in its place, and
@@ -36,15 +37,11 @@ PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values of a config.yaml of any version as today's version would have written them."""
-    data = {key: upgrade_part(value) for key, value in config["data"].items()}
+    data = {
+        key: {DATA_NAMES.get(name, name): one for name, one in part.items()} if isinstance(part, Mapping) else part
+        for key, part in config["data"].items()
+    }
     return {**config, "data": data, "settings": upgrade_settings(config["settings"])}
-
-
-def upgrade_part(part: Any) -> Any:
-    """Return what config.yaml says of a part of the data, `pictures` being `images` now."""
-    if not isinstance(part, Mapping):
-        return part
-    return {"images" if key == "pictures" else key: value for key, value in part.items()}
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,8 +76,3 @@ def renamed(old: Mapping[str, Any], table: Mapping[str, tuple[str, Mapping[str, 
         return {}
     target, names = table[old[choice]]
     return {"_target_": target, **{new: old[name] for name, new in names.items() if name in old}}
-
-
-def upgrade_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain values of a result.json of any version under today's names."""
-    return {RESULT_NAMES.get(key, key): value for key, value in result.items()}

@@ -19,7 +19,6 @@ from omegaconf import OmegaConf
 
 from kenyan13.config.arguments import expand
 from kenyan13.config.presets import load_plain
-from kenyan13.errors import UserError
 
 FILES = Path(__file__).parent / "groups"
 GROUPS = tuple("ABCDEFGH")
@@ -87,13 +86,6 @@ def groups() -> dict[str, Group]:
 def experiments() -> dict[str, Experiment]:
     """Return all experiments by id, in the order of ids."""
     return {id_: one for group in groups().values() for id_, one in group.experiments.items()}
-
-
-def find_group(letter: str) -> Group:
-    """Return a group by its letter. Raises UserError for one that the study does not have."""
-    if letter not in GROUPS:
-        raise UserError(f"The study has no group {letter}.", f"groups: {', '.join(GROUPS)}")
-    return groups()[letter]
 
 
 def read_group(letter: str, shared: Level) -> Group:

@@ -1,6 +1,6 @@
 """Tables H1 and H2 of the study: ensembles of group G's models, and of group H's seeds."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,12 @@ def ensembles_of_seeds(group: Group, entry: Mapping[str, Any], runs: Mapping[str
             f"Unseen: {len(unseen):,} images, each combined from those runs, {unseen['runs'].mean():.1f} on "
             "average, that had it in validation and not in training."
         )
-    changes = changed_predictions([run for run in done if (run.folder / TEST).exists()])
+    tested = [run for run in done if (run.folder / TEST).exists()]
+    changes: dict[str, float] = {}
+    if len(tested) > 1:
+        test = align({run.name: read_predictions(run.folder, TEST) for run in tested}).probabilities
+        first = test[0].argmax(axis=1)
+        changes = {method: 100 * float(np.mean(METHODS[method](test) != first)) for method in STUDY_METHODS}
     for method in STUDY_METHODS:
         table.add(method, accuracies.get(method), changes.get(method), board[method])
     table.notes += [
@@ -76,12 +81,3 @@ def ensembles_of_seeds(group: Group, entry: Mapping[str, Any], runs: Mapping[str
         "For the competition: kenyan13 ensemble RUN... --test writes the ensemble's submission.",
     ]
     return [table]
-
-
-def changed_predictions(runs: Sequence[Run]) -> dict[str, float]:
-    """Return the percentage of test images that each method names otherwise than the first run does."""
-    if len(runs) < 2:
-        return {}
-    aligned = align({run.name: read_predictions(run.folder, TEST) for run in runs})
-    first = aligned.probabilities[0].argmax(axis=1)
-    return {method: 100 * float(np.mean(METHODS[method](aligned.probabilities) != first)) for method in STUDY_METHODS}

@@ -6,12 +6,13 @@ from typing import Any
 from kenyan13.analysis.cascade import read_summary
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout
+from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import CASCADE, CONFIG
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
-from kenyan13.study.definitions import Experiment, Group, find_group
+from kenyan13.study.definitions import Experiment, Group, groups
 from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.tables import beside, compared, comparison, finished, measured, noise, noise_notes, within_noise
 
@@ -44,7 +45,9 @@ def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table
     or override.
     """
     others = [word for word in overrides if not word.lstrip("+").startswith(("hydra.", "hydra/"))]
-    group = find_group(letter)
+    if letter not in groups():
+        raise UserError(f"The study has no group {letter}.", f"groups: {', '.join(groups())}")
+    group = groups()[letter]
     chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}

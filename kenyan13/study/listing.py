@@ -1,20 +1,22 @@
 """`kenyan13 study list`: what a group asks, its experiments, what the study reported of them, and their state here."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kenyan13.errors import UserError, did_you_mean
+from kenyan13.report.tables import Column, Table
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import CONFIG, read_state
 from kenyan13.study.definitions import GROUPS, Experiment, experiments, groups
-from kenyan13.terminal import align
 
-HEAD = ("id", "name", "study's loss", "accuracy %", "state here")
+COLUMNS = [
+    Column("id", "id"), Column("name", "name"), Column("min_val_loss", "study's loss", 3),
+    Column("accuracy", "accuracy %", 2), Column("state", "state here"),
+]  # fmt: skip
 
 
 def list_groups(prefix: str, runs: Path) -> Iterator[str]:
-    """Yield a text a group: title, question, shared settings, and a row an experiment whose id begins with the prefix.
+    """Yield a text a group: title, question, a row an experiment whose id begins with the prefix, shared settings.
 
     Raises UserError for a group or set that the study does not have.
     """
@@ -24,17 +26,9 @@ def list_groups(prefix: str, runs: Path) -> Iterator[str]:
     for group in groups().values():
         chosen = [one for id_, one in group.experiments.items() if id_.startswith(prefix)]
         if chosen:
-            rows = [HEAD, *(experiment_row(one, runs) for one in chosen)]
             title = f"Group {group.letter}: {group.title}. {group.question}"
-            parts = [textwrap.fill(title, 80), textwrap.fill(shared_settings(chosen), 80, break_on_hyphens=False)]
-            yield "\n".join([*parts, align(rows, right=(2, 3))])
-
-
-def experiment_row(one: Experiment, runs: Path) -> tuple[str, ...]:
-    """Return an experiment's cells."""
-    loss, accuracy = one.reported.get("min_val_loss"), one.reported.get("accuracy")
-    metrics = "-" if loss is None else f"{loss:.3f}", "-" if accuracy is None else f"{accuracy:.2f}"
-    return one.id, one.label, *metrics, state(one, runs)
+            rows = [{"id": one.id, "name": one.label, **one.reported, "state": state(one, runs)} for one in chosen]
+            yield Table("", title, COLUMNS, rows, [f"All: {shared_settings(chosen)}"]).text()
 
 
 def shared_settings(chosen: Sequence[Experiment]) -> str:
