@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from functools import cache
-from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -46,27 +45,13 @@ def measure(run: Run) -> RunMetrics:
         found |= {key: value for key, value in asdict(run.result).items() if key in RunMetrics.__dataclass_fields__}
         found["images"] = run.result.validation_images
     elif run.metrics is not None and run.metrics["val_loss"].notna().any():
-        found |= epoch_metrics(run.metrics)
+        found |= losses.of_epochs(run.metrics)
     if run.predictions is not None and len(known := labelled(run.predictions)):
         found |= prediction_metrics(known)
     if found.get("accuracy") is not None and found.get("images"):
         correct = round(found["accuracy"] * found["images"])
         found["accuracy_low"], found["accuracy_high"] = wilson(correct, found["images"])
     return RunMetrics(**found)
-
-
-def epoch_metrics(epochs: pd.DataFrame) -> dict[str, Any]:
-    """Return the metrics of the epochs so far, as result.json will have them."""
-    train, validation = epochs["train_loss"].tolist(), epochs["val_loss"].tolist()
-    best = losses.lowest(validation)
-    row = epochs.iloc[best]
-    sums = {"auc_loss": losses.auc_loss(validation), "overfitting": losses.overfitting(train, validation)}
-    return {
-        "min_val_loss": float(row["val_loss"]), "accuracy": float(row["val_accuracy"]),
-        "macro_f1": float(row["val_macro_f1"]), "best_epoch": best + 1, "epochs": len(epochs),
-        "seconds": round(float(epochs["seconds"].sum()), 1),
-        **{key: value if value is not None and isfinite(value) else None for key, value in sums.items()},
-    }  # fmt: skip
 
 
 def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Metrics of losses over epochs; the study's own are marked so."""
 
 from collections.abc import Sequence
-from math import isnan, nan
+from math import isfinite, isnan, nan
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 OUTLIER = 3.5  # modified z-score above which a value is an outlier (study, What is measured)
@@ -43,6 +45,23 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
 def overfitting(train_losses: Sequence[float], validation_losses: Sequence[float]) -> float | None:
     """Return the slope, per epoch, of `overfitting_line`; None with fewer than two epochs."""
     return None if len(train_losses) < 2 else overfitting_line(train_losses, validation_losses)[0]
+
+
+def of_epochs(epochs: pd.DataFrame) -> dict[str, Any]:
+    """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
+
+    epochs: a row each, with the columns of metrics.csv; at least one loss must be a number.
+    """
+    train, validation = epochs["train_loss"].tolist(), epochs["val_loss"].tolist()
+    best = lowest(validation)
+    row = epochs.iloc[best]
+    sums = {"auc_loss": auc_loss(validation), "overfitting": overfitting(train, validation)}
+    return {
+        "min_val_loss": float(row["val_loss"]), "accuracy": float(row["val_accuracy"]),
+        "macro_f1": float(row["val_macro_f1"]), "best_epoch": best + 1, "epochs": len(epochs),
+        "seconds": round(float(epochs["seconds"].sum()), 1),
+        **{name: value if value is not None and isfinite(value) else None for name, value in sums.items()},
+    }  # fmt: skip
 
 
 def exponential_moving_average(values: Sequence[float], alpha: float) -> list[float]:

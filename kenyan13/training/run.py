@@ -7,6 +7,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from torch import nn
@@ -18,7 +19,7 @@ from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
-from kenyan13.metrics.losses import auc_loss, overfitting
+from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze, parameter_counts
@@ -139,8 +140,6 @@ def summarise(
     data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
 ) -> Result:
     """Return the result of the epochs trained."""
-    best, losses = history.best(), history.column("val_loss")
-    slope = overfitting(history.column("train_loss"), losses)
     trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
     if isinstance(freeze, Freeze):
         trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
@@ -148,15 +147,7 @@ def summarise(
     complete = len(history.rows) == trainer.max_epochs
     ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
     return Result(
-        status="finished",
-        min_val_loss=best["val_loss"],
-        accuracy=best["val_accuracy"],
-        macro_f1=best["val_macro_f1"],
-        best_epoch=int(best["epoch"]),
-        epochs=len(history.rows),
-        auc_loss=None if isnan(auc_loss(losses)) else auc_loss(losses),  # JSON has no word for it
-        overfitting=None if slope is None or isnan(slope) else slope,
-        seconds=round(sum(history.column("seconds")), 1),
+        **of_epochs(pd.DataFrame(history.rows)),
         train_images=len(data.train.catalogue),
         validation_images=data.validation_images,
         parameters=sum(value.numel() for value in network.parameters()),
