@@ -1,7 +1,7 @@
 """Sharing one machine among runs that start at the same time: each takes a GPU, and its part of the cores.
 
-Slurm allocates GPUs itself. `python train.py -m hydra/launcher=joblib` and `submitit_local` do not, so their runs take
-one here: a lock on a file stands for a GPU, and lasts as long as the process.
+Slurm allocates GPUs itself. `python train.py -m hydra/launcher=joblib` does not, so its runs take one here: a lock on a
+file stands for a GPU, and lasts as long as the process.
 """
 
 import getpass
@@ -21,9 +21,7 @@ from hydra.types import RunMode
 
 from kenyan13.machine import available_cores
 
-ON_ONE_MACHINE = ("joblib", "submitit_local")
 CORES_A_RUN = 4
-PARENT_GPUS = "KENYAN13_GPUS"  # CUDA_VISIBLE_DEVICES of the process that started the sweep; "all" where it had none
 
 _held: list[FileLock] = []  # lost with the process, however it ends
 
@@ -50,7 +48,7 @@ def launched(hydra: HydraConf, trainer: Mapping[str, Any]) -> Iterator[None]:
         yield
         return
     os.environ["TTY_COMPATIBLE"] = "0"  # rich: no progress bars, which several processes would draw over each other
-    if launcher in ON_ONE_MACHINE:
+    if launcher == "joblib":
         share_machine(hydra.launcher.n_jobs, trainer)
     try:
         yield
@@ -62,11 +60,6 @@ def launched(hydra: HydraConf, trainer: Mapping[str, Any]) -> Iterator[None]:
 
 def share_machine(runs: int, trainer: Mapping[str, Any]) -> None:
     """Take one of `runs` parts of the cores and, if the run trains on one, a GPU; once in the life of a process."""
-    gpus = os.environ.pop(PARENT_GPUS, None)
-    if gpus == "all":
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    elif gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, available_cores() // (runs or 1))))
     # before torch is imported, which reads it; joblib has set it already
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))

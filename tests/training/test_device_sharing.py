@@ -14,14 +14,14 @@ from omegaconf import OmegaConf
 
 from kenyan13.machine import available_cores
 from kenyan13.training import device_sharing
-from kenyan13.training.device_sharing import PARENT_GPUS, launched, runs_at_once, share_machine, take_gpu, visible_gpus
+from kenyan13.training.device_sharing import launched, runs_at_once, share_machine, take_gpu, visible_gpus
 
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave this process as it was: no part of the cores, no GPU, no environment."""
     monkeypatch.setattr(device_sharing, "_held", [])
-    for name in ("CUDA_VISIBLE_DEVICES", "LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS", "TTY_COMPATIBLE", PARENT_GPUS):
+    for name in ("CUDA_VISIBLE_DEVICES", "LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS", "TTY_COMPATIBLE"):
         monkeypatch.setenv(name, "")  # so that it is restored
         monkeypatch.delenv(name)
 
@@ -72,25 +72,22 @@ def test_a_gpu_is_taken_by_one_process_until_it_ends(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    ("trainer", "before", "parents", "after"),
+    ("trainer", "before", "after"),
     [
-        ({"devices": 1, "accelerator": "auto"}, None, None, "0"),
-        ({"devices": 1, "accelerator": "gpu"}, "5,3", None, "5"),
-        ({"devices": 1, "accelerator": "auto"}, "", "5,3", "5"),
-        ({"devices": 1, "accelerator": "auto"}, "", "all", "0"),
-        ({"devices": 1, "accelerator": "auto"}, "7", None, "7"),  # allocated already
-        ({"devices": 1, "accelerator": "cpu"}, None, None, None),
-        ({"devices": 2, "accelerator": "auto"}, "5,3", None, "5,3"),
-        ({"devices": -1, "accelerator": "auto"}, "", "all", None),
+        ({"devices": 1, "accelerator": "auto"}, None, "0"),
+        ({"devices": 1, "accelerator": "gpu"}, "5,3", "5"),
+        ({"devices": 1, "accelerator": "auto"}, "7", "7"),  # allocated already
+        ({"devices": 1, "accelerator": "cpu"}, None, None),
+        ({"devices": 2, "accelerator": "auto"}, "5,3", "5,3"),
+        ({"devices": -1, "accelerator": "auto"}, None, None),
     ],
 )
 def test_gpus_are_allocated_to_runs_on_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alone: None,
-    trainer: dict[str, Any], before: str | None, parents: str | None, after: str | None,
+    trainer: dict[str, Any], before: str | None, after: str | None,
 ) -> None:  # fmt: skip
-    for name, value in (("CUDA_VISIBLE_DEVICES", before), (PARENT_GPUS, parents)):
-        if value is not None:
-            monkeypatch.setenv(name, value)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
     machine(monkeypatch, 9, "0,1")
     monkeypatch.setattr(device_sharing, "lock_folder", lambda: tmp_path)
     for _ in range(2):  # a process of joblib's trains one run after the other, on the same GPU
