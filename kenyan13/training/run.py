@@ -18,7 +18,6 @@ from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
-from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
@@ -53,7 +52,6 @@ def train(settings: Settings, brief: bool = False) -> Result:
     before = read_result(folder)
     if before is None:
         quiet_libraries()
-        keep_freed_memory()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_device(settings)
