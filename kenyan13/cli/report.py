@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Write a page of HTML on runs, with tables and plots, the study's beside ours; needs no network to be read.
 
-    Beside the page lie its plots as SVG and PNG, and its tables as CSV and Markdown.
+    Beside the page lie its plots as SVG and PNG, and its tables as CSV and text.
     """
     from kenyan13.report.writing import write_report
     from kenyan13.study.sections import study_jobs

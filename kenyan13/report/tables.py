@@ -1,6 +1,5 @@
-"""Tables with a title and units: shown on a page, printed, or written as CSV and Markdown."""
+"""Tables with a title and units: shown on a page, printed, or written as CSV."""
 
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,25 +62,11 @@ class Table:
         texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}".strip(), *self.notes)]
         return "\n".join([texts[0], lines, *texts[1:]])
 
-    def markdown(self) -> str:
-        """Return the table in Markdown (GitHub's), with title and notes; texts in cells stand for themselves."""
-        rules = ["---" if column.decimals is None else "---:" for column in self.columns]
-        rows = [self.headings(), rules, *([literal(cell) for cell in row] for row in self.cells())]
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        notes = [line for note in self.notes for line in ("", literal(note))]
-        start = f"**{self.name}** " if self.name else ""
-        return "\n".join([f"{start}{literal(self.title)}", "", *lines, *notes, ""])
-
     def csv(self) -> str:
         """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
         keys = [column.key for column in self.columns]
         rows = [[row.get(key) for key in keys] for row in self.rows]
         return str(pd.DataFrame(rows, columns=keys, dtype=object).to_csv(index=False, lineterminator="\n"))
-
-
-def literal(text: str) -> str:
-    """Return a text as Markdown that shows it as it is, in one line and inside a table cell."""
-    return re.sub(r"([\\`*_{}\[\]<>()#|~$&])", r"\\\1", " ".join(text.split()))
 
 
 def written(value: Value, column: Column) -> str:

@@ -1,4 +1,4 @@
-"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and Markdown."""
+"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and text."""
 
 import shutil
 from collections import Counter
@@ -99,12 +99,12 @@ def call(job: Job, output: Path) -> Drawn:
 
 
 def write_tables(sections: Sequence[Section], output: Path) -> None:
-    """Write the sections' tables as CSV and Markdown: C3.csv, or the section's name; then C3-1.csv."""
+    """Write the sections' tables as CSV and text: C3.csv, or the section's name; then C3-1.csv."""
     taken: Counter[str] = Counter()
     for section in sections:
         for table in section.tables:
             name = table.name or section.anchor
             unique = f"{name}-{taken[name]}" if taken[name] else name
             taken[name] += 1
-            for ending, text in (("csv", table.csv()), ("md", table.markdown())):
+            for ending, text in (("csv", table.csv()), ("txt", f"{table.text()}\n")):
                 (output / TABLES / f"{unique}.{ending}").write_text(text, encoding="utf-8", errors=UNNAMEABLE)
