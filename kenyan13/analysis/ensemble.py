@@ -56,17 +56,15 @@ def vote_by_probability(probabilities: Probabilities) -> Classes:
 
 def count_votes(probabilities: Probabilities) -> tuple[Classes, NDArray[np.bool_]]:
     """Return each run's vote, int64 [runs, n], and whether no class has more votes than the voted one, [runs, n]."""
-    votes = probabilities.argmax(axis=2)
-    tally = (votes[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0)
+    votes, tally = probabilities.argmax(axis=2), tallies(probabilities)
     most = tally == tally.max(axis=1, keepdims=True)
     return votes, most[np.arange(votes.shape[1]), votes]
 
 
-def vote_tallies(probabilities: Probabilities) -> Classes:
-    """Return for each image how many runs voted for the class with most votes, int64 [n], 1 to the number of runs."""
-    votes = probabilities.argmax(axis=2)
-    tallies: Classes = (votes[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0).max(axis=1)
-    return tallies
+def tallies(probabilities: Probabilities) -> Classes:
+    """Return how many runs voted for each class, int64 [n, classes]."""
+    counts: Classes = (probabilities.argmax(axis=2)[:, :, None] == np.arange(probabilities.shape[2])).sum(axis=0)
+    return counts
 
 
 METHODS: dict[str, Callable[[Probabilities], Classes]] = {

@@ -63,14 +63,6 @@ def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
     return table
 
 
-def of_pairs(wrong: pd.DataFrame, pairs: Table) -> pd.DataFrame:
-    """Return the most confident mistakes of the most confused pairs, pair by pair."""
-    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
-    return pd.concat(
-        [wrong[:0], *(wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both)]
-    )
-
-
 @cache
 def files_by_id(layout: str, root: str) -> dict[str, Path]:
     """Return the files of a data set's labelled images by id; nothing where the data has gone."""

@@ -17,7 +17,17 @@ from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import MISTAKES, files_by_id, grid_of, mistake_table, mistakes, of_pairs, pair_table, sheets
+from kenyan13.report.photos import (
+    EACH,
+    MISTAKES,
+    SHOWN_PAIRS,
+    files_by_id,
+    grid_of,
+    mistake_table,
+    mistakes,
+    pair_table,
+    sheets,
+)
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
@@ -142,7 +152,12 @@ def draw_predictions(known: pd.DataFrame, counts: NDArray[np.int64], pairs: Tabl
 def add_photos(page: Section, run: Run, wrong: pd.DataFrame, pairs: Table) -> None:
     """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
     files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
-    chosen = {"Most confident mistakes": wrong[:MISTAKES], "Most confused pairs of classes": of_pairs(wrong, pairs)}
+    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
+    of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
+    chosen = {
+        "Most confident mistakes": wrong[:MISTAKES],
+        "Most confused pairs of classes": pd.concat([wrong[:0], *of_pairs]),
+    }
     grids = [grid_of(title, some, files) for title, some in chosen.items()]
     page.grids = [grid for grid in grids if grid.photos]
     if len(wrong) and not page.grids:

@@ -26,8 +26,12 @@ def name_experiment(settings: Settings) -> Settings:
     that: CBC_EfficientNetB4_PT5-1a2b3c4d. Raises UserError for an experiment's name on another run.
     """
     if settings.experiment is not None:
-        reference = composed(f"experiment={settings.experiment}")  # as the study has it
-        if not is_same_experiment(settings, reference):
+        reference = composed(f"experiment={settings.experiment}")  # as the study has it, wherever its images lie
+        there = replace(settings, data=replace(settings.data, root=reference.data.root))
+        # group A times the loader: what is the machine's business elsewhere is the point there
+        timed = reference.data.workers in (None, settings.data.workers)
+        root = Path(settings.data.root).expanduser()
+        if not timed or differences(there, reference) or is_other_data(root):
             settings.experiment = None
             if settings.name == reference.name:
                 settings.name = f"{reference.name}-{config_hash(settings)}"
@@ -35,17 +39,6 @@ def name_experiment(settings: Settings) -> Settings:
     if owner not in (None, settings.experiment):
         raise UserError(f"name={settings.name} is the name of experiment {owner}.", "choose another name=")
     return settings
-
-
-def is_same_experiment(settings: Settings, reference: Settings) -> bool:
-    """Return whether settings are those of an experiment as the study has it, wherever KenyanFood13 lies on this disk.
-
-    Group A times the loader: what is the machine's business elsewhere is the point there.
-    """
-    timed = reference.data.workers in (None, settings.data.workers)
-    data = replace(settings.data, root=reference.data.root)
-    same = timed and not differences(replace(settings, data=data), reference)
-    return same and not is_other_data(Path(settings.data.root).expanduser())
 
 
 def is_other_data(root: Path) -> bool:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kenyan13.analysis.alignment import align
-from kenyan13.analysis.ensemble import vote_by_accuracy, vote_tallies
+from kenyan13.analysis.ensemble import tallies, vote_by_accuracy
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
 from kenyan13.report.parts import Folder, Plot
@@ -72,26 +72,26 @@ def _draw_methods(axes: Axes, models: Sequence[int], values: Mapping[str, Sequen
 
 
 @styled
-def vote_plot(tallies: NDArray[np.int64], runs: int, right: NDArray[np.bool_] | None) -> Figure:
+def vote_plot(votes_won: NDArray[np.int64], runs: int, right: NDArray[np.bool_] | None) -> Figure:
     """Draw for how many images the winning class got 1 to `runs` votes.
 
-    tallies: int64 [n], the votes of each image's winning class, 1 to runs; right: bool [n], which winning classes are
+    votes_won: int64 [n], the votes of each image's winning class, 1 to runs; right: bool [n], which winning classes are
     the target, or None where it is not known: bars are then split, and the share that is right stands above them.
     """
     votes = np.arange(1, runs + 1)
-    total = np.bincount(tallies, minlength=runs + 1)[1:]
+    total = np.bincount(votes_won, minlength=runs + 1)[1:]
     figure = new_figure(max(5.0, 1.0 + 0.42 * runs), 3.8)
     axes = figure.add_subplot()
     if right is None:
         axes.bar(votes, total, color=PALE, edgecolor=OURS)
-        axes.set_title(f"{len(tallies):,} images; all {runs} votes for one class: {total[-1]:,}.")
+        axes.set_title(f"{len(votes_won):,} images; all {runs} votes for one class: {total[-1]:,}.")
     else:
-        good = np.bincount(tallies[right], minlength=runs + 1)[1:]
+        good = np.bincount(votes_won[right], minlength=runs + 1)[1:]
         axes.bar(votes, good, color=PALE, edgecolor=OURS, label="Right")
         wrong = axes.bar(votes, total - good, bottom=good, color="white", edgecolor=STUDY, hatch="////", label="Wrong")
         shares = [f"{100 * one / images:.0f}" if images else "" for one, images in zip(good, total, strict=True)]
         axes.bar_label(wrong, shares, padding=3)
-        axes.set_title(f"{len(tallies):,} images. Above the bars: share that is right, in %.")
+        axes.set_title(f"{len(votes_won):,} images. Above the bars: share that is right, in %.")
         figure.legend(loc="outside lower left", ncols=2, borderpad=0)
     axes.set(xlabel="Votes for the winning class", ylabel="Images", ylim=(0, 1.1 * max(1, total.max())))
     axes.xaxis.set_major_locator(MaxNLocator(16, integer=True, min_n_ticks=1))
@@ -149,7 +149,7 @@ def draw_votes(runs: Sequence[Run], part: str, title: str, folder: Folder) -> Pl
     """Draw how many votes the winning class had; on validation images, how often rightly, too."""
     name = TEST if part == "test" else VALIDATION
     aligned = align({run.name: read_predictions(run.folder, name) for run in runs})
-    tallies = vote_tallies(aligned.probabilities)
+    most = tallies(aligned.probabilities).max(axis=1)
     right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
-    text = f"Of {len(tallies)} images, all {len(runs)} agree on {int((tallies == len(runs)).sum())}."
-    return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, tallies, len(runs), right)
+    text = f"Of {len(most)} images, all {len(runs)} agree on {int((most == len(runs)).sum())}."
+    return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, most, len(runs), right)

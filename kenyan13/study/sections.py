@@ -52,20 +52,18 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
     found: dict[str, dict[str, Run]] = defaultdict(dict)
+    # Files other than these do not count: predictions may be made years after a run.
+    ends = (RESULT, SHEETS, CASCADE, CONFIG)
+
+    def age(run: Run) -> tuple[bool, float]:
+        written = (run.folder / name for name in ends)
+        return run.state is State.finished, next((one.stat().st_mtime for one in written if one.is_file()), 0.0)
+
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
             about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
             found[caution(*about)][id_] = run
     return dict(sorted(found.items()))
-
-
-def age(run: Run) -> tuple[bool, float]:
-    """Return a key that sorts finished runs behind others, and those that ended, or began, later behind others.
-
-    Other files do not count: predictions may be made years after a run, and a run in training has files for moments.
-    """
-    written = [run.folder / name for name in (RESULT, SHEETS, CASCADE, CONFIG)]
-    return run.state is State.finished, next((file.stat().st_mtime for file in written if file.is_file()), 0.0)
 
 
 def group_section(group: Group, found: Found, said: str, folder: Folder) -> Section:
