@@ -1,6 +1,7 @@
 """`kenyan13 ensemble` as a user types it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,12 @@ def three(tmp_path: Path) -> list[str]:
 def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None:
     lines = kenyan13("ensemble", *three).stdout.splitlines()
     assert [line.split()[-1] for line in lines[1:4]] == [three[2], three[1], three[0]]
-    assert lines[1].split() == ["66.67", "0.5000", three[2]]
+    assert lines[1].split() == ["66.67", "0.5000", "1", three[2]]
     # Two: x a; y sums 0.8 to 1.2: b, highest 0.8: b, V1 b, V2 b; z b. Three: y sums 1.7 to 1.3, highest 0.9: a.
     assert [line.split() for line in lines[6:10]] == [
         ["models", "AP", "MP", "V1", "V2"], ["1", *["66.67"] * 4], ["2", *["66.67"] * 4], ["3", *["33.33"] * 4],
     ]  # fmt: skip
-    assert lines[-1] == "Standard error of the best run's accuracy: 27.22 points (3 images)."
+    assert lines[-1] == "Standard error of the best model's accuracy: 27.22 points (3 images)."
 
 
 @pytest.mark.parametrize(
@@ -88,17 +89,24 @@ def folds_of(root: Path, certainty: float, *settings: str) -> list[str]:
     return folders
 
 
-def test_ensemble_with_weights(kenyan13: Command, tmp_path: Path) -> None:
+def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     runs = [*folds_of(tmp_path, 0.6), *folds_of(tmp_path, 0.9, "optim.lr=0.1")]
+    predictions = tmp_path / "0.6-1" / VALIDATION
+    predictions.write_text(re.sub(r"1x,.*", "1x,a,b,0.4,0.6", predictions.read_text()))
+    write_result(tmp_path / "0.6-1", Result(min_val_loss=1.5, accuracy=2 / 3, validation_images=3))
+    lines = kenyan13("ensemble", *runs).stdout.splitlines()
+    assert lines[1].split() == ["100.00", "0.00", "0.5000", "2", runs[2]]
+    assert lines[2].split() == ["83.33", "23.57", "1.0000", "2", runs[0]]  # sd of 1 and 2/3
+    assert [line.split() for line in lines[6:8]] == [["1", *["100.00"] * 4], ["2", *["100.00"] * 4]]
+    assert lines[-1].endswith("0.00 points (6 images).")
     file = tmp_path / "mine.csv"
-    done = kenyan13("ensemble", *runs, "--weights", "--test", "-o", str(file))
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[-2:] for line in done.stdout.splitlines()[1:3]] == [["0.000", "100.00"], ["1.000", "100.00"]]
-    assert "tuned on the other folds" in done.stdout
-    assert "standard error 0.00 points (6 images)" in done.stdout
+    done = kenyan13("ensemble", *runs, "--test", "-o", str(file))
+    assert done.stdout.startswith("2 test images predicted by 4 runs, AP")
     assert file.read_text() == "id,class\n7,a\n6,a\n"
-    assert_one_screen(kenyan13("ensemble", *runs[:3], "--weights"), "no run for data.fold=1", "data.fold=0,1,2,3,4")
-    assert_one_screen(kenyan13("ensemble", *runs), "The images differ: 3 are only in", "--weights")
+    assert_one_screen(kenyan13("ensemble", *runs[:3]), "The images differ: 3 are only in", "data.fold=0..4")
+    again = tmp_path / "again"
+    shutil.copytree(runs[0], again)
+    assert_one_screen(kenyan13("ensemble", *runs, str(again)), "3 images are in more than one fold")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +116,7 @@ def test_ensemble_with_weights(kenyan13: Command, tmp_path: Path) -> None:
         (["{0}", "{1}", "{0}x"], ["No run directory", "lowx"]),
         (["{0}", "{1}", "-o", "a.csv"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--method", "V1"], ["--method and --output go with --test"]),
-        (["{0}", "{1}", "--weights", "--top", "1"], ["--weights is a method of its own"]),
-        (["{0}", "{1}", "--top", "3"], ["only 2 runs are given"]),
+        (["{0}", "{1}", "--top", "3"], ["only 2 models are given"]),
         (["{0}", "{1}", "--test", "-o", "{0}"], ["is a folder"]),
     ],
 )

@@ -12,7 +12,7 @@ from kenyan13.runs.predictions import classes_of, prediction_table, targets_of
 
 ANOTHER_SPLIT = (
     "runs with another seed, split_seed or fold have another split: their test predictions can be combined: --test",
-    "all folds of two or more models: --weights",
+    "of folds, all of each model: python train.py -m data.fold=0..4 makes them",
 )
 ANOTHER_TEST = ("predict the same test images with each of them: kenyan13 predict RUN --test",)
 

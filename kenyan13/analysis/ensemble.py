@@ -5,6 +5,7 @@ Class indices are indices into the runs' classes; accuracies are 0..1.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from kenyan13.analysis.alignment import Aligned
 from kenyan13.analysis.compare import best_first, check_several
+from kenyan13.analysis.folds import Model, group_folds
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import RESULT
-from kenyan13.runs.run import Run, read_run
+from kenyan13.runs.run import read_run
 
 Classes = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -75,17 +77,16 @@ METHODS: dict[str, Callable[[Probabilities], Classes]] = {
 }
 
 
-def rank(folders: Sequence[Path], top: int | None = None) -> list[Run]:
-    """Return the `top` finished runs (all) by validation accuracy, highest first; ties by lower loss, then by name.
+def read_models(folders: Sequence[Path], top: int | None = None) -> list[Model]:
+    """Return the `top` models (all) that finished runs are, by accuracy, highest first; ties by lower loss, then name.
 
-    Raises UserError for fewer than two runs or fewer than `top`, a run given twice, and a folder without result.json.
+    The accuracy of a model with several folds is the mean of its runs. Raises UserError for fewer than two runs or
+    fewer than `top` models, a run given twice, and a folder without result.json.
     """
     strangers = [folder for folder in folders if not folder.is_dir()]
     if strangers:
         raise UserError(f"No run directory: {shorten(strangers)}.", "kenyan13 runs lists the runs in runs/")
     check_several(folders, "An ensemble", "runs/GF*")
-    if top is not None and top > len(folders):
-        raise UserError(f"--top {top}: only {len(folders)} runs are given.", f"at most --top {len(folders)}")
     runs = [read_run(folder) for folder in folders]
     unfinished = [run.folder for run in runs if run.result is None]
     if unfinished:
@@ -93,7 +94,10 @@ def rank(folders: Sequence[Path], top: int | None = None) -> list[Run]:
             f"No finished run, for there is no {RESULT}: {shorten(unfinished)}.",
             "leave it out, or train it to the end",
         )
-    return sorted(runs, key=best_first)[:top]
+    models = group_folds(sorted(runs, key=best_first))
+    if top is not None and top > len(models):
+        raise UserError(f"--top {top}: only {len(models)} models are given.", f"at most --top {len(models)}")
+    return sorted(models, key=lambda model: -mean(run.result.accuracy for run in model if run.result))[:top]
 
 
 def accuracy(predicted: Classes, targets: Classes) -> float:

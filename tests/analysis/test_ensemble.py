@@ -17,7 +17,7 @@ from kenyan13.analysis.ensemble import (
     accuracy_table,
     average_probability,
     maximum_probability,
-    rank,
+    read_models,
     vote_by_accuracy,
     vote_by_probability,
 )
@@ -42,7 +42,7 @@ def saved(ids: str, targets: str, probabilities: list[list[float]], classes: str
 
 
 def test_ensembles_need_no_torch() -> None:
-    modules = ("analysis.ensemble", "study.exposure", "analysis.ensemble_weights")
+    modules = ("analysis.ensemble", "study.exposure", "analysis.folds")
     program = "".join(f"import kenyan13.{name}; " for name in modules) + "import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
@@ -178,17 +178,17 @@ def finished(folder: Path, accuracy: float, loss: float) -> Path:
 def test_runs_are_ranked_by_accuracy_then_loss_then_name(tmp_path: Path) -> None:
     figures = {"d": (0.7, 0.9), "c": (0.8, 0.6), "b": (0.8, 0.5), "a": (0.7, 0.9)}
     folders = [finished(tmp_path / name, *pair) for name, pair in figures.items()]
-    assert [run.name for run in rank(folders)] == ["b", "c", "a", "d"]
-    assert [run.name for run in rank(folders, 2)] == ["b", "c"]
+    assert [model[0].name for model in read_models(folders)] == ["b", "c", "a", "d"]
+    assert [model[0].name for model in read_models(folders, 2)] == ["b", "c"]
 
 
 def test_ranking_refuses_what_is_no_ensemble(tmp_path: Path) -> None:
     one, two = finished(tmp_path / "one", 0.5, 1), finished(tmp_path / "two", 0.6, 1)
     with pytest.raises(UserError, match="two or more runs"):
-        rank([one])
+        read_models([one])
     with pytest.raises(UserError, match=r"Given twice: .*one"):
-        rank([one, two, one])
-    with pytest.raises(UserError, match="--top 3: only 2 runs"):
-        rank([one, two], 3)
+        read_models([one, two, one])
+    with pytest.raises(UserError, match="--top 3: only 2 models"):
+        read_models([one, two], 3)
     with pytest.raises(UserError, match=r"No run directory: .*three"):
-        rank([one, tmp_path / "three"])
+        read_models([one, tmp_path / "three"])
