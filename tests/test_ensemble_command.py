@@ -103,7 +103,7 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     done = kenyan13("ensemble", *runs, "--test", "-o", str(file))
     assert done.stdout.startswith("2 test images predicted by 4 runs, AP")
     assert file.read_text() == "id,class\n7,a\n6,a\n"
-    assert_one_screen(kenyan13("ensemble", *runs[:3]), "The images differ: 3 are only in", "data.fold=0..4")
+    assert_one_screen(kenyan13("ensemble", *runs[:3]), "The images differ", "3 only in", "data.fold=0..4")
     again = tmp_path / "again"
     shutil.copytree(runs[0], again)
     assert_one_screen(kenyan13("ensemble", *runs, str(again)), "3 images are in more than one fold")
