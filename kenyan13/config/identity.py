@@ -21,9 +21,11 @@ MACHINE_ONLY = {
     "trainer.profiler", "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "trainer.enable_autolog_hparams", "trainer.detect_anomaly",
 }  # fmt: skip
-# Callbacks that only watch.
+# Callbacks that only watch (training.progress: until 2026-11-27).
 WATCHING = (
-    "kenyan13.training.", "pytorch_lightning.callbacks.DeviceStatsMonitor",
+    "kenyan13.training.display.", "kenyan13.training.progress.", "kenyan13.training.board.",
+    "kenyan13.training.callbacks.History", "kenyan13.training.callbacks.RunFiles",
+    "pytorch_lightning.callbacks.DeviceStatsMonitor",
     "pytorch_lightning.callbacks.LearningRateMonitor", "pytorch_lightning.callbacks.ThroughputMonitor",
     "pytorch_lightning.callbacks.ModelSummary", "pytorch_lightning.callbacks.RichModelSummary",
     "pytorch_lightning.callbacks.TQDMProgressBar", "pytorch_lightning.callbacks.RichProgressBar",
@@ -65,8 +67,10 @@ def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
 def identity(settings: Settings) -> dict[str, Any]:
     """Return what a run's result depends on and is not as by default: dotted key -> plain value."""
     own = plain(settings)
-    usual = dict(flatten(usual_settings(own)))
-    return {key: value for key, value in relevant(own).items() if not (key in usual and usual[key] == value)}
+    usual, chosen = dict(flatten(usual_settings(own))), relevant(own)
+    left_out = {key: None for key in relevant(default_settings())
+                if key.startswith("callbacks.") and key.endswith(TARGET) and key not in chosen}  # fmt: skip
+    return {key: value for key, value in chosen.items() if not (key in usual and usual[key] == value)} | left_out
 
 
 def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:

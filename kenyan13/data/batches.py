@@ -1,5 +1,6 @@
 """Batches of a catalogue: views of images, ready but for normalising, or features that were computed once."""
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -88,16 +90,23 @@ class ImageDataset(Dataset[RawBatch]):
         return pixels, view, int(random.integers(2**62))
 
 
+def seed_libraries(seed: int) -> None:
+    """Seed the generators that others' transforms and callbacks draw from: those of torch, numpy and random."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (the one that others draw from)
+    random.seed(seed)
+
+
 def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:
     """Return an image, uint8 [crop, crop, 3], after transforms of torchvision's, which see uint8 [3, crop, crop].
 
-    seed: decides what they draw from torch's generator, whose state is left as it was. Raises UserError for transforms
-    that return another shape or type.
+    seed: decides what they draw from torch, numpy and random, whose states are left as they were. Raises UserError for
+    transforms that return another shape or type.
     """
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     shape = image.shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with isolate_rng(include_cuda=False):
+        seed_libraries(seed)
         for k, transform in enumerate(transforms):
             try:
                 image = transform(image)

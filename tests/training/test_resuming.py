@@ -1,14 +1,17 @@
 """The same bits, whatever happens: killed runs go on, workers and TensorBoard change nothing."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -83,7 +86,41 @@ def kill(epoch: int, moment: str, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RunFiles, "save", on_save)
 
 
+def drawn() -> float:
+    """What libraries other than torch draw."""
+    return random.random() + float(np.random.rand())  # noqa: NPY002
+
+
+class Dimmer(Callback):
+    """A transform, and a callback, that draw from random and numpy.random."""
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        return (image * drawn() / 2).to(torch.uint8)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        batch.images.mul_(drawn())
+
+
+class Rising(torch.nn.CrossEntropyLoss):
+    """A loss with a buffer that changes."""
+
+    factor: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.ones(()))
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.factor += 0.1
+        return super().forward(logits, targets) * self.factor
+
+
 VARIANTS = {
+    "parts_of_others": [
+        f"callbacks.dimmer._target_={__name__}.Dimmer", f"augment.extra=[{{_target_:{__name__}.Dimmer}}]",
+        "callbacks.ema._target_=pytorch_lightning.callbacks.EMAWeightAveraging", "callbacks.ema.decay=0.9",
+        f"loss._target_={__name__}.Rising",
+    ],
     "plateau": ["balance=balanced_sampler", "schedule=plateau", "schedule.patience=0", "schedule.threshold=1"],
     "multistep": ["schedule=multistep", "schedule.milestones=[1,3]", "optim=sgd"],
     "gradual": ["augment=enhanced", "freeze=gradual", "freeze.unfreeze=[[1,3],[2,5]]", "optim=adamw"],
@@ -159,13 +196,17 @@ def test_the_board_does_not_change_the_result(
     assert not EventAccumulator(str(run_directory(bare))).Reload().Tags()["images"]
 
 
+EARLY = "callbacks.x._target_=pytorch_lightning.callbacks.EarlyStopping callbacks.x.monitor=val_loss"
+
+
+@pytest.mark.parametrize("stop", ["stop=loss", f"{EARLY} callbacks.x.min_delta=9 callbacks.x.patience=1"])
 def test_run_killed_after_its_stop_rule_fired_does_not_train_on(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    # The rule is made to see no lower loss from epoch 2 on.
+    # The rules are made to see no lower loss from epoch 2 on.
     rule = lambda self, history: "made to" if len(history.rows) >= 2 else None  # noqa: E731
     monkeypatch.setattr(stopping.StopOnLoss, "reason", rule)
-    common = ["stop=loss", "trainer.max_epochs=5"]
+    common = [*stop.split(), "trainer.max_epochs=5"]
     straight, broken = compose(*common, "name=straight"), compose(*common, "name=broken")
     assert train(straight).epochs == 2
     with monkeypatch.context() as patch:

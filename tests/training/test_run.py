@@ -109,6 +109,14 @@ def test_evaluate_agrees_bit_for_bit(finished: tuple[Settings, Path], tmp_path: 
     assert metrics == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
 
 
+def test_best_weights_are_those_that_were_validated(compose: Compose) -> None:
+    average = ["callbacks.x._target_=pytorch_lightning.callbacks.EMAWeightAveraging", "callbacks.x.decay=0.9"]
+    settings = compose("optim.lr=3e-3", *average)
+    result = train(settings)
+    metrics = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
+    assert evaluate(open_run(run_directory(settings))) == metrics
+
+
 def test_finished_run_is_not_trained_again(finished: tuple[Settings, Path], capsys: pytest.CaptureFixture[str]) -> None:
     settings, folder = finished
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
@@ -123,8 +131,10 @@ def test_other_settings_get_another_folder_and_machine_settings_do_not(compose: 
     assert first == run_directory(
         compose("data.workers=3", "data.cache=/elsewhere", "callbacks.tensorboard.graph=true")
     )
-    others = [compose(override) for override in ("seed=1", "optim.lr=3e-4", "augment.rotation=10", "data.fold=0")]
-    assert len({first, *(run_directory(settings) for settings in others)}) == 5
+    stop = "callbacks.x._target_=kenyan13.training.stopping.StopOnLoss"
+    given = ["seed=1", "optim.lr=3e-4", "augment.rotation=10", "data.fold=0", stop, "callbacks.epoch_seed.seed=7"]
+    others = [compose(override) for override in [*given, "callbacks.epoch_seed=null"]]
+    assert len({first, *(run_directory(settings) for settings in others)}) == 8
 
 
 def test_a_run_of_other_settings_or_data_is_refused(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
