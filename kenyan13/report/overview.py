@@ -48,7 +48,13 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
             section.texts.append(in_words(same[0]))
         else:
             folder = Folder(output, f"overview-{number}" if number > 1 else "overview")
-            section.plots += draw_accuracies(ranked, set_title(same), folder)
+            names, some = [run.name for run in ranked[:MOST]], results(ranked[:MOST])
+            values = [one.accuracy for one in some], [one.validation_images for one in some]
+            text = f"Accuracies of {len(some)} runs with 95 % intervals; the table has the values."
+            title = f"Accuracy: {set_title(same)}"
+            section.plots.append(folder.draw("accuracy", title, text, interval_plot, names, *values))
+            families = {run.name: (run, str(run.setting("model.backbone"))) for run in ranked}
+            section.plots += draw_sizes(families, folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
     others = [run for run in runs if not run.result]
     rows: list[Row] = [
@@ -114,15 +120,6 @@ def differing(runs: Sequence[Run]) -> list[str]:
     The images' folder is left out: it is in the table's title.
     """
     return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
-
-
-def draw_accuracies(ranked: Sequence[Run], title: str, folder: Folder) -> list[Plot]:
-    """Draw the accuracies of finished runs on the same images with their intervals, and against size and time."""
-    names, some = [run.name for run in ranked[:MOST]], results(ranked[:MOST])
-    accuracies, images = [one.accuracy for one in some], [one.validation_images for one in some]
-    text = f"Accuracies of {len(some)} runs with 95 % intervals; the table has the values."
-    intervals = folder.draw("accuracy", f"Accuracy: {title}", text, interval_plot, names, accuracies, images)
-    return [intervals, *draw_sizes({run.name: (run, str(run.setting("model.backbone"))) for run in ranked}, folder)]
 
 
 def draw_sizes(runs: Mapping[str, tuple[Run, str]], folder: Folder) -> list[Plot]:

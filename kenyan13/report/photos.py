@@ -16,12 +16,12 @@ from kenyan13.data.images import UNREADABLE, decode
 from kenyan13.errors import UserError
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.directory import PRESETS
 from kenyan13.runs.predictions import classes_of, probabilities_of
 from kenyan13.runs.run import Run
 
 QUALITY = 82  # of JPEG; as PNG photographs are ten times as large
 SIDE, SHOWN = 224, 112  # pixels of a photograph in the page, and as it is shown before it is enlarged
+SHEET = 320  # pixels of a contact sheet as it is shown
 MISTAKES, PAIRS, SHOWN_PAIRS, EACH = 12, 10, 4, 3  # images; pairs in the table, with photographs, and of each
 
 
@@ -102,20 +102,8 @@ def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
 
 
 def sheets(run: Run) -> list[Grid]:
-    """Return a run's contact sheets, made smaller: those of the presets, then two a class."""
-    grids = []
-    kinds = (
-        ("The same images under each preset, a row each", PRESETS, 640),
-        ("Contact sheets of the classes", "sheets/*/*.png", 320),
-    )
-    for title, pattern, width in kinds:
-        files = sorted(run.folder.glob(pattern), key=lambda file: (file.stem, file.parent.name != "original"))
-        photos = [(smaller(file, 2 * width, square=False), caption(file)) for file in files]
-        grids.append(Grid(title, [(photo, text) for photo, text in photos if photo is not None], width))
-    return [grid for grid in grids if grid.photos]
-
-
-def caption(file: Path) -> str:
-    """Return what a contact sheet shows."""
-    kinds = {"original": "as they are", "augmented": "augmented"}
-    return f"{file.stem}, {kinds[file.parent.name]}" if file.parent.name in kinds else "none, default, enhanced"
+    """Return a run's contact sheets, made smaller, class by class, if it has any."""
+    files = sorted(run.folder.glob("sheets/**/*.png"), key=lambda file: (file.stem, file.parent.name != "original"))
+    photos = [(smaller(file, 2 * SHEET, square=False), file.relative_to(run.folder / "sheets")) for file in files]
+    shown = [(photo, path.with_suffix("").as_posix()) for photo, path in photos if photo is not None]
+    return [Grid("Contact sheets; presets: none, default, enhanced, a row each", shown, SHEET)] if shown else []

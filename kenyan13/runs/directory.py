@@ -24,7 +24,6 @@ from kenyan13.errors import BusyError
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
 SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
-PRESETS = "sheets/presets.png"  # not in sheets.json, whose keys are classes; there before it
 FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 

@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 
 from kenyan13.config.compose import composed
 from kenyan13.config.settings import AugmentSettings
-from kenyan13.data.batches import FeatureDataset, ImageDataset
+from kenyan13.data.batches import ImageDataset
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import SHEETS, Draw, across_classes, generator
@@ -32,10 +32,7 @@ def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
     labels, seed = data.train.catalogue.targets, data.settings.seed
     rows, positions = np.unique(data.train_order()(0), return_index=True)
     chosen = across_classes(labels[rows], number, seed)
-    if data.features is None:
-        return [Draw(int(rows[place]), 0, int(positions[place])) for place in chosen]
-    views = FeatureDataset(data.features.train, labels, seed).epoch_views(0)  # computed as of that many epochs
-    return [Draw(int(rows[place]), int(views[positions[place]]), int(rows[place])) for place in chosen]
+    return [Draw(int(rows[place]), 0, int(positions[place])) for place in chosen]
 
 
 def draw_views(

@@ -33,7 +33,7 @@ def test_contact_sheets_are_a_run_of_their_own(demo_root: Path, cache: Path, tmp
     assert sorted(board.Tags()["images"]) == sorted(
         ["presets", *(f"{kind}/{name}" for kind in kinds for name in listed)]
     )
-    assert Image.open(folder / directory.PRESETS).format == "PNG"
+    assert Image.open(folder / "sheets/presets.png").format == "PNG"
     with pytest.raises(UserError, match="holds a run with other settings"):
         draw_contact_sheets(experiments()["AAB"], ["experiment=AAB", *given, f"name={folder.name}"])
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.batches import Features, ImageDataset, Images
+from kenyan13.data.batches import ImageDataset, Images
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.training.contact_sheets import PRESETS, draw_views, first_draws, preset_sheet, write_contact_sheets
 from kenyan13.training.inference import open_data as opened
@@ -90,16 +90,3 @@ def test_the_views_are_those_of_the_first_epoch(compose: Callable[..., Settings]
         assert abs(images[draw.position].numpy() * 255 - image).max() <= 1
     original = draw_views(data, draws, None, 32)
     assert np.array_equal(original[3], centre_crop(data.train.store[data.train.store_rows[draws[3].row]], 32))
-
-
-def test_the_views_of_cached_features_are_those_that_were_computed(compose: Callable[..., Settings]) -> None:
-    data = opened(compose("balance=none", "freeze=pt0", "freeze.features=cached", "freeze.views=4"))
-    views = torch.arange(4.0).expand(len(data.train.catalogue), 4)[..., None]  # each feature is its view's number
-    data.features = Features(views, torch.zeros(26, 1, 1))
-    seen: dict[int, float] = {}
-    for batch in data.train_dataloader():
-        seen |= dict(zip(batch.rows.tolist(), batch.images[:, 0].tolist(), strict=True))
-    draws = first_draws(data, 36)
-    assert len({draw.epoch for draw in draws}) == 4
-    for draw in draws:
-        assert (draw.epoch, draw.position) == (seen[draw.row], draw.row)
