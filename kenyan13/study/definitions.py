@@ -146,7 +146,7 @@ class SharedNode(ConfigNode):
 def register_experiments() -> None:
     """Make each experiment a choice of Hydra's, experiment=CBC, as if there were a file for each in conf/experiment."""
     nodes = ConfigStore.instance().repo.setdefault("experiment", {})
-    for one in experiments().values():
+    for one in [] if nodes else experiments().values():  # Hydra asks at each composition
         choices = {key: value for key, value in one.settings.items() if "." not in key and key != "seed"}
         node: dict[str, Any] = {
             "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
