@@ -45,8 +45,8 @@ $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
 	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
 	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && echo && $(WRITE_REPORT) && exit $$status
 
-reproduce-group-%:
-	@echo "There is no group $*: groups are $(GROUPS), as in make reproduce-group-C"; exit 2
+reproduce-%:
+	@echo "There is no target $@: groups are $(GROUPS), as in make reproduce-group-C"; exit 2
 
 reproduce: .venv/.complete  ## all groups of the study
 	@failed=; for group in $(GROUPS); do $(MAKE) --no-print-directory reproduce-group-$$group || failed="$$failed $$group"; done; \

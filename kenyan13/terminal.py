@@ -39,6 +39,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
+    """Return a number's text, times a factor; a dash for None."""
+    return "-" if value is None else f"{factor * value:,.{decimals}f}"
+
+
 def fit(text: str, width: int) -> str:
     """Return a text cut in the middle to at most `width` columns (5 or more), more of its end than of its beginning."""
     if len(text) <= width:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from documented import parse
 
+from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs import directory
 from kenyan13.runs.directory import TEST, VALIDATION
@@ -68,6 +72,7 @@ def assert_one_screen(done: Done, *parts: str) -> None:
         (["-m", "freeze=pt0,pt9"], ["There is no freeze=pt9"]),
         (["name=../up"], ["is no name of a folder"]),
         (["--max_epochs", "3"], ["There is no flag --max_epochs", "Did you mean 'trainer.max_epochs'?"]),
+        (["--optim", "sgd"], ["write optim=sgd"]),
         (["just words"], ["is not an override that Hydra can read"]),
     ],
 )
@@ -172,7 +177,10 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
     ("arguments", "parts"),
     [
         (["evaluate", "{run}x"], ["is no run directory. Did you mean 'first'?"]),
-        (["predict", "{run}"], ["Give either photos"]),
+        (["predict", "{run}"], ["Photos, or folders of photos, are missing.", "kenyan13 predict {run} PHOTO.jpg"]),
+        (["predict", "{broken}", "{run}"], ["broken.jpg is no run directory, which comes first.", "predict RUN PHOTO"]),
+        (["predict", "{broken}/.."], ["is no run directory, which comes first."]),
+        (["data=folder", "data.root=a b"], ["kenyan13 train data=folder 'data.root=a b'"]),
         (["predict", "{run}", "/no/such.jpg"], ["There is no image or folder /no/such.jpg"]),
         (["predict", "{run}", "{broken}"], ["1 of 1 images cannot be read", "broken.jpg", "data.on_bad=skip"]),
         (["predict", "{run}", "--test", "--json"], ["--test goes with --output"]),
@@ -188,7 +196,23 @@ def test_mistakes_with_runs_are_said_on_one_screen(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not an image")
     filled = [argument.format(run=run, broken=broken) for argument in arguments]
-    assert_one_screen(kenyan13(*filled), *parts)
+    assert_one_screen(kenyan13(*filled), *(part.format(run=run) for part in parts))
+
+
+def test_help_fits_a_terminal_and_its_examples_are_commands(kenyan13: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert kenyan13().stdout == kenyan13("--help").stdout == kenyan13("help").stdout
+    verbs, others = (re.findall(r"^  ([a-z]\S+)  ", kenyan13(*words, "-h").stdout, re.M) for words in ([], ["study"]))
+    listed = "train runs evaluate predict report compare ensemble groups cascade contact-sheets study"
+    assert verbs == listed.split()
+    for words in ([], *([verb] for verb in verbs[1:]), *(["study", one] for one in others)):
+        text = kenyan13(*words, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80
+        assert "..." not in text.partition("Commands:")[2], "cut"
+        examples = re.findall(r"^    kenyan13 (.*)$", text.partition("Examples:\n")[2], re.M)
+        assert examples
+        for example in examples:
+            parse(cli.app, shlex.split(example))
 
 
 def test_study_exposures_counts_splits(kenyan13: Command, tmp_path: Path) -> None:

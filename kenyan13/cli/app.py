@@ -5,14 +5,32 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
+from kenyan13.errors import UserError
 from kenyan13.runs.find import resolve_newest
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+class Verbs(TyperGroup):
+    """Verbs; without one, or with `help`, they are listed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words behind the command. Raises UserError for a setting in place of a verb."""
+        if args and "=" in args[0] and not args[0].startswith("-"):
+            raise UserError(f"'{args[0]}' is a setting, not a command.", f"kenyan13 train {shlex.join(args)}")
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] in ([], ["help"]) else args)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -23,11 +41,16 @@ RunFolder = Annotated[
 Runs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="RUN...",
+        metavar="RUN",
         help="Run directories, as in runs/GF*; last: the newest.",
         callback=lambda given: [resolve_newest(place) for place in given],
     ),
 ]
+
+
+def examples(*arguments: str) -> str:
+    """Return examples as the end of a command's help, one a line; Click wraps no paragraph that begins with \\b."""
+    return "\n".join(["\b", "Examples:", *(f"  kenyan13 {one}" for one in arguments)])
 
 
 def print_version(wanted: bool) -> None:
@@ -47,7 +70,7 @@ def print_next(*commands: Sequence[str]) -> None:
         console.print(f"  {line}")
 
 
-@app.callback(epilog="Example:  kenyan13 train data=demo model=small_cnn, then kenyan13 report")
+@app.callback(epilog=examples("train data=demo model=small_cnn", "report"))
 def describe(
     wanted: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
@@ -59,7 +82,7 @@ def describe(
 @app.command(
     "train",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    help="Train one run, or with -m several; as python train.py does. kenyan13 train --help tells all choices.",
+    help="Train one run, or with -m several: python train.py.",
 )
 def train_command(context: typer.Context) -> None:
     """Hand all arguments to Hydra."""

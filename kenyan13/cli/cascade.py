@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, Runs, app
+from kenyan13.cli.app import RunFolder, Runs, app, examples
 from kenyan13.errors import UserError
 from kenyan13.terminal import align
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@app.command(epilog="Example:  kenyan13 groups runs/demo")
+@app.command(epilog=examples("groups runs/demo"))
 def groups(
     run: RunFolder,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Mutual confusion above which classes are put together.")
-    ] = None,
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Mutual confusion above which classes are together.")
+    ] = 0.04,  # grouping.THRESHOLD, whose import takes a second
 ) -> None:
-    """Propose groups of classes that a run confuses, for a two-stage classifier."""
+    """Propose groups of classes that a run confuses.
+
+    They are for a two-stage classifier: a first stage tells the groups apart, a second one the classes of a group.
+    """
     from kenyan13.analysis import grouping
     from kenyan13.analysis.cascade import confusion_of
     from kenyan13.runs.config_file import read_settings
@@ -29,7 +32,6 @@ def groups(
     stage = read_settings(run).data.stage
     if stage is not None:
         raise UserError(f"{run} is a run of data.stage={stage}.", "give a run of all classes, without data.stage")
-    threshold = grouping.THRESHOLD if threshold is None else threshold
     table = labelled(read_predictions(run))
     classes = classes_of(table)
     matrix = confusion_of(table)
@@ -49,14 +51,17 @@ def groups(
     print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
-@app.command(epilog="Example:  kenyan13 cascade runs/first runs/greens runs/meats --output runs/two_stages")
+@app.command(epilog=examples("cascade runs/first runs/greens runs/meats --output runs/two_stages"))
 def cascade(
     stages: Runs,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
 ) -> None:
-    """Put the runs of a two-stage classifier together, on the validation images that all have predicted."""
+    """Put the runs of a two-stage classifier together.
+
+    Their metrics are of the validation images, which must be the same in all.
+    """
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.statistics import standard_error

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kenyan13.cli.app import Runs, app
-from kenyan13.terminal import WIDTH, align, duration, fit
+from kenyan13.cli.app import Runs, app, examples
+from kenyan13.terminal import WIDTH, align, duration, fit, number
 
 if TYPE_CHECKING:
     from kenyan13.analysis.compare import Comparison
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 LONGEST = 24  # of a setting's text
 
 
-@app.command(epilog="Examples:  kenyan13 compare runs/first runs/second      kenyan13 compare runs/efficientnet_b4_*")
+@app.command(epilog=examples("compare runs/first runs/second", "compare runs/efficientnet_b4_*"))
 def compare(
     runs: Runs,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables; shares are 0..1.")] = False,
 ) -> None:
-    """Set runs side by side: settings that differ, metrics, and whether these differ by more than chance.
+    """Compare runs: settings, metrics, and tests of chance.
 
-    Metrics are of the epoch with the lowest validation loss. Each run is tested against the most accurate one on the
-    validation images that both have predicted, by McNemar's exact test, with Holm's correction for several tests.
+    Runs are listed by accuracy, the highest first, not in the order given. Metrics are of the epoch with the lowest
+    validation loss. Each run is tested against the most accurate one on the validation images that both have
+    predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
     from kenyan13.analysis import compare as comparing
     from kenyan13.analysis import compare_text
@@ -93,11 +94,6 @@ def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
         "parameters": number(metrics.parameters),
         "that train": number(metrics.trainable_parameters),
     }
-
-
-def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
-    """Return a number's text, times a factor; a dash for None."""
-    return "-" if value is None else f"{factor * value:,.{decimals}f}"
 
 
 def setting(value: Any) -> str:

@@ -5,19 +5,20 @@ from typing import Annotated
 
 import typer
 
-from kenyan13.cli.app import app, console
+from kenyan13.cli.app import app, console, examples
 
 
-@app.command(
-    "contact-sheets", epilog="Example:  kenyan13 contact-sheets data=folder data.root=~/birds augment=enhanced"
-)
+@app.command("contact-sheets", epilog=examples("contact-sheets data=folder data.root=~/birds augment=enhanced"))
 def contact_sheets(
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, as for kenyan13 train.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings, as for kenyan13 train.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the sheets.")] = Path("contact-sheets"),
 ) -> None:
-    """Draw 36 training images of each class, as they are and augmented, and nine images under each preset."""
+    """Draw training images, as they are and augmented.
+
+    There are two sheets of 36 images for each class, and one of nine images under each preset.
+    """
     from kenyan13.config.compose import compose_settings
     from kenyan13.training.contact_sheets import write_contact_sheets
     from kenyan13.training.inference import open_data

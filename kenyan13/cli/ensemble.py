@@ -8,25 +8,27 @@ from typing import Annotated, Literal
 import typer
 
 from kenyan13 import terminal
-from kenyan13.cli.app import Runs, app
+from kenyan13.cli.app import Runs, app, examples
 from kenyan13.errors import UserError
 
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
 
-@app.command(epilog="Examples:  kenyan13 ensemble runs/GF*      kenyan13 ensemble runs/H* --test --method V2")
+@app.command(epilog=examples("ensemble runs/GF*", "ensemble runs/H* --test --method V2"))
 def ensemble(
     runs: Runs,
     test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
-    method: Annotated[Method | None, typer.Option(help="How --test combines.", show_default="AP")] = None,
+    method: Annotated[Method | None, typer.Option(help="How --test combines; by default AP.")] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Use only so many of the most accurate runs.", show_default="all")
+        int | None, typer.Option(min=1, help="Use only so many of the most accurate runs; by default all.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where --test writes.", show_default="submission.csv")
+        Path | None, typer.Option("--output", "-o", help="Where --test writes; by default submission.csv.")
     ] = None,
 ) -> None:
-    """Combine runs, and print the accuracy of the best 2, 3, ... on their validation images.
+    """Combine the predictions of several runs.
+
+    Printed is the accuracy of the best 2, 3, ... runs on their validation images.
 
     AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
     V2: majority vote, ties to the highest probability.

@@ -6,24 +6,23 @@ from typing import Annotated
 
 import typer
 
-from kenyan13.cli.app import app, console
+from kenyan13.cli.app import app, console, examples
 
 
-@app.command(
-    epilog="Examples:  kenyan13 report      kenyan13 report runs/C* -o report-size      kenyan13 report runs/smoke"
-)
+@app.command(epilog=examples("report", "report runs/C* -o report-size", "report runs/smoke"))
 def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUNS]...", help="Run directories, or folders of them.", show_default="runs, without runs/smoke"
+            metavar="RUNS", help="Run directories, or folders of them; by default runs, without runs/smoke."
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")] = Path("report"),
 ) -> None:
-    """Write a page of HTML on runs, with tables and plots, the study's beside ours; needs no network to be read.
+    """Write a page of HTML on runs, with tables and plots.
 
-    Beside the page lie its plots as SVG and PNG, and its tables as CSV and text.
+    It needs no network to be read; the study's numbers are beside ours. Plots lie beside it as SVG and PNG, tables as
+    CSV and text.
     """
     from kenyan13.report.writing import write_report
     from kenyan13.study.sections import study_jobs

@@ -2,15 +2,16 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app, console
-from kenyan13.cli.compare import number
+from kenyan13.cli.app import RunFolder, app, console, examples
 from kenyan13.errors import UserError
-from kenyan13.terminal import WIDTH, align, fit
+from kenyan13.runs.directory import CONFIG
+from kenyan13.terminal import WIDTH, align, fit, number
 
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
@@ -23,15 +24,15 @@ PATH = 20  # columns that a path is given at least: with three of KenyanFood13's
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
 
-@app.command("runs", epilog="Examples:  kenyan13 runs      kenyan13 runs runs/smoke      kenyan13 evaluate last")
+@app.command("runs", epilog=examples("runs", "runs runs/smoke", "runs --last"))
 def list_runs(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Folders of runs, and runs.", show_default="runs"),
+        typer.Argument(metavar="FOLDER", help="Folders of runs, and runs; by default runs."),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Print only the folder of the newest run.")] = False,
 ) -> None:
-    """List runs with their state and metrics, the newest at the end; other commands take `last` for that one."""
+    """List runs, the newest at the end: `last` in all commands."""
     from kenyan13.runs.find import changed, find_runs, newest_run
     from kenyan13.runs.run import read_all
 
@@ -61,14 +62,20 @@ def cells(run: "runs.Run") -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@app.command(epilog="Example:  kenyan13 evaluate runs/demo")
+@app.command(epilog=examples("evaluate runs/demo"))
 def evaluate(
     run: RunFolder,
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Settings to change, as in data.root=DIR where the images were moved.")
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", help="Settings to change, as in data.root=DIR where the images were moved."
+        ),
     ] = None,
 ) -> None:
-    """Compute a run's validation metrics again from its best checkpoint, and compare them with result.json."""
+    """Compute a run's metrics again, to check a checkpoint.
+
+    The validation images go through the network of the best epoch; the metrics are compared with result.json.
+    """
     from kenyan13.runs.result import read_result
     from kenyan13.training import inference
 
@@ -89,12 +96,12 @@ def evaluate(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Examples:  kenyan13 predict runs/demo photo.jpg holiday/      kenyan13 predict runs/demo --test")
+@app.command(epilog=examples("predict runs/demo PHOTO.jpg holiday/", "predict runs/demo --test"))
 def predict(
     run: RunFolder,
     given: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGE|FOLDER]...", help="Photos, folders of photos, and settings: data.root=DIR."),
+        typer.Argument(metavar="IMAGE|FOLDER", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
     test: Annotated[
         bool, typer.Option("--test", help="Predict the data set's test images and write submission.csv.")
@@ -105,11 +112,18 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Print the most probable classes of photos, or with --test write a submission for the test images."""
+    """Predict photos, or with --test the test images."""
     overrides = [one for one in given or [] if SETTING.match(one)]
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
-    if bool(images) == test:
-        raise UserError("Give either photos (or folders of photos), or --test.", "see kenyan13 predict --help")
+    is_run = (run / CONFIG).is_file()
+    if run.is_file() or bool(images) == test:
+        problem = "Photos and --test do not go together." if test else "Photos, or folders of photos, are missing."
+        command = f"kenyan13 predict {shlex.quote(str(run)) if is_run else 'RUN'}"
+        raise UserError(
+            problem if is_run else f"{run} is no run directory, which comes first.",
+            f"{command} PHOTO.jpg...",
+            f"the test images of the data set: {command} --test",
+        )
     if (test and as_json) or (output and not test):
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
     from kenyan13.training import inference

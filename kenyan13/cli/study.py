@@ -5,37 +5,38 @@ from typing import Annotated
 
 import typer
 
-from kenyan13.cli.app import app
+from kenyan13.cli.app import Verbs, app, examples
 from kenyan13.terminal import align
 
-study = typer.Typer(no_args_is_help=True, help="The KenyanFood13 study's experiments.")
+study = typer.Typer(cls=Verbs, help="The KenyanFood13 study's experiments.", epilog=examples("study list C"))
 app.add_typer(study, name="study")
 
 
-@study.command("list", epilog="Examples:  kenyan13 study list      kenyan13 study list C      kenyan13 study list GF")
+@study.command("list", epilog=examples("study list", "study list C", "study list GF"))
 def study_list(
-    group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="A group, as in C, or a set, as in CB.")
-    ] = None,
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="A group, as in C, or a set, as in CB.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
 ) -> None:
-    """List the study's experiments: what the study reported of them, and their state here."""
+    """List the study's experiments, its metrics, their state here."""
     from kenyan13.study.listing import list_groups
 
     print("\n\n".join(list_groups(group or "", runs)))
 
 
-@study.command("exposures", epilog="Example:  kenyan13 study exposures --seed 1 --seed 2")
+@study.command("exposures", epilog=examples("study exposures --seed 1 --seed 2"))
 def study_exposures(
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=2**32 - 1, help="A seed, or more.", show_default="the 15 of group H"),
+        typer.Option(min=0, max=2**32 - 1, help="A seed, or more; by default the 15 of group H."),
     ] = None,
     data: Annotated[Path, typer.Option(help="The folder with train.csv; images are not needed.")] = Path(
         "data/kenyan13"
     ),
 ) -> None:
-    """Count how often each image is trained on, and validated, when each seed makes its own split."""
+    """Count how often each image is trained on.
+
+    Each seed makes its own split; images of the other part are validated.
+    """
     from kenyan13.data.catalogue import GET_DATA, read_labels
     from kenyan13.study import exposure
 
@@ -53,12 +54,12 @@ def study_exposures(
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
-@study.command("table", epilog="Examples:  kenyan13 study table C      kenyan13 study table C debug=smoke")
+@study.command("table", epilog=examples("study table C", "study table C debug=smoke"))
 def study_table(
     group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
+        typer.Argument(metavar="KEY=VALUE", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
     ] = None,
 ) -> None:
     """Print a group's tables: our metrics beside the study's."""

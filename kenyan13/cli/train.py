@@ -1,6 +1,7 @@
 """What train.py runs: Hydra composes conf/train.yaml and the command line, then training starts."""
 
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,7 +16,7 @@ import kenyan13.study.naming  # noqa: F401 (checks the names after each composit
 from kenyan13.cli.app import print_next
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import finish, to_settings
-from kenyan13.config.explain import explain, unknown_setting
+from kenyan13.config.explain import explain, known_settings, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, one_screen
@@ -76,7 +77,10 @@ def main() -> None:
     os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
         for flag in get_args_parser().parse_known_args(sys.argv[1:])[1]:  # --max_epochs and the like
-            meant = unknown_setting(flag.lstrip("-").partition("=")[0].replace("-", "_"))
-            raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant.problem)
+            name, _, value = flag.lstrip("-").partition("=")
+            name, value = name.replace("-", "_"), value or "".join(sys.argv[sys.argv.index(flag) + 1 :][:1])
+            known = name in known_settings() or (CONF / name).is_dir()
+            meant = f"write {name}={shlex.quote(value)}" if known else unknown_setting(name).problem
+            raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant)
         sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))
         job()
