@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import wrap_file
 
+from kenyan13.cli.app import print_next
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read, subfolders
 from kenyan13.errors import UserError, explain_disk, one_screen, shorten
@@ -41,20 +42,28 @@ def kaggle(competition: str = "opencv-pytorch-project-2-classification-round-3",
     """Get a competition's data from Kaggle, by the last part of its page's address."""
 
     def download(folder: Path) -> Path:
-        import kagglehub
+        try:
+            import kagglehub
+            from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
+        except ImportError:
+            raise UserError("kagglehub is not installed.", "pip install kagglehub") from None
 
         os.environ |= {"KAGGLEHUB_CACHE": str(folder), "DISABLE_KAGGLE_CACHE": "1", "DISABLE_COLAB_CACHE": "1"}
-        return Path(kagglehub.competition_download(competition))
+        try:
+            return Path(kagglehub.competition_download(competition))
+        except (KaggleApiHTTPError, UnauthenticatedError) as error:
+            if isinstance(error, KaggleApiHTTPError) and error.response.status_code >= 500:
+                raise  # Kaggle's own trouble
+            page = f"https://www.kaggle.com/competitions/{competition}"
+            raise UserError(
+                f"Kaggle refuses: {str(error).splitlines()[0].rstrip('.')}.",
+                "make a token at https://www.kaggle.com/settings/api and save it as\n     ~/.kaggle/access_token",
+                f"accept the rules as the owner of the token:\n     {page}/rules",
+                f"or press Download All in a browser:\n     {page}/data\n"
+                "     and then: python scripts/download.py url FILE.zip",
+            ) from None
 
-    page = f"https://www.kaggle.com/competitions/{competition}"
-    obtain(
-        to,
-        download,
-        "pip install kagglehub",
-        "make a token at https://www.kaggle.com/settings/api and save it as\n     ~/.kaggle/access_token",
-        f"accept the rules as the owner of the token:\n     {page}/rules",
-        f"or press Download All in a browser, then give FILE.zip to\n     scripts/download.py url: {page}/data",
-    )
+    obtain(to, download)
 
 
 @app.command()
@@ -155,8 +164,8 @@ def report(root: Path) -> None:
     held += [f"{len(source.test):,} test images"] if source.test else []
     print(f"{found}: {'train.csv' if tables else 'one folder a class'}, {', '.join(held)}")
     words = [] if tables else ["data=folder"]
-    words += [] if found.resolve() == ROOT.resolve() else [shlex.quote(f"data.root={found}")]
-    print("Next:", " ".join(["python train.py model=efficientnet_b4 freeze=pt5", *words]))
+    words += [] if found.resolve() == ROOT.resolve() else [f"data.root={found}"]
+    print_next(["kenyan13", "train", "model=efficientnet_b4", "freeze=pt5", *words])
 
 
 if __name__ == "__main__":

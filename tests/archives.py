@@ -9,7 +9,7 @@ LAYOUT = {
     "test.csv": b"id\n3\n",
     **{f"images/images/{number}.jpg": b"image %d" % number for number in (1, 2, 3)},
 }
-TRAIN = "Next: python train.py model=efficientnet_b4 freeze=pt5"
+TRAIN = "\nNext:\n  kenyan13 train model=efficientnet_b4 freeze=pt5"
 
 
 def pack(members: dict[str, bytes], links: tuple[str, ...] = ()) -> bytes:

@@ -1,5 +1,6 @@
 """What all tests share: the real configuration, a small synthetic data set, and the real data where it is at hand."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from kenyan13.data.synthetic import draw_dataset
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as where .venv is activated
 torch.set_num_threads(1)  # the tests run in as many processes as there are cores
 
 

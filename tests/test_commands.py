@@ -16,6 +16,7 @@ import torch
 from documented import parse
 
 from kenyan13 import cli
+from kenyan13.cli.app import print_next
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs import directory
 from kenyan13.runs.directory import TEST, VALIDATION
@@ -79,6 +80,21 @@ def assert_one_screen(done: Done, *parts: str) -> None:
 def test_mistakes_end_with_code_2_on_one_screen(tmp_path: Path, overrides: list[str], parts: list[str]) -> None:
     assert_one_screen(call(*overrides, f"runs={tmp_path}/runs", cwd=tmp_path), *parts)
     assert not list(tmp_path.glob("runs/*/")), "nothing is written half"
+
+
+def test_next_commands_are_of_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / ".venv" / "bin" / "kenyan13"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.chdir(tmp_path)
+    print_next(["kenyan13", "report", "my runs"])
+    monkeypatch.setenv("PATH", "")
+    print_next(["kenyan13", "report", "my runs"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[2], lines[5]] == ["  kenyan13 report 'my runs'", "  .venv/bin/kenyan13 report 'my runs'"]
 
 
 def test_hydra_full_error_brings_the_traceback(tmp_path: Path) -> None:

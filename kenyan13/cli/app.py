@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from shutil import which
 from typing import Annotated, Any
 
 import typer
@@ -61,11 +62,17 @@ def print_version(wanted: bool) -> None:
 
 
 def print_next(*commands: Sequence[str]) -> None:
-    """Print commands to go on with, quoted so that they can be pasted; a long one goes on behind a backslash."""
+    """Print commands to go on with, quoted so that they can be pasted; a long one goes on behind a backslash.
+
+    A program that is not on the PATH is that of this environment, by a path as short as can be.
+    """
     console.print("\nNext:")
-    for words in commands:
+    for program, *arguments in commands:
+        own = Path(sys.executable).with_name(program)
+        here = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+        words = [program if which(program) or not own.exists() else str(here), *arguments]
         line = shlex.join(words)
-        if len(line) >= 78:
+        if len(line) > 78:
             line = " \\\n    ".join([shlex.join(words[:2]), *map(shlex.quote, words[2:])])
         console.print(f"  {line}")
 

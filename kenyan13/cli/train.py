@@ -56,16 +56,18 @@ def run(config: DictConfig, alone: bool) -> float | None:
 
 
 def next_commands(settings: Settings) -> list[list[str]]:
-    """Return what can be done with a run that has finished; it is compared with the newest other one."""
-    from kenyan13.runs.directory import RESULT
+    """Return what can be done with a finished run; it is compared with the newest other one on the same images."""
+    from kenyan13.runs.find import changed, find_runs
     from kenyan13.runs.locate import run_directory
+    from kenyan13.runs.run import read_all, read_run
 
     folder, runs = run_directory(settings), Path(settings.runs)
-    others = [file for file in runs.glob(f"*/{RESULT}") if file.parent != folder]
-    commands = [["kenyan13", "predict", str(folder), "photo.jpg"], ["kenyan13", "report", str(runs)]]
-    if others:
-        newest = max(others, key=lambda file: file.stat().st_mtime)
-        commands.append(["kenyan13", "compare", str(folder), str(newest.parent)])
+    commands = [["kenyan13", "predict", str(folder), "PHOTO.jpg"], ["kenyan13", "report", str(runs)]]
+    own, newest_first = read_run(folder), sorted(find_runs([runs]), key=changed, reverse=True)
+    for other in read_all([one for one in newest_first if one != folder]):
+        if other.result and all(own.data[part] == other.data.get(part) for part in ("classes", "validation")):
+            commands.append(["kenyan13", "compare", str(folder), str(other.folder)])
+            break
     if "tensorboard" in settings.logger:
         commands.append(["tensorboard", "--logdir", str(runs)])
     return commands

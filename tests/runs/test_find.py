@@ -10,6 +10,8 @@ import pytest
 from hand_made import answering, hand_made
 
 from kenyan13 import cli
+from kenyan13.cli.train import next_commands
+from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.find import find_runs, newest_run
 from kenyan13.runs.run import labels, read_all
@@ -49,12 +51,22 @@ def test_runs_are_listed_with_the_newest_at_the_end(kenyan13: Command) -> None:
 
 
 def test_last_is_the_newest_run(kenyan13: Command) -> None:
-    assert kenyan13("runs", "--last") == (0, ["runs/b"])
+    assert kenyan13("runs", "--last") == kenyan13("runs", "last", "--last") == (0, ["runs/b"])
+    assert kenyan13("report", "last")[1][0].startswith("report/index.html: 1 run,")
     assert kenyan13("compare", "runs/a", "last")[1][:2] == ["A  runs/a", "B  runs/b"]
     Path("last").mkdir()
     code, lines = kenyan13("compare", "runs/a", "last")
     assert code == 2, "a folder of that name is meant first"
     assert lines[0].startswith("Error: last is no run directory.")
+
+
+def test_a_run_is_compared_with_the_newest_on_its_images(kenyan13: Command) -> None:
+    answering(Path("runs"), "d", ids="uvw")
+    compared = [
+        [one[2:] for one in next_commands(compose_settings(["data=demo", f"name={name}"])) if one[1] == "compare"]
+        for name in "cd"
+    ]
+    assert compared == [[["runs/c", "runs/b"]], []]
 
 
 def test_folders_without_runs(tmp_path: Path) -> None:
@@ -64,6 +76,8 @@ def test_folders_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs holds no run directories.\n.*runs/deep does"):
         find_runs([tmp_path / "runs"])
     assert find_runs([run, tmp_path / "runs/deep"]) == [run]
+    with pytest.raises(UserError, match=rf"deep/noe does not exist. Did you mean '{run}'\?\n  -> runs here: {run}$"):
+        find_runs([run.with_name("noe")])
 
 
 def test_runs_are_called_by_what_differs(tmp_path: Path) -> None:

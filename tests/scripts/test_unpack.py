@@ -61,8 +61,8 @@ def test_unpacking_adds_missing_files_and_never_changes_one(tmp_path: Path, fail
         ),
         (
             BIRDS,
-            "birds",
-            f"birds/set: one folder a class, 3 images of 2 classes\n{TRAIN} data=folder data.root=birds/set\n",
+            "b",
+            f"b/set: one folder a class, 3 images of 2 classes\n{TRAIN} data=folder data.root=b/set\n",
         ),
     ],
 )
