@@ -18,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as where .venv is activated
-torch.set_num_threads(1)  # the tests run in as many processes as there are cores
+# The tests run in as many processes as there are cores: each, and what it starts, has one.
+torch.set_num_threads(1)
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 
 @pytest.fixture(scope="session")
