@@ -75,10 +75,10 @@ def test_settings_that_a_run_lacks_have_their_defaults_and_unknown_ones_are_name
     file = old / FINISHED / "config.yaml"
     config = yaml.safe_load(file.read_text())
     del config["settings"]["optim"]["weight_decay"], config["settings"]["augment"]["noise"]
-    config["settings"]["augment"]["of_the_future"] = 3
+    config["settings"]["augment"]["of_the_future"] = config["settings"]["trainer"]["of_the_past"] = 3
     file.write_text(yaml.safe_dump(config))
     train(compose_settings([*COMMAND, "data.test=true"]))
-    assert capsys.readouterr().err.count("augment.of_the_future") == 1
+    assert capsys.readouterr().err.count("augment.of_the_future, trainer.of_the_past") == 1
 
 
 def test_a_result_may_lack_fields_and_have_others(old: Path) -> None:

@@ -1,5 +1,7 @@
 """config.yaml of a run directory: settings, data, versions. Plain YAML: nothing in it is ever instantiated."""
 
+import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,8 +16,9 @@ from kenyan13.config.compose import pick
 from kenyan13.config.explain import explain, unknown_setting
 from kenyan13.config.identity import complete, default_settings, plain
 from kenyan13.config.limits import check
-from kenyan13.config.presets import flatten, merge
+from kenyan13.config.presets import TARGET, flatten, map_nodes, merge, presets_of
 from kenyan13.config.settings import BUILT, Settings
+from kenyan13.config.targets import check_node
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.runs.directory import CONFIG, replacing
@@ -34,30 +37,36 @@ def write_config(folder: Path, settings: Settings, data: Mapping[str, Any]) -> N
 def read_config(file: Path) -> dict[str, Any]:
     """Read a run's config.yaml as plain values under today's names: settings, data, versions, commit.
 
-    Raises UserError when it is damaged.
+    Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
+    not know are passed over, which is said once. Raises UserError when it is damaged, or has values that no run has.
     """
     try:
-        config = yaml.load(file.read_text(encoding="utf-8"), LOADER)
-        if isinstance(config, dict) and all(isinstance(config.get(part), dict) for part in ("settings", "data")):
-            return {"versions": {}, "commit": "", **upgrade_config(config)}
-        problem = "it lacks settings or data"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = str(error).splitlines()[0]
-    raise UserError(f"{file} is damaged: {problem}.", "remove the run directory and train again")
+        config = {"versions": {}, "commit": "", **upgrade_config(yaml.load(file.read_text(encoding="utf-8"), LOADER))}
+        config["settings"] = known_settings(file, config["settings"])
+        check(typed(config["settings"]))
+        json.dumps(config["data"])  # plain values: no dates, and no node inside itself
+        classes = config["data"].get("classes", [])
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise TypeError("classes are no list of names")
+        return {**config, "versions": dict(config["versions"])}
+    except Exception as error:  # whatever the libraries say of foreign values
+        problem = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file} is damaged: {problem}", "remove the run directory and train again") from None
 
 
 def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
     """Read the settings of a run's config.yaml, with `key=value` overrides on top.
 
-    Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
-    not know are passed over, which is said once. Raises UserError for an override that does not fit.
+    Raises UserError when it is damaged, and for an override that does not fit.
     """
-    whole = with_defaults(known_settings(file, read_config(file)["settings"]))
+    whole = read_config(file)["settings"]
     try:
         given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides))))
-        strange = [key for key, _ in flatten(given) if not is_known(key, whole)]
-        if strange:
-            raise unknown_setting(strange[0])
+        for key, value in flatten(given):
+            if key in BUILT:
+                raise UserError(f"{key}={value}: {key} is a group of settings.", f"as in {key}.KEY={value}")
+            if not is_known(key, whole):
+                raise unknown_setting(key)
         settings = typed(merge(whole, given))
         check(settings)
         return settings
@@ -86,14 +95,13 @@ def check_is_run(folder: Path) -> None:
         )
 
 
-def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return saved settings with today's defaults for those that are missing."""
-    return complete(merge(default_settings(), saved, replaced=BUILT))
-
-
 def typed(settings: Mapping[str, Any]) -> Settings:
-    """Return plain settings as Settings. Raises OmegaConf's errors for a value of another type."""
-    checked = {key: value for key, value in settings.items() if key not in BUILT}
+    """Return plain settings as Settings. Raises OmegaConf's errors for a value of another type.
+
+    Texts stay as they are written: nothing that ${...} in a run directory or an override may name is looked up.
+    """
+    escaped = json.loads(re.sub(r"(\\*)\$\{", r"\1\1\\\\${", json.dumps(settings)))
+    checked = {key: value for key, value in escaped.items() if key not in BUILT}
     made = cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), checked)))
     for group in BUILT:
         setattr(made, group, settings[group])
@@ -111,11 +119,21 @@ def is_known(key: str, settings: Mapping[str, Any]) -> bool:
 
 
 def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in a config.yaml that today's version knows; the others are named on standard error, once."""
+    """Return saved settings that today's version knows, with defaults; the others are named on standard error, once."""
     kept, strange = pick(saved, Settings)
+
+    def taken(group: str, key: str, node: dict[str, Any]) -> dict[str, Any]:
+        if group == "logger" or not presets_of(group, str(node.get(TARGET))):
+            return node  # nothing that only a run directory names is imported
+        known = check_node(group, key, node, given=())
+        strange.extend(f"{key}.{name}" for name in node if name not in known)
+        return known
+
+    whole = complete(merge(default_settings(), kept, replaced=BUILT))
+    whole |= map_nodes(whole, taken)
     if strange:
         warn_once(f"{file}: settings of another version are passed over: {shorten(strange)}")
-    return kept
+    return whole
 
 
 @cache

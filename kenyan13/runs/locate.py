@@ -49,8 +49,8 @@ def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> Non
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
     saved = read_config(folder / CONFIG)["data"]
-    if saved["classes"] != data["classes"]:
-        before = shorten(saved["classes"], 13)
+    if saved.get("classes", []) != data["classes"]:
+        before = shorten(saved.get("classes", []), 13)
         raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
     if not agree(saved, data):
         raise UserError(f"{folder} was trained on other images: the data in {settings.data.root} has changed.", *ways)

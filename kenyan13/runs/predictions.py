@@ -27,6 +27,8 @@ def read_predictions(folder: Path, name: str = VALIDATION) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=dict.fromkeys(NOT_CLASSES, str), keep_default_na=False).set_index("id")
         classes = [column for column in table.columns if column not in NOT_CLASSES]
         made = prediction_table(table.index, classes, table[classes].to_numpy(np.float64), table.get("target", ""))
+        if not np.isfinite(probabilities_of(made)).all():
+            raise ValueError("not all probabilities are numbers")
         if not made.index.is_unique:
             raise ValueError(f"the id {made.index[made.index.duplicated()][0]} occurs twice")
         if strange := set(made["target"]) - {"", *classes}:

@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 
 from kenyan13.config.identity import relevant, short
-from kenyan13.config.limits import check
 from kenyan13.errors import UserError
-from kenyan13.runs.config_file import check_is_run, known_settings, read_config, typed, with_defaults
+from kenyan13.runs.config_file import check_is_run, read_config
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State, read_state
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.result import Result, read_result
@@ -80,22 +79,9 @@ def read_run(folder: Path, name: str = "") -> Run:
     check_is_run(folder)
     config = read_config(folder / CONFIG)
     return Run(
-        folder, name, read_state(folder), read_plain(folder / CONFIG, config), config["data"], config["versions"],
+        folder, name, read_state(folder), config["settings"], config["data"], config["versions"],
         str(config["commit"]), read_result(folder), read_metrics(folder),
     )  # fmt: skip
-
-
-def read_plain(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a config.yaml with today's defaults. Raises UserError for values that no run has."""
-    try:
-        settings = with_defaults(known_settings(file, config["settings"]))
-        check(typed(settings))
-        json.dumps([settings, config["data"]])  # plain values: no dates, and no node inside itself
-        if not isinstance(config["data"].get("classes", []), list) or not isinstance(config["versions"], dict):
-            raise TypeError("classes are no list, or versions no mapping")
-        return settings
-    except Exception as error:  # whatever the libraries say of foreign values
-        raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}", "train the run again") from None
 
 
 def read_metrics(folder: Path) -> pd.DataFrame | None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.explain import known_settings
-from kenyan13.config.identity import run_name
+from kenyan13.config.identity import plain, run_name
 from kenyan13.config.limits import LIMITS
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
@@ -101,6 +102,11 @@ def test_settings_survive_their_config_file(tmp_path: Path) -> None:
     write_config(tmp_path, settings, {"classes": ["a", "b"]})
     assert load_settings(tmp_path / CONFIG) == settings
     assert load_settings(tmp_path / CONFIG, ["data.root=/x"]).data.root == "/x"
+    for text in ("${oc.env:HOME}", "\\${x", "\\\\${seed}\\"):
+        written = plain(settings) | {"name": text}
+        (tmp_path / CONFIG).write_text(yaml.safe_dump({"settings": written, "data": {}}))
+        read = load_settings(tmp_path / CONFIG, [f"data.root={text}"])
+        assert (read.name, read.data.root) == (text, text), "nothing is looked up"
     with pytest.raises(UserError, match=r"Did you mean 'data\.root'"):
         load_settings(tmp_path / CONFIG, ["data.rot=/x"])
 

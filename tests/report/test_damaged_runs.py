@@ -11,11 +11,16 @@ from hand_made import answering
 
 from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
+from kenyan13.runs.config_file import load_settings
 from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import experiments
 from kenyan13.study.sections import study_jobs
 
+GROUPS = ("optim", "freeze", "schedule", "loss", "stop", "trainer", "callbacks", "logger", "data", "seed")
 NOT_OF_A_RUN = (
+    *(f"settings: {{{group}: {value}}}\ndata: {{}}" for group in GROUPS for value in ("hello", "[x]", "2020-01-01")),
+    "settings: {}\ndata: {classes: [1, null]}",
+    "data: {}",
     "settings: {optim: slow}\ndata: {}\nversions: {}\ncommit: x",
     "settings: {optim: {lr: 1.0}}\ndata: {classes: 3}\nversions: {}\ncommit: x",
     "settings: {optim: {lr: 1.0}}\ndata: {train: 2020-01-01}\nversions: {}\ncommit: x",
@@ -54,6 +59,10 @@ def test_other_runs_are_reported(tmp_path: Path) -> None:
     (runs / "dir/result.json").mkdir()
     for place, text in enumerate(NOT_OF_A_RUN):
         (answering(runs, f"foreign{place}") / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match="is damaged"):
+            load_settings(runs / f"foreign{place}" / "config.yaml")
+    predictions = answering(runs, "nan") / "predictions.csv"
+    predictions.write_text(predictions.read_text().replace("0.8", "nan"))
     _, found, _ = write_report([runs], tmp_path / "report")
     assert [run.name for run in found if not run.problem] == ["one", "two"]
 
