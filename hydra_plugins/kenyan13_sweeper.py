@@ -50,7 +50,7 @@ class ResumableSweeper(BasicSweeper):
         one_by_one = isinstance(self.launcher, BasicLauncher)
         for _, together in groupby(due, lambda one: one.folder if one_by_one else one.is_cascade):
             if one_by_one:
-                sweep.print_time_left(planned)
+                sweep.print_time_left(planned, due[len(results) :])
             results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
         failures = find_failures(results)
         sweep.print_outcome(planned, [due[index].folder for index in failures])
@@ -118,6 +118,9 @@ def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError
         start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
         raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
     names = {index: " ".join(differing(jobs[index], jobs)) for index in failures}
-    lines = [f"{names[index]}: {reason.problem.splitlines()[0]}" for index, reason in failures.items()]
+    lines = [
+        "\n     ".join([f"{names[index]}: {reason.problem.splitlines()[0]}", *reason.next_steps])
+        for index, reason in failures.items()
+    ]
     again = "the same command tries them again, and does not repeat what has finished"
     raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)

@@ -84,6 +84,8 @@ def test_a_sweep_goes_on_after_failures_and_lists_them(demo_root: Path, cache: P
     assert done.stdout.startswith("4 runs: 4 to do")
     for rate in ("0.0001", "0.001"):
         assert f"model.crop=8 optim.lr={rate}: small_cnn cannot take images of model.crop=8" in done.stderr
+        assert "\n     its own size is model.crop=224\n" in done.stderr
+    assert "1 to do: about" in done.stdout, "failed ones are done"
     finished = sorted(file.parent for file in (tmp_path / "runs").glob("*/result.json"))
     rates = [pd.read_csv(folder / "metrics.csv")["lr"][0] for folder in finished]
     assert len(rates) == 2

@@ -89,10 +89,10 @@ def print_plan(planned: Sequence[Planned]) -> None:
         console.print(align([("", *row) for row in rows]))
 
 
-def print_time_left(planned: Sequence[Planned]) -> None:
-    """Print how many runs are left, and by the mean time of those that have finished how long they will take."""
+def print_time_left(planned: Sequence[Planned], ahead: Sequence[Planned]) -> None:
+    """Print how many runs are ahead, and by the mean time of those that have finished how long they will take."""
     seconds = [result.seconds for one in planned if (result := read_result(one.folder))]
-    left = sum(one.due and not one.is_cascade and read_result(one.folder) is None for one in planned)
+    left = sum(not one.is_cascade and read_result(one.folder) is None for one in ahead)
     if seconds and left:
         mean = sum(seconds) / len(seconds)
         console.print(f"{left} to do: about {duration(mean * left)}, by the mean time of {len(seconds)} finished")

@@ -68,7 +68,8 @@ class Run:
         if self.problem or self.state is not State.failed or not file.is_file():
             return ""
         lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return next((line for line in reversed(lines) if not line.startswith("  -> ")), "")  # a UserError's next steps
+        line = next((line for line in reversed(lines) if not line.startswith("  -> ")), "")  # a UserError's next steps
+        return re.sub(r"^(\w+\.)+(?=\w+: )(UserError: )?", "", line)
 
 
 def read_run(folder: Path, name: str = "") -> Run:

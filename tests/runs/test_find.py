@@ -39,15 +39,17 @@ def kenyan13(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 def test_runs_are_listed_with_the_newest_at_the_end(kenyan13: Command) -> None:
-    Path("runs/c/result.json").unlink()
+    Path("runs/c/result.json").rename("runs/c/failed.txt")
+    Path("runs/c/failed.txt").write_text("Traceback\nkenyan13.errors.UserError: It diverged.\n  -> lower optim.lr\n")
     Path("runs/a/config.yaml").write_text("a: [")
     os.utime("runs/a/config.yaml", (900, 900))
     code, lines = kenyan13("runs")
     assert (code, [line.split()[-1] for line in lines[1:4]]) == (0, ["a", "c", "b"])
     assert lines[1].split()[-2] == "unreadable"
-    assert lines[2].split()[-2] == "interrupted"
+    assert lines[2].split()[-2] == "failed"
     assert lines[3].split() == ["100.0", "1.000", "1.0000", "2", "finished", "b"]
     assert lines[4].startswith("runs/a: runs/a/config.yaml is damaged")
+    assert lines[5] == "runs/c: It diverged."
 
 
 def test_last_is_the_newest_run(kenyan13: Command) -> None:
