@@ -26,9 +26,9 @@ setup: .venv/.complete  ## make .venv with everything that is needed
 demo: .venv/.complete  ## draw images, train a small network, write a report
 	$(BIN)/python train.py experiment=demo
 	$(BIN)/kenyan13 report runs/demo --output report-demo
-	@echo "Images (synthetic drawings): data/demo    results: runs/demo    decoded images: .cache"
-	@echo "Try:   $(BIN)/kenyan13 predict runs/demo data/demo/images/images --top 2 | head"
-	@echo "Look:  open report-demo/index.html in a browser; or $(BIN)/tensorboard --logdir runs  at http://localhost:6006"
+	@echo "Images (drawings): data/demo    results: runs/demo    decoded images: .cache"
+	@echo "Try:   $(BIN)/kenyan13 predict runs/demo data/demo/images | head"
+	@echo "Look:  report-demo/index.html, in a browser"
 
 data: .venv/.complete  ## download KenyanFood13 from Kaggle: docs/data.md
 	$(BIN)/python scripts/download.py kaggle --to $(DATA)

@@ -184,6 +184,7 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
     assert len(lines) == 156
     assert all(line.count("%") == 2 for line in lines)
     assert len({len(line) for line in lines}) == 1, "aligned"
+    assert lines[0].split()[0] in {path.name for path in (demo_root / "images" / "images").iterdir()}
     many = kenyan13("predict", str(run), str(demo_root / "images"), "--top", "13").stdout.splitlines()
     assert max(map(len, [*lines, *many])) <= 80
     assert sum(line.count("%") for line in many) == 156 * 13

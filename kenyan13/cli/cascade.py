@@ -7,7 +7,7 @@ import typer
 
 from kenyan13.cli.app import RunFolder, Runs, app, examples
 from kenyan13.errors import UserError
-from kenyan13.terminal import align
+from kenyan13.terminal import WIDTH, align, fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def groups(
     matrix = confusion_of(table)
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
-    print("Rows are targets, columns are predictions; classes that are confused stand beside each other.\n")
+    print("Rows are targets, columns are predictions; confused classes stand together.\n")
     print(matrix_text(matrix.iloc[order, order]))
     if len(found) == 1 and len(found[0]) == len(classes):
         raise UserError(
@@ -47,7 +47,7 @@ def groups(
     if not found:
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
         return
-    print(f"\nGroups above a mutual confusion of {threshold:g}, as a setting for data.stage=first and each group:\n")
+    print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
     print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
@@ -91,9 +91,13 @@ def cascade(
 def matrix_text(matrix: "pd.DataFrame") -> str:
     """Return a confusion matrix as lines: rows are targets, by number and name; columns are their numbers.
 
-    Numbers stand for names above the columns, so that many classes fit into a terminal; zeros are dots.
+    Numbers stand for names above the columns, and long names are cut, so that many classes fit into a terminal; zeros
+    are dots.
     """
     numbers = [f"{k:>{len(str(len(matrix)))}}" for k in range(1, len(matrix) + 1)]
-    named = zip(numbers, matrix.index, matrix.to_numpy().tolist(), strict=True)
-    rows = [[f"{number} {name}", *(str(count or ".") for count in counts)] for number, name, counts in named]
-    return align([["", *numbers], *rows], right=range(1, len(numbers) + 1))
+    counts = matrix.astype(int).astype(str).replace("0", ".")
+    others = 1 + sum(2 + max(map(len, [number, *counts.iloc[:, k]])) for k, number in enumerate(numbers))
+    width = max(8, WIDTH - others - len(numbers[0]))
+    rows = zip(numbers, matrix.index, counts.to_numpy().tolist(), strict=True)
+    named = [[f"{number} {fit(str(name), width)}", *row] for number, name, row in rows]
+    return align([["", *numbers], *named], right=range(1, len(numbers) + 1))

@@ -1,6 +1,7 @@
 """Commands that use runs: runs lists them, evaluate and predict take one."""
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from kenyan13.training.inference import Run
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
-PATH = 20  # columns that a path is given at least: with three of KenyanFood13's classes, a line
 
 
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
@@ -174,20 +174,21 @@ def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -
         ]
         print(json.dumps(listed, indent=2, ensure_ascii=False))
     else:
-        print_table(list(map(str, paths)), predictions, bad)
+        common = os.path.commonpath([path.absolute().parent for path in paths])
+        print_table([os.path.relpath(path, common) for path in paths], predictions, bad)
     if len(bad) == len(paths):
         raise typer.Exit(1)
 
 
 def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], bad: dict[int, str]) -> None:
-    """Print each image's path and its top classes, aligned in 80 columns: paths are cut, many classes take more lines.
+    """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines.
 
     predictions: (class, probability) from the most probable one on; bad: row -> why an image could not be read.
     """
     widest = min(30, max(len(name) for row in predictions for name, _ in row))
     cell = widest + 7 + 2  # with the probability and the gap before it
-    width = min(max(map(len, paths)), max(PATH, WIDTH - cell * len(predictions[0])))
-    a_line = max(1, (WIDTH - width) // cell)
+    width = min(max(map(len, paths)), WIDTH - cell)
+    a_line = (WIDTH - width) // cell
     for row, path in enumerate(paths):
         if row in bad:
             print(f"{fit(path, width):<{width}}  {fit(f'not read: {bad[row]}', WIDTH - width - 2)}")

@@ -16,7 +16,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs.result import Result
-from kenyan13.terminal import align, duration
+from kenyan13.terminal import align, duration, fit
 from kenyan13.training.callbacks import History, find_callback
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -42,7 +42,7 @@ def print_start(
     if settings.data.layout is Layout.demo:
         console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
     model = settings.model
-    weights = model.weights or ("ImageNet" if model.pretrained else "none, from scratch")
+    weights = fit(Path(model.weights).name, 30) if model.weights else "ImageNet" if model.pretrained else "none"
     console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
     train, validation = len(data.train.catalogue), data.validation_images
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
@@ -63,7 +63,7 @@ def print_levels(network: nn.Module, freeze: Freeze) -> None:
     console.print(f"{trainable:,} of {total:,} parameters train ({trainable / total:.1%})")
     if freeze.features == "cached":
         views = "one view" if freeze.views == 1 else f"{freeze.views} views"
-        console.print(f"The frozen backbone's features are computed once: epochs draw from {views} of each image")
+        console.print(f"The frozen backbone's features are computed once, of {views} of each image")
 
 
 class EpochBar(TQDMProgressBar):
@@ -112,7 +112,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
         return
     error = standard_error(result.accuracy, result.validation_images)
     slope = "-" if result.overfitting is None else f"{result.overfitting:.4f}"
-    again = "This run has finished before (to train again: another name=, or remove its directory)"
+    again = "This run has finished before (to train again: another name=, or remove it)"
     console.print("\n" + (again if before else "Finished"), style="bold")
     lines = {
         "lowest validation loss": f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}",
