@@ -10,7 +10,7 @@ BENCH ?= data=demo
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables for reproduce:"
-	@echo "  SMOKE=1 (small, on drawings)  DATA=DIR  RUNS=DIR  REPORT=DIR"
+	@echo "  SMOKE=1 (a tiny network, drawings)  DATA=DIR  RUNS=DIR  REPORT=DIR"
 	@echo "  LAUNCHER=joblib  ARGS='trainer=gpu ...'"
 
 # The virtual environment, with the versions of constraints.txt.

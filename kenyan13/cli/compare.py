@@ -88,7 +88,7 @@ def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
         "macro F1": number(metrics.macro_f1, 3),
         "top-2 accuracy, %": number(metrics.top2_accuracy, 2, 100),
         "calibration error": number(metrics.calibration_error, 3),
-        "sum of losses": number(metrics.auc_loss, 2),
+        "AUC loss": number(metrics.auc_loss, 2),
         "overfitting per epoch": number(metrics.overfitting, 3),
         "training time": "-" if metrics.seconds is None else duration(metrics.seconds),
         "parameters": number(metrics.parameters),

@@ -1,6 +1,7 @@
 """What a person sees in the terminal while a run trains and when it ends."""
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def print_start(
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
     if isinstance(freeze, Freeze):
         print_levels(network, freeze)
-    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else "") + "\n")
+    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))
+    console.print("\n* lowest validation loss so far", style="dim")
 
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:
@@ -87,7 +89,7 @@ class EpochBar(TQDMProgressBar):
 class EpochLines(Callback):
     """Prints the metrics of each epoch in a line of at most 80 columns, above the bar, with the time that is left.
 
-    A star marks the lowest validation loss so far.
+    A star marks the lowest validation loss so far; `print_start` says so.
     """
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -137,5 +139,8 @@ def quiet_libraries() -> None:
     """Keep hints of the libraries out of the terminal that are about settings made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # trainer.profiler=simple asks for its text
+    for name in ("pytorch_lightning.loggers.mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it sets its own loggers when it is imported
     for hint in HINTS:
         warnings.filterwarnings("ignore", message=f".*{hint}.*")

@@ -54,7 +54,7 @@ def test_the_command_prints_a_column_a_run(lines: Lines, pair: list[Path]) -> No
     assert cells["accuracy there, %"] == ["75.00", "66.67"]
     assert cells["95 % interval"] == ["46.8-91.1", "39.1-86.2"]
     assert cells["calibration error"] == ["0.050", "0.133"]
-    assert cells["sum of losses"] == ["3.00", "3.00"]
+    assert cells["AUC loss"] == ["3.00", "3.00"]
     assert ["B", "and", "A", "12", "2", "3", "1.000"] in [line.split() for line in printed]
     assert printed[-1] == "The difference of 8.3 points is within what chance gives on 12 images (p = 1)."
 
