@@ -92,13 +92,17 @@ def smaller(path: Path, width: int, square: bool) -> bytes | None:
     return buffer.getvalue()
 
 
-def grid_of(title: str, chosen: pd.DataFrame, files: dict[str, Path]) -> Grid:
-    """Return the images of mistakes that are still there, with captions."""
-    grid = Grid(title, [], SHOWN)
-    for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
-        if id_ in files and (photo := smaller(files[id_], SIDE, square=True)) is not None:
-            grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
-    return grid
+def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
+    """Return the most confident mistakes, and those of the most confused pairs, as far as the images are there."""
+    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
+    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
+    of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
+    grids = [Grid("Most confident mistakes", [], SHOWN), Grid("Most confused pairs of classes", [], SHOWN)]
+    for grid, chosen in zip(grids, (wrong[:MISTAKES], pd.concat([wrong[:0], *of_pairs])), strict=True):
+        for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
+            if id_ in files and (photo := smaller(files[id_], SIDE, square=True)) is not None:
+                grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
+    return [grid for grid in grids if grid.photos]
 
 
 def sheets(run: Run) -> list[Grid]:

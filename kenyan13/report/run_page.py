@@ -17,17 +17,7 @@ from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import (
-    EACH,
-    MISTAKES,
-    SHOWN_PAIRS,
-    files_by_id,
-    grid_of,
-    mistake_table,
-    mistakes,
-    pair_table,
-    sheets,
-)
+from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
@@ -49,7 +39,10 @@ def run_page(run: Run, output: Path) -> Section:
         counts = confusion_counts(targets_of(known), probabilities_of(known).argmax(axis=1), len(classes))
         pairs = pair_table(counts, classes)
         page.plots += draw_predictions(known, counts, pairs, folder)
-        add_photos(page, run, wrong, pairs)
+        page.grids = mistake_grids(run, wrong, pairs)
+        if len(wrong) and not page.grids:
+            root = run.setting("data.root")
+            page.texts.append(f"The images are no longer in {root}: mistakes are listed, not shown.")
         page.details = [class_table(counts, classes), pairs, mistake_table(wrong)]
     page.grids += sheets(run)
     page.details.append(settings_table(run))
@@ -147,21 +140,6 @@ def draw_predictions(known: pd.DataFrame, counts: NDArray[np.int64], pairs: Tabl
             reliability_plot, found,
         ),
     ]  # fmt: skip
-
-
-def add_photos(page: Section, run: Run, wrong: pd.DataFrame, pairs: Table) -> None:
-    """Add the grids of most confident mistakes and of most confused pairs, where the images are still at hand."""
-    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
-    both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
-    of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
-    chosen = {
-        "Most confident mistakes": wrong[:MISTAKES],
-        "Most confused pairs of classes": pd.concat([wrong[:0], *of_pairs]),
-    }
-    grids = [grid_of(title, some, files) for title, some in chosen.items()]
-    page.grids = [grid for grid in grids if grid.photos]
-    if len(wrong) and not page.grids:
-        page.texts.append(f"The images are no longer in {run.setting('data.root')}: mistakes are listed, not shown.")
 
 
 def settings_table(run: Run) -> Table:
