@@ -62,10 +62,7 @@ def print_version(wanted: bool) -> None:
 
 
 def print_next(*commands: Sequence[str]) -> None:
-    """Print commands to go on with, quoted so that they can be pasted; a long one goes on behind a backslash.
-
-    A program that is not on the PATH is that of this environment, by a path as short as can be.
-    """
+    """Print commands to go on with, ready to be pasted: long ones in lines, programs not on the PATH by their path."""
     console.print("\nNext:")
     for program, *arguments in commands:
         own = Path(sys.executable).with_name(program)

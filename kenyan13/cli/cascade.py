@@ -20,10 +20,7 @@ def groups(
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Mutual confusion above which classes are together.")
     ] = 0.04,  # grouping.THRESHOLD, whose import takes a second
 ) -> None:
-    """Propose groups of classes that a run confuses.
-
-    They are for a two-stage classifier: a first stage tells the groups apart, a second one the classes of a group.
-    """
+    """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
     from kenyan13.analysis import grouping
     from kenyan13.analysis.cascade import confusion_of
     from kenyan13.runs.config_file import read_settings
@@ -58,10 +55,7 @@ def cascade(
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
 ) -> None:
-    """Put the runs of a two-stage classifier together.
-
-    Their metrics are of the validation images, which must be the same in all.
-    """
+    """Put the runs of a two-stage classifier together. Their validation images must be the same."""
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.statistics import standard_error
@@ -95,9 +89,8 @@ def matrix_text(matrix: "pd.DataFrame") -> str:
     are dots.
     """
     numbers = [f"{k:>{len(str(len(matrix)))}}" for k in range(1, len(matrix) + 1)]
-    counts = matrix.astype(int).astype(str).replace("0", ".")
-    others = 1 + sum(2 + max(map(len, [number, *counts.iloc[:, k]])) for k, number in enumerate(numbers))
-    width = max(8, WIDTH - others - len(numbers[0]))
-    rows = zip(numbers, matrix.index, counts.to_numpy().tolist(), strict=True)
-    named = [[f"{number} {fit(str(name), width)}", *row] for number, name, row in rows]
-    return align([["", *numbers], *named], right=range(1, len(numbers) + 1))
+    counts = [[str(count or ".") for count in row] for row in matrix.to_numpy().tolist()]
+    columns = align([numbers, *counts], right=range(len(numbers))).splitlines()
+    width = max(8, WIDTH - len(f"{numbers[0]}   {columns[0]}"))
+    names = [f"{number} {fit(str(name), width)}" for number, name in zip(numbers, matrix.index, strict=True)]
+    return align(list(zip(["", *names], columns, strict=True)))

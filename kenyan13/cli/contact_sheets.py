@@ -15,10 +15,7 @@ def contact_sheets(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the sheets.")] = Path("contact-sheets"),
 ) -> None:
-    """Draw training images, as they are and augmented.
-
-    There are two sheets of 36 images for each class, and one of nine images under each preset.
-    """
+    """Draw training images, as they are and augmented. There are 36 of each class, and nine under each preset."""
     from kenyan13.config.compose import compose_settings
     from kenyan13.training.contact_sheets import write_contact_sheets
     from kenyan13.training.inference import open_data

@@ -14,16 +14,12 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUNS", help="Run directories, or folders of them; by default runs, without runs/smoke."
+            metavar="RUNS", help="Run directories, or folders of them; by default runs, but not runs/smoke."
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")] = Path("report"),
 ) -> None:
-    """Write a page of HTML on runs, with tables and plots.
-
-    It needs no network to be read; the study's numbers are beside ours. Plots lie beside it as SVG and PNG, tables as
-    CSV and text.
-    """
+    """Write a page of HTML on runs, with tables and plots. These lie beside it as SVG, PNG, CSV and text, too."""
     from kenyan13.report.writing import write_report
     from kenyan13.study.sections import study_jobs
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,23 +23,18 @@ SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
 
-@app.command("runs", epilog=examples("runs", "runs runs/smoke", "runs --last"))
+@app.command("runs", epilog=examples("runs", "runs runs/smoke", "runs last"))
 def list_runs(
     places: Annotated[
         list[Path] | None,
         typer.Argument(metavar="FOLDER", help="Folders of runs, and runs; by default runs."),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Print only the folder of the newest run.")] = False,
 ) -> None:
     """List runs, the newest at the end: `last` in all commands."""
-    from kenyan13.runs.find import changed, find_runs, newest_run
+    from kenyan13.runs.find import changed, find_runs
     from kenyan13.runs.run import read_all
 
-    folders = places or [Path("runs")]
-    if last:
-        print(newest_run(folders))
-        return
-    found = list(read_all(sorted(find_runs(folders), key=changed)))
+    found = list(read_all(sorted(find_runs(places or [Path("runs")]), key=changed)))
     several = len({run.folder.parent for run in found}) > 1
     rows = [(*cells(run), str(run.folder) if several else run.folder.name) for run in found]
     print(align([HEAD, *rows], right={0, 1, 2, 3}))
@@ -72,10 +66,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Compute a run's metrics again, to check a checkpoint.
-
-    The validation images go through the network of the best epoch; the metrics are compared with result.json.
-    """
+    """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json."""
     from kenyan13.runs.result import read_result
     from kenyan13.training import inference
 
@@ -115,15 +106,11 @@ def predict(
     """Predict photos, or with --test the test images."""
     overrides = [one for one in given or [] if SETTING.match(one)]
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
-    is_run = (run / CONFIG).is_file()
     if run.is_file() or bool(images) == test:
         problem = "Photos and --test do not go together." if test else "Photos, or folders of photos, are missing."
-        command = f"kenyan13 predict {shlex.quote(str(run)) if is_run else 'RUN'}"
-        raise UserError(
-            problem if is_run else f"{run} is no run directory, which comes first.",
-            f"{command} PHOTO.jpg...",
-            f"the test images of the data set: {command} --test",
-        )
+        if not (run / CONFIG).is_file():
+            problem = f"{run} is no run directory, which comes first."
+        raise UserError(problem, "kenyan13 predict RUN PHOTO.jpg...", "for test images: kenyan13 predict RUN --test")
     if (test and as_json) or (output and not test):
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
     from kenyan13.training import inference

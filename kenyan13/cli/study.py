@@ -33,10 +33,7 @@ def study_exposures(
         "data/kenyan13"
     ),
 ) -> None:
-    """Count how often each image is trained on.
-
-    Each seed makes its own split; images of the other part are validated.
-    """
+    """Count how often each image is trained on. Each seed makes its own split; the others are validated."""
     from kenyan13.data.catalogue import GET_DATA, read_labels
     from kenyan13.study import exposure
 

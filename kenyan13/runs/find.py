@@ -32,11 +32,6 @@ def find_runs(places: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def newest_run(places: Sequence[Path] = (RUNS,)) -> Path:
-    """Return the run directory in folders that was written to last. Raises UserError where there is none."""
-    return max(find_runs(places), key=changed)
-
-
 def changed(folder: Path) -> float:
     """Return when a run was last written to, in seconds since 1970."""
     files = [folder / name for name in (CONFIG, METRICS, RESULT)]
@@ -44,5 +39,5 @@ def changed(folder: Path) -> float:
 
 
 def resolve_newest(place: Path) -> Path:
-    """Return the newest run for `last`, unless there is a folder of that name; else the place."""
-    return newest_run() if str(place) == NEWEST and not place.exists() else place
+    """Return, for `last`, the run in runs/ that was written to last, unless there is a folder of that name."""
+    return max(find_runs([RUNS]), key=changed) if str(place) == NEWEST and not place.exists() else place
