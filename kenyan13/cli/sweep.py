@@ -87,6 +87,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
     if planned:
         rows = zip(run_labels(planned), (one.intent for one in planned), strict=True)
         console.print(align([("", *row) for row in rows]))
+        console.print("* behind an epoch's loss: the lowest of the run so far", style="dim")
 
 
 def print_time_left(planned: Sequence[Planned], ahead: Sequence[Planned]) -> None:
