@@ -5,12 +5,13 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.cli.app import print_next
@@ -38,14 +39,16 @@ def run(config: DictConfig, alone: bool) -> float | None:
     if str(Path.cwd()) not in sys.path:  # for a user's own classes: _target_: my_parts.MyCallback
         sys.path.append(str(Path.cwd()))
     hydra_config = HydraConfig.get()
-    settings = finish(to_settings(config, hydra_config.overrides.task))
+    # As they are written: those that name ${run.folder} have no value yet.
+    overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
+    settings = finish(to_settings(config, overrides))
     experiment = experiments().get(str(hydra_config.runtime.choices.get("experiment")))
     with launched(hydra_config, settings.trainer):
         # Torch is imported here, so that --help and --cfg need none.
         if experiment is not None and experiment.kind != TRAINING:
             from kenyan13.study.jobs import JOBS
 
-            JOBS[experiment.kind](experiment, hydra_config.overrides.task)
+            JOBS[experiment.kind](experiment, overrides)
             return None
         from kenyan13.training.run import train
 

@@ -54,6 +54,9 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
         raise unknown_setting(strange[0])
     later = {group: OmegaConf.to_container(config[group]) for group in UNRESOLVED}
     now = cast(DictConfig, OmegaConf.merge(config))  # a copy
+    for key, node in now.items_ex(resolve=False):
+        if key not in UNRESOLVED and isinstance(node, DictConfig):
+            OmegaConf.resolve(node)  # while the others are there to be named
     for group in UNRESOLVED:
         now[group] = {}
     settings = cast(Settings, OmegaConf.to_object(now))

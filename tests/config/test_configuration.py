@@ -111,6 +111,14 @@ def test_settings_survive_their_config_file(tmp_path: Path) -> None:
         load_settings(tmp_path / CONFIG, ["data.rot=/x"])
 
 
+def test_settings_may_name_each_other(tmp_path: Path) -> None:
+    assert compose_settings(["optim.lr=${schedule.warmup}"]).optim["lr"] == 1
+    given = ["optim.lr=${schedule.warmup}", "logger.tensorboard.save_dir=${run.folder}/x", "data.root=/nowhere"]
+    command = [sys.executable, str(ROOT / "train.py"), *given]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert "The data folder /nowhere does not exist" in done.stderr
+
+
 def test_run_names_tell_backbone_and_level() -> None:
     assert re.fullmatch(
         r"tf_efficientnet_b4_pt2-[0-9a-f]{8}", run_name(compose_settings(["model=efficientnet_b4", "freeze=pt2"]))
