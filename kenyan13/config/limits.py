@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from math import inf
 
-from kenyan13.config.presets import flatten
-from kenyan13.config.settings import Settings
+from kenyan13.config.presets import flatten, node_defaults
+from kenyan13.config.settings import BUILT, Settings
 from kenyan13.errors import UserError
 
 # setting -> lowest and highest value allowed
@@ -71,19 +71,27 @@ def check(settings: Settings) -> None:
     values = dict(flatten(asdict(settings)))
     for key, (low, high) in LIMITS.items():
         value, kind = values.get(key), int if key in WHOLE else int | float
-        if value is None or "${" in str(value):
+        if "${" in str(value) or (value is None and may_be_null(key, settings)):
             continue
         for number in value if isinstance(value, list) else [value]:
-            # a bool is an int, and infinity no number to train with
-            if isinstance(number, bool) or not isinstance(number, kind) or number == inf or not low <= number <= high:
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)  # a bool is an int
+            if not is_number or not isinstance(number, kind) or number == inf or not low <= number <= high:
                 words = "whole numbers, " if key in WHOLE else ""
                 listed = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
-                raise UserError(f"{key}={value} is out of range.", f"allowed: {words}{listed}")
+                problem = "is out of range" if is_number else "is no number"
+                raise UserError(f"{key}={'null' if value is None else value} {problem}.", f"allowed: {words}{listed}")
     for key in PAIRS:
         pair = values[key]
         if len(pair) != 2 or pair[0] > pair[1]:
             raise UserError(f"{key}={pair} is not a range.", f"give the lowest and highest value: {key}=[a,b]")
     check_together(settings)
+
+
+def may_be_null(key: str, settings: Settings) -> bool:
+    """Return whether a setting may be null: not where Hydra builds what has a number in its preset."""
+    group, _, name = key.partition(".")
+    node = getattr(settings, group) if group in BUILT else {}
+    return name not in node or node_defaults(group, node).get(name) is None
 
 
 def check_together(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, did_you_mean, shorten
 
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
+NEEDED = ("optim", "loss", "trainer")
 OWN_KEYS = {"schedule": ("interval", "monitor")}  # read by the Classifier, in Lightning's words; not the target's
 GIVEN = {"schedule": ("optimizer",), "loss": ("weight",)}  # what the run itself hands to the target
 
@@ -27,6 +28,9 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
     given: keys on the command line. Arguments that a preset or an experiment gives, and another target that was chosen
     on the command line does not take, are left out.
     """
+    for group in NEEDED:
+        if not getattr(settings, group):
+            raise UserError(f"There is no {group}, which every run needs.", f"{group}={shorten(list(presets(group)))}")
     for k, node in enumerate(settings.augment.extra):
         if not isinstance(node, Mapping):
             raise UserError(
@@ -100,17 +104,24 @@ def arguments(target: Callable[..., Any]) -> list[str] | None:
     return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
 
 
-def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, Any] | None = None, **given: Any) -> Any:
+def build(
+    key: str,
+    node: Mapping[str, Any],
+    *args: Any,
+    context: Mapping[str, Any] | None = None,
+    kind: type | None = None,
+    **given: Any,
+) -> Any:
     """Return what a node's `_target_` makes of its arguments, `args` and `given`.
 
     context: values that interpolations of the node may name, as ${run.folder}. Raises UserError where the arguments
-    are refused.
+    are refused, and where what is made is not of the given kind.
     """
     root = OmegaConf.create({**(context or {}), "built": {**node, "_partial_": True, "_convert_": "all"}})
     for name in OWN_KEYS.get(key, ()):
         root.built.pop(name, None)
     try:
-        return instantiate(root.built)(*args, **given)
+        made = instantiate(root.built)(*args, **given)
     except UserError:
         raise
     except Exception as error:  # a target may raise anything
@@ -120,3 +131,7 @@ def build(key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, A
             step = f"pip install {cause.name.partition('.')[0]}"
         reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise UserError(f"{key}: {node[TARGET]} cannot be made: {reason}", step) from cause
+    if kind is not None and not isinstance(made, kind):
+        step = f"a class that inherits {kind.__module__}.{kind.__qualname__}"
+        raise UserError(f"{key}: {node[TARGET]} makes no {kind.__name__}.", step)
+    return made

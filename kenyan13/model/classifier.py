@@ -120,7 +120,7 @@ class Classifier(LightningModule):
         epochs = self.trainer.max_epochs or 1
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs) if self.by_step else 1
         node, context = self.schedule_node, {"run": {"steps_per_epoch": steps}, "trainer": {"max_epochs": epochs}}
-        self.schedule = build("schedule", node, optimizer, context=context) if node else None
+        self.schedule = build("schedule", node, optimizer, context=context, kind=LRScheduler) if node else None
         return optimizer
 
     def optimizer_step(

@@ -27,7 +27,8 @@ def create_optimizer(optim: Mapping[str, Any], network: nn.Module) -> Optimizer:
     a word: it becomes part of each group's rate. Raises UserError for arguments that the target refuses.
     """
     first = next(iter(inspect.signature(find_target("optim", optim[TARGET])).parameters), "")
-    optimizer: Optimizer = build("optim", optim, network if first in NETWORK else list(network.parameters()))
+    given = network if first in NETWORK else list(network.parameters())
+    optimizer: Optimizer = build("optim", optim, given, kind=Optimizer)
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("lr_scale", 1.0)
     return optimizer
@@ -40,7 +41,7 @@ def explained(key: str, target: object) -> Iterator[None]:
         yield
     except (UserError, torch.OutOfMemoryError):
         raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"{key}: {target} does not work here: {first_line(error)}",
             f"its settings: python train.py --cfg job --package {key}",

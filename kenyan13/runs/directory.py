@@ -72,7 +72,9 @@ def only_process(folder: Path) -> Iterator[None]:
                 (folder / FAILED).write_text("".join(traceback.format_exception(error)))
                 raise
     except Timeout:
-        raise BusyError(f"Another process is training {folder}.", "wait for it, or choose another name=") from None
+        raise BusyError(
+            f"Another process is training {folder}.", "wait for it", "another name, as in name=second"
+        ) from None
 
 
 @contextmanager

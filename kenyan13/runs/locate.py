@@ -45,7 +45,7 @@ def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> Non
     if not (folder / CONFIG).exists():
         return
     different = differing_settings(folder, settings)
-    ways = ("choose another name=, or remove the folder to train anew",)
+    ways = ("another name, as in name=second", f"to train anew: remove {folder}")
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
     saved = read_config(folder / CONFIG)["data"]

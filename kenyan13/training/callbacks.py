@@ -33,6 +33,7 @@ class EpochSeed(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        generator(DROPOUT, int(seed))  # raises ValueError for what is no seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed for this epoch."""

@@ -16,10 +16,12 @@ from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
+from kenyan13.data.catalogue import read
 from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.metrics.losses import of_epochs
-from kenyan13.model.backbones import check_model, create
+from kenyan13.model.backbones import begin, check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs import directory
@@ -44,17 +46,22 @@ def train(settings: Settings, brief: bool = False) -> Result:
     UserError for settings and data that cannot be used, BusyError while another process trains this run.
     """
     folder = run_directory(settings)
+    before = read_result(folder)
     check_model(settings.model)
+    if before is None:  # what can be known to be wrong is said before images are decoded
+        quiet_libraries()
+        check_device(settings)
+        draw_if_missing(settings.data)
+        read(settings.data)
+        with torch.device("meta"):
+            begin(settings.model, 2)
     data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
     check_same(folder, settings, described)
-    before = read_result(folder)
     if before is None:
-        quiet_libraries()
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
-        check_device(settings)
     lacks_test = data.test is not None and not (folder / TEST).exists()
     with directory.only_process(folder) if first and (before is None or lacks_test) else nullcontext():
         check_same(folder, settings, described)
@@ -88,7 +95,8 @@ def fit(
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
-    loss = build("loss", settings.loss, **({} if weights is None else {"weight": weights}), context=context)
+    given = {} if weights is None else {"weight": weights}
+    loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)
     optim = settings.optim
     if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale

@@ -4,17 +4,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from kenyan13.config.presets import TARGET, nodes
+from kenyan13.config.presets import nodes
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.datamodule import ImageDataModule
@@ -25,6 +24,7 @@ from kenyan13.training.device import precision
 from kenyan13.training.display import console
 
 P = TypeVar("P")
+LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 
 def check_device(settings: Settings) -> None:
@@ -39,12 +39,7 @@ def check_device(settings: Settings) -> None:
 
 def build_group(group: str, settings: Settings, context: dict[str, Any], kind: type[P]) -> list[P]:
     """Return what Hydra builds of a group. Raises UserError for a part that is not of the kind that the group is of."""
-    parts = []
-    for key, node in nodes(group, getattr(settings, group)):
-        parts.append(build(key, node, context=context))
-        if not isinstance(parts[-1], kind):
-            raise UserError(f"{key}: {node[TARGET]} is no {kind.__name__} of Lightning's.", "a class that inherits it")
-    return parts
+    return [build(key, node, context=context, kind=kind) for key, node in nodes(group, getattr(settings, group))]
 
 
 def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], freeze: Callback | None) -> Trainer:
@@ -88,10 +83,12 @@ def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, ch
             f"The device's memory is too small: {first_line(error)}",
             "a smaller model.batch_size; trainer.accumulate_grad_batches=2 takes steps over two batches",
         ) from error
-    except (MisconfigurationException, ImportError, RuntimeError) as error:
-        # Lightning's own words for what a callback or the trainer cannot do; any other error keeps its traceback
-        at = Path(extract_tb(error.__traceback__)[-1].filename).as_posix()
-        if isinstance(error, RuntimeError) and "pytorch_lightning/callbacks" not in at:
+    except Exception as error:
+        # Lightning's own words for what a callback or the trainer cannot do; any other error keeps its traceback, as do
+        # those that torch hands on from the processes of a loader.
+        places = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+        inner = next((place for place in reversed(places) if place != "torch"), "")
+        if isinstance(error, UserError | OSError) or inner not in LIGHTNING or "DataLoader worker" in str(error):
             raise
         raise UserError(first_line(error), "all settings: python train.py --cfg job") from error
     except SystemExit as end:

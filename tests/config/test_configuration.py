@@ -65,7 +65,11 @@ MISTAKES = [
     ("modl.crop=64", "There is no setting 'modl'. Did you mean 'model'?"),
     ("+optim.lrr=1", "There is no setting 'optim.lrr'. Did you mean 'optim.lr'?"),
     ("+colour=red", "There is no setting 'colour'."),
-    ("optim.lr=fast", "optim.lr=fast is out of range."),
+    ("optim.lr=fast", "optim.lr=fast is no number."),
+    ("optim.lr=", "optim.lr= is no number."),
+    ("stop=loss stop.patience=null", "stop.patience=null is no number.\n  -> allowed: whole numbers, at least 1"),
+    ("trainer.max_epochs=null", "trainer.max_epochs=null is no number."),
+    ("~loss", "There is no loss, which every run needs.\n  -> loss=cross_entropy, focal"),
     ("stop=los", "There is no stop=los. Did you mean 'loss'?"),
     ("optim.momentum=0.9", "There is no setting 'optim.momentum'."),
     ("optim.momentum=0.9", "torch.optim.Adam takes: params, lr, betas"),
@@ -92,7 +96,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("override", "message"), MISTAKES)
 def test_mistakes_are_said_in_the_users_words(override: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        compose_settings([override])
+        compose_settings([override] if override == "just words" else override.split())
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) < 12
 

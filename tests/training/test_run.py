@@ -167,13 +167,15 @@ def test_a_run_of_other_settings_or_data_is_refused(compose: Compose, demo_root:
         (["model.backbone=resnet18", "model.batch_size=1"], "a batch of 1 may be too small"),
         (["model.crop=16"], "cannot take images of model.crop=16"),
         (["model.weights=/nowhere.pth"], "no weights file"),
+        (["model.pretrained=true"], "There are no ImageNet weights of small_cnn"),
     ],
 )
 def test_what_cannot_train_leaves_nothing_behind(compose: Compose, overrides: list[str], message: str) -> None:
-    settings = compose("model.pretrained=false", *overrides)
+    settings = compose("model.pretrained=false", f"data.cache={Path(compose().runs).parent}/no_cache", *overrides)
     with pytest.raises(UserError, match=message):
         train(settings)
     assert not Path(settings.runs).exists()
+    assert not Path(settings.data.cache).exists(), "said before any image is decoded"
 
 
 def test_two_processes_cannot_train_the_same_run(compose: Compose) -> None:
