@@ -34,7 +34,6 @@ app = typer.Typer(
 )
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
-
 RunFolder = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run directory, as in runs/demo; last: the newest.", callback=resolve_newest),
@@ -42,9 +41,7 @@ RunFolder = Annotated[
 Runs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="RUN",
-        help="Run directories, as in runs/GF*; last: the newest.",
-        callback=lambda given: [resolve_newest(place) for place in given],
+        metavar="RUN", help="As in runs/GF*; last: the newest.", callback=lambda runs: [*map(resolve_newest, runs)]
     ),
 ]
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kenyan13.training.inference import Run
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
-
-
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
 
@@ -150,13 +148,11 @@ def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
     predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
     if as_json:
+        classes = [
+            [{"class": name, "probability": share} for name, share in top_classes] for top_classes in predictions
+        ]
         listed = [
-            {"image": str(path), "error": bad[row]}
-            if row in bad
-            else {
-                "image": str(path),
-                "classes": [{"class": name, "probability": probability} for name, probability in predictions[row]],
-            }
+            {"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes[row]})
             for row, path in enumerate(paths)
         ]
         print(json.dumps(listed, indent=2, ensure_ascii=False))

@@ -29,9 +29,7 @@ def study_exposures(
         list[int] | None,
         typer.Option(min=0, max=2**32 - 1, help="A seed, or more; by default the 15 of group H."),
     ] = None,
-    data: Annotated[Path, typer.Option(help="The folder with train.csv; images are not needed.")] = Path(
-        "data/kenyan13"
-    ),
+    data: Annotated[Path, typer.Option(help="The folder with train.csv.")] = Path("data/kenyan13"),
 ) -> None:
     """Count how often each image is trained on. Each seed makes its own split; the others are validated."""
     from kenyan13.data.catalogue import GET_DATA, read_labels
