@@ -148,9 +148,7 @@ def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
     predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
     if as_json:
-        classes = [
-            [{"class": name, "probability": share} for name, share in top_classes] for top_classes in predictions
-        ]
+        classes = [[{"class": name, "probability": share} for name, share in one] for one in predictions]
         listed = [
             {"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes[row]})
             for row, path in enumerate(paths)
