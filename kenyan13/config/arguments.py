@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kenyan13.config.presets import CONF
-from kenyan13.config.settings import BUILT
-from kenyan13.errors import UserError
+from kenyan13.config.settings import BUILT, SEVERAL
+from kenyan13.errors import UserError, shorten
 
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 RANGE = re.compile(r"([-+.\de]+?)\.\.([-+.\de]+)(?:/(\d+))?")
@@ -35,6 +35,10 @@ def translate_one(argument: str, sweep: bool) -> str:
     if match is None or argument.startswith("-"):
         return argument
     prefix, key, value = match.groups()
+    if (CONF / key).is_dir() and re.match(r"[/~.\d{]" if key in SEVERAL else r"[/~.\d{[]", value):
+        choices = shorten(sorted(file.stem for file in (CONF / key).glob("*.yaml")), 40)
+        steps = ["images of your own: data=folder data.root=PATH"] if key == "data" else []
+        raise UserError(f"{key}={value} is no choice.", *steps, f"one of: {choices}")
     if key in PATHS and not re.search(r"[,'\"$]", value):
         home = str(Path(value).expanduser())
         value = f"'{home}'" if re.search(r"[^\w./\\\\-]", home) else home

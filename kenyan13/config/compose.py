@@ -1,5 +1,6 @@
 """From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from kenyan13.config.limits import check
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import check_built
+from kenyan13.errors import UserError
 
 UNRESOLVED = ("schedule", "callbacks", "logger")  # their interpolations may name what is known only when a run starts
 
@@ -62,6 +64,8 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     settings = cast(Settings, OmegaConf.to_object(now))
     for group, values in later.items():
         setattr(settings, group, values)
+    if settings.name is not None and not re.fullmatch(r"(?!last$)[^-./\s][^/]*", settings.name):
+        raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
     check(settings)
     check_built(settings, [override.lstrip("+").partition("=")[0] for override in overrides])
     return settings

@@ -22,10 +22,8 @@ def explain(error: Exception) -> UserError | None:
     if isinstance(error, OverrideParseException):
         return UserError(
             f"'{error.override}' is not an override that Hydra can read.",
-            "write key=value, as in optim.lr=1e-4; quote values with spaces or brackets: 'augment.scale=[0.9, 1.1]'",
+            "write key=value without blanks, as in optim.lr=1e-4; quote brackets: 'augment.scale=[0.9,1.1]'",
         )
-    if isinstance(error, ValueError) and "Config group override must be" in str(error):
-        return UserError("A config group is given something that is no name.", "write it as in model=resnet18")
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, OmegaConfBaseException):
         return explain_value(cause)
@@ -64,6 +62,8 @@ def explain_value(error: OmegaConfBaseException) -> UserError:
 def unknown_setting(key: str) -> UserError:
     """Say that there is no such setting or group, and which one was probably meant."""
     groups = [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+    if key in groups:
+        return UserError(f"{key}=... chooses a whole group of settings.", f"one of them: {key}.KEY=VALUE")
     settings = known_settings()
     parent, _, last = key.rpartition(".")
     same_name = [name for name in settings if name.rpartition(".")[2] == last]

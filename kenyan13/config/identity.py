@@ -30,7 +30,20 @@ WATCHING = (
     "pytorch_lightning.callbacks.ModelSummary", "pytorch_lightning.callbacks.RichModelSummary",
     "pytorch_lightning.callbacks.TQDMProgressBar", "pytorch_lightning.callbacks.RichProgressBar",
 )  # fmt: skip
-NAMED = ("optim", "schedule", "loss", "stop", "augment", "balance", "freeze.features", "data.fold", "seed")
+NAMED = (
+    "optim",
+    "schedule",
+    "loss",
+    "stop",
+    "augment",
+    "balance",
+    "freeze.features",
+    "data.fold",
+    "seed",
+    "model.crop",
+    "model.batch_size",
+    "trainer.max_epochs",
+)
 WORDS = 4  # of what was chosen, in a run's name
 
 
@@ -116,22 +129,28 @@ def run_name(settings: Settings) -> str:
         return settings.name
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")
     level = f"pt{settings.freeze['level']}" if "level" in settings.freeze else "custom"
+    level = "gradual" if settings.freeze.get("unfreeze") else level
     return "_".join([backbone, level, *chosen_words(settings)]) + f"-{config_hash(settings)}"
 
 
 def chosen_words(settings: Settings) -> list[str]:
     """Return some short words for what was chosen beside backbone and level: adamw, lr1e-3, fold0."""
     own, chosen, words = plain(settings), identity(settings), []
+    usual = dict(flatten(default_settings()))
+    for preset in presets("model").values():  # its crop and batch size go with the backbone
+        usual |= dict(flatten({"model": preset})) if preset["backbone"] == settings.model.backbone else {}
     for name in NAMED:
         for key in (key for key in chosen if key == name or key.startswith(f"{name}.")):
             group, last, value = key.partition(".")[0], key.rpartition(".")[2], chosen[key]
             if group in ("balance", "augment"):
                 word = preset_name(group, own[group])
-            elif last == TARGET:
-                word = (presets_of(group, value) or [(str(value).rpartition(".")[2].lower(), {})])[0][0]
+            elif last in (TARGET, "interval"):
+                same = presets_of(group, target := str(own[group].get(TARGET)))
+                named = [choice for choice, node in same if node.keys() == own[group].keys()]
+                word = [*named, *(choice for choice, _ in same), target.rpartition(".")[2].lower()][0]
                 word = f"stop{word}" if group == "stop" else word
-            elif isinstance(value, str | int | float):
-                word = f"{last}{short(value)}"
+            elif isinstance(value, str | int | float) and "${" not in str(value) and value != usual.get(key):
+                word = f"{last.removeprefix('max_').removesuffix('_size')}{short(value)}"
             else:
                 continue
             words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from math import inf
 
-from kenyan13.config.presets import flatten, node_defaults
-from kenyan13.config.settings import BUILT, Settings
+from kenyan13.config.presets import flatten, map_nodes, node_defaults
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 
 # setting -> lowest and highest value allowed
@@ -69,9 +69,11 @@ PAIRS = (
 def check(settings: Settings) -> None:
     """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
     values = dict(flatten(asdict(settings)))
+    # What Hydra builds has no value where null stands in the place of a preset's.
+    usual = dict(flatten(map_nodes(vars(settings), lambda group, _, node: node_defaults(group, node))))
     for key, (low, high) in LIMITS.items():
         value, kind = values.get(key), int if key in WHOLE else int | float
-        if "${" in str(value) or (value is None and may_be_null(key, settings)):
+        if key not in values or "${" in str(value) or value is usual.get(key) is None:
             continue
         for number in value if isinstance(value, list) else [value]:
             is_number = isinstance(number, int | float) and not isinstance(number, bool)  # a bool is an int
@@ -87,13 +89,6 @@ def check(settings: Settings) -> None:
     check_together(settings)
 
 
-def may_be_null(key: str, settings: Settings) -> bool:
-    """Return whether a setting may be null: not where Hydra builds what has a number in its preset."""
-    group, _, name = key.partition(".")
-    node = getattr(settings, group) if group in BUILT else {}
-    return name not in node or node_defaults(group, node).get(name) is None
-
-
 def check_together(settings: Settings) -> None:
     """Raise UserError for settings that are each allowed but cannot go together."""
     data, trainer = settings.data, settings.trainer
@@ -101,8 +96,6 @@ def check_together(settings: Settings) -> None:
         raise UserError(f"data.fold={data.fold} does not exist.", f"folds are counted 0 to {data.folds - 1}")
     if settings.freeze.get("features") == "cached":
         check_cached(settings)
-    if settings.name in (".", "..") or "/" in (settings.name or ""):
-        raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
     if data.test and not trainer.get("enable_checkpointing", True):
         raise UserError("data.test=true needs trainer.enable_checkpointing=true.", "the best epoch's weights predict")
     if trainer.get("devices") == 0:

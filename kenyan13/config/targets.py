@@ -13,13 +13,17 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from kenyan13.config.presets import TARGET, map_nodes, presets, presets_of
-from kenyan13.config.settings import Settings
+from kenyan13.config.settings import SEVERAL, Settings
 from kenyan13.errors import UserError, did_you_mean, shorten
 
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
 NEEDED = ("optim", "loss", "trainer")
 OWN_KEYS = {"schedule": ("interval", "monitor")}  # read by the Classifier, in Lightning's words; not the target's
-GIVEN = {"schedule": ("optimizer",), "loss": ("weight",)}  # what the run itself hands to the target
+GIVEN = {
+    "schedule": ("optimizer",),
+    "loss": ("weight",),
+    "trainer": ("logger", "callbacks", "default_root_dir"),
+}  # what the run itself hands to the target
 
 
 def check_built(settings: Settings, given: Collection[str] = ()) -> None:
@@ -31,6 +35,11 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
     for group in NEEDED:
         if not getattr(settings, group):
             raise UserError(f"There is no {group}, which every run needs.", f"{group}={shorten(list(presets(group)))}")
+    for group in SEVERAL:
+        known = [name for values in presets(group).values() for name in values]
+        for name, node in getattr(settings, group).items():
+            if node is None and name not in known and (close := did_you_mean(name, known)):
+                raise UserError(f"There is no {group}.{name} to leave out.{close}")
     for k, node in enumerate(settings.augment.extra):
         if not isinstance(node, Mapping):
             raise UserError(
@@ -46,10 +55,13 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
 def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Return a node with the arguments that its target takes."""
     if not isinstance(node.get(TARGET), str):
-        chosen = [name for values in presets(group).values() for name in values]
+        name, choices = key.rpartition(".")[2], presets(group)
+        having = [choice for choice, values in choices.items() if name in values or (key == group and values)]
+        close = did_you_mean(name, [name for values in choices.values() for name in values])
+        problem = f"{key} is not chosen." if having else f"There is no setting '{key}'.{close}"
         raise UserError(
-            f"There is no setting '{key}'.{did_you_mean(key.rpartition('.')[2], chosen)}",
-            f"presets: {group}={shorten(list(presets(group)))}",
+            f"{key}._target_={node[TARGET]} names no class." if TARGET in node else problem,
+            f"choose first: {group}={shorten(having or list(choices))}",
             f"one of your own: {key}._target_=my_parts.MyClass",
         )
     same_target = presets_of(group, node[TARGET])
@@ -58,15 +70,16 @@ def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str
     if same_target and not unlisted:
         return node
     taken = arguments(find_target(key, node[TARGET]))
+    taken = taken and [name for name in taken if name not in GIVEN.get(group, ())]
     strange = [] if taken is None else [name for name in unlisted if name not in taken]
     # A target that is no preset's was put into one on the command line, whose other arguments may not fit it.
     own = [name for name in strange if any(f"{key}.{name}".startswith(one) for one in given if one != group)]
     if own and taken is not None:
-        listed = [name for name in taken if name not in GIVEN.get(group, ())]
-        close = did_you_mean(f"{key}.{own[0]}", [f"{key}.{name}" for name in listed])
+        likely = [name for name in known if own[0] in name] or taken
+        close = did_you_mean(f"{key}.{own[0]}", [f"{key}.{name}" for name in likely])
         raise UserError(
             f"There is no setting '{key}.{own[0]}'.{close}",
-            f"{node[TARGET]} takes: {shorten(listed, 20)}",
+            f"{node[TARGET]} takes: {shorten(taken)}",
         )
     return {name: value for name, value in node.items() if name not in strange}
 
@@ -105,19 +118,14 @@ def arguments(target: Callable[..., Any]) -> list[str] | None:
 
 
 def build(
-    key: str,
-    node: Mapping[str, Any],
-    *args: Any,
-    context: Mapping[str, Any] | None = None,
-    kind: type | None = None,
-    **given: Any,
+    key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, Any] = {}, kind: type = object, **given: Any
 ) -> Any:
     """Return what a node's `_target_` makes of its arguments, `args` and `given`.
 
     context: values that interpolations of the node may name, as ${run.folder}. Raises UserError where the arguments
     are refused, and where what is made is not of the given kind.
     """
-    root = OmegaConf.create({**(context or {}), "built": {**node, "_partial_": True, "_convert_": "all"}})
+    root = OmegaConf.create({**context, "built": {**node, "_partial_": True, "_convert_": "all"}})
     for name in OWN_KEYS.get(key, ()):
         root.built.pop(name, None)
     try:
@@ -131,7 +139,7 @@ def build(
             step = f"pip install {cause.name.partition('.')[0]}"
         reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise UserError(f"{key}: {node[TARGET]} cannot be made: {reason}", step) from cause
-    if kind is not None and not isinstance(made, kind):
+    if not isinstance(made, kind):
         step = f"a class that inherits {kind.__module__}.{kind.__qualname__}"
         raise UserError(f"{key}: {node[TARGET]} makes no {kind.__name__}.", step)
     return made

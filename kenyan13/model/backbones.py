@@ -68,22 +68,17 @@ def check_model(settings: ModelSettings) -> None:
         raise UserError(f"There is no weights file {settings.weights}.", *WAYS_TO_WEIGHTS[1:])
 
 
-def begin(settings: ModelSettings, num_classes: int) -> nn.Module:
-    """Return the network with ImageNet weights where it shall have them. Raises UserError where they cannot be had."""
-    download = settings.pretrained and settings.weights is None
-    if download and not normalisation(settings).has_weights:
-        raise UserError(f"There are no ImageNet weights of {settings.backbone}.", *WAYS_TO_WEIGHTS[1:])
-    with downloading(settings.backbone) if download else nullcontext():
-        return build(settings, num_classes, pretrained=download)
-
-
 def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
     """Return the network with a head of len(classes) logits, on the CPU.
 
     Raises UserError for what `check_model` refuses, and for weights that cannot be had or do not fit.
     """
     check_model(settings)
-    network = begin(settings, len(classes))
+    download = settings.pretrained and settings.weights is None
+    if download and not normalisation(settings).has_weights:
+        raise UserError(f"There are no ImageNet weights of {settings.backbone}.", *WAYS_TO_WEIGHTS[1:])
+    with downloading(settings.backbone) if download else nullcontext():
+        network = build(settings, len(classes), pretrained=download)
     head = network.get_classifier()  # type: ignore[operator]
     if isinstance(head, nn.Linear):
         # timm's values for EfficientNet and MobileNet are drawn for 1,000 classes: first logits would be far too large.

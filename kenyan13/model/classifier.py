@@ -171,7 +171,8 @@ class Classifier(LightningModule):
                 self.schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the classes and the schedule's state, plain values only."""
+        """Add the classes, whether training was to stop, and the schedule's state, plain values only."""
+        checkpoint["stop"] = self.trainer.should_stop
         checkpoint["classes"] = list(self.classes)
         state = checkpoint["state_dict"].items()
         checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("metrics.")}
@@ -180,7 +181,8 @@ class Classifier(LightningModule):
             checkpoint["schedule"] = {name: value for name, value in state if is_plain(value)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the schedule's state until there is an optimiser."""
+        """Keep the schedule's state until there is an optimiser; a run that was to stop trains no more."""
+        self.trainer.should_stop = checkpoint.get("stop", False)
         self.saved_schedule = checkpoint.get("schedule")
         own = {name: value for name, value in self.state_dict().items() if not name.startswith("network.")}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}  # until 2026-11-27, nothing of the loss was kept

@@ -62,11 +62,10 @@ def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
     whole = read_config(file)["settings"]
     try:
         given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides))))
-        for key, value in flatten(given):
-            if key in BUILT:
-                raise UserError(f"{key}={value}: {key} is a group of settings.", f"as in {key}.KEY={value}")
-            if not is_known(key, whole):
-                raise unknown_setting(key)
+        known = [*dict(flatten(whole))]
+        strange = [key for key, _ in flatten(given) if key not in known and not key.startswith("data.groups.")]
+        if strange:
+            raise unknown_setting(strange[0])
         settings = typed(merge(whole, given))
         check(settings)
         return settings
@@ -106,16 +105,6 @@ def typed(settings: Mapping[str, Any]) -> Settings:
     for group in BUILT:
         setattr(made, group, settings[group])
     return made
-
-
-def is_known(key: str, settings: Mapping[str, Any]) -> bool:
-    """Return whether a dotted key is one of the settings, or a part of one that is a mapping of free names."""
-    node: Any = settings
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return key.startswith("data.groups.")
-        node = node[part]
-    return True
 
 
 def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:

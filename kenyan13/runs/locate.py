@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kenyan13.config.identity import differences, run_name
+from kenyan13.config.identity import config_hash, differences, run_name
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.config_file import load_settings, read_config
@@ -20,9 +20,10 @@ def run_directory(settings: Settings) -> Path:
 
 
 def earlier_directory(settings: Settings) -> Path | None:
-    """Return the directory of the same run under its name of before 2026-11-25, backbone_ptLEVEL-HASH; or None."""
+    """Return the directory of the same run under another name with its hash, or of before 2026-11-25; or None."""
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")
-    for config in sorted(Path(settings.runs).glob(f"{backbone}_pt{settings.freeze.get('level')}-????????/{CONFIG}")):
+    names = f"*-{config_hash(settings)}", f"{backbone}_pt{settings.freeze.get('level')}-????????"
+    for config in [config for name in names for config in sorted(Path(settings.runs).glob(f"{name}/{CONFIG}"))]:
         try:
             if not differences(load_settings(config), settings):
                 return config.parent

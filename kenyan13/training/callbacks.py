@@ -128,11 +128,3 @@ class RunFiles(Checkpoint):
             trainer.save_checkpoint(temporary, weights_only)
         if trainer.is_global_zero:
             temporary.replace(file)
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep whether training was to stop: callbacks that decide it, run before this one."""
-        checkpoint["stop"] = trainer.should_stop
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A run that was interrupted after its last epoch has nothing left to do."""
-        trainer.should_stop = checkpoint.get("stop", False)

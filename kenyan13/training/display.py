@@ -132,7 +132,6 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
 HINTS = (  # beginnings or parts of warnings
     "does not have many workers", "This DataLoader will create", "number of training batches",
     "in eval mode at the start", "LeafSpec", "treespec", "sync_dist=True", "all_gather is deprecated",
-    "which is a no-op",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.metrics.losses import of_epochs
-from kenyan13.model.backbones import begin, check_model, create
+from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs import directory
@@ -30,7 +30,7 @@ from kenyan13.runs.directory import TEST
 from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import write_test_predictions
 from kenyan13.runs.result import Result, read_result, write_result
-from kenyan13.training.callbacks import History, find_callback
+from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.device import precision
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
@@ -53,8 +53,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
         check_device(settings)
         draw_if_missing(settings.data)
         read(settings.data)
-        with torch.device("meta"):
-            begin(settings.model, 2)
+        create(settings.model, ("a", "b"))
     data = open_data(settings)
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
@@ -102,7 +101,7 @@ def fit(
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
     module = Classifier(network, data.classes, loss, optim, settings.schedule, head)
     trainer = build_trainer(settings, folder, context, freeze)
-    history = find_callback(trainer, History)
+    history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:

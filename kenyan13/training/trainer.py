@@ -34,7 +34,9 @@ def check_device(settings: Settings) -> None:
         Trainer(**asked, precision=precision(settings), logger=False, enable_checkpointing=False)
     except Exception as error:  # each accelerator raises its own
         written = " ".join(f"trainer.{key}={value}" for key, value in asked.items())
-        raise UserError(f"{written}: {first_line(error)}", "trainer=cpu trains on the CPU") from error
+        raise UserError(
+            f"{written}: {first_line(error)}", "trainer=cpu trains on the CPU, trainer.precision=32-true in float32"
+        ) from error
 
 
 def build_group(group: str, settings: Settings, context: dict[str, Any], kind: type[P]) -> list[P]:

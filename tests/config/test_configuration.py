@@ -85,7 +85,17 @@ MISTAKES = [
     ("augment.scale=[2,1]", "augment.scale=[2.0, 1.0] is not a range"),
     ("augment.scale=[1]", "augment.scale=[1.0] is not a range"),
     ("augment.horizontal_flip=50", "allowed: 0 to 1"),
-    ("model=3", "A config group is given something that is no name"),
+    ("freeze=2", "freeze=2 is no choice.\n  -> one of: gradual, pt0"),
+    ("optim=[adam,sgd]", "optim=[adam,sgd] is no choice."),
+    ("data=/my/birds", "data=folder data.root=PATH"),
+    ("callbacks.progres=null", "There is no callbacks.progres to leave out. Did you mean 'progress'?"),
+    ("trainer.logger=false", "There is no setting 'trainer.logger'."),
+    ("trainer.epochs=3", "Did you mean 'trainer.max_epochs'?"),
+    ("stop.patience=5", "stop is not chosen.\n  -> choose first: stop=accuracy, loss"),
+    ("callbacks=[device_stats] callbacks.tensorboard.graph=false", "callbacks=default"),
+    ("optim._target_=3", "optim._target_=3 names no class."),
+    ("name=last", "name=last is no name of a folder."),
+    ("name=-x", "name=-x is no name of a folder."),
     ("data.fold=5", "data.fold=5 does not exist.\n  -> folds are counted 0 to 4"),
     ("data=folder", "The setting data.root has no value.\n  -> give it on the command line: data.root=..."),
     ("trainer.devices=0", "leaves nothing to train on"),
@@ -128,7 +138,14 @@ def test_run_names_tell_backbone_and_level() -> None:
         r"tf_efficientnet_b4_pt2-[0-9a-f]{8}", run_name(compose_settings(["model=efficientnet_b4", "freeze=pt2"]))
     )
     assert run_name(compose_settings(["name=mine"])) == "mine"
-    assert run_name(compose_settings()) == "resnet18_pt5-d905e156", "the default run keeps its name"
+    names = {
+        "": "resnet18_pt5-d905e156",
+        "freeze=gradual": "resnet18_gradual-4362b4a9",
+        "schedule=cosine_steps": "resnet18_pt5_cosinesteps-cba194e3",
+        "optim._target_=torch.optim.NAdam": "resnet18_pt5_nadam-730409b1",
+        "trainer.max_epochs=3 model.crop=96 seed=7": "resnet18_pt5_seed7_crop96_epochs3-f5af440b",
+    }
+    assert {given: run_name(compose_settings(given.split())) for given in names} == names, "hashes never change"
 
 
 # a comma makes a sweep, so that it alone must be quoted
