@@ -122,11 +122,9 @@ AT_WORK = [
     ("trainer.accelerator=tpu", "trainer.accelerator=tpu trainer.devices=1: "),
     ("callbacks.x._target_=torch.nn.ReLU", "callbacks.x: torch.nn.ReLU makes no Callback."),
     ("optim._target_=builtins.print", "optim: builtins.print makes no Optimizer."),
-    ("schedule._target_=torch.nn.Identity", "schedule: .* makes no LRScheduler."),
     ("loss._target_=timm.loss.JsdCrossEntropy", "loss: JsdCrossEntropy does not work here"),
     ("callbacks.epoch_seed.seed=abc", "callbacks.epoch_seed: .*EpochSeed cannot be made: .*'abc'"),
     ("logger=tensorboard trainer.log_every_n_steps=abc", "'<' not supported"),
-    ("freeze._target_=pytorch_lightning.callbacks.BackboneFinetuning", "backbone"),
     (
         "callbacks.x._target_=pytorch_lightning.callbacks.EarlyStopping callbacks.x.monitor=val_los",
         "Early stopping conditioned on metric `val_los`",

@@ -117,8 +117,7 @@ class RunFiles(Checkpoint):
         if not self.checkpoints:
             return
         temporary = file.with_suffix(".partial")
-        if weights_only:
-            # By hand: Lightning leaves out callbacks here, which put averaged weights in the place of the last step's.
+        if weights_only:  # Lightning would leave out callbacks, which put averaged weights in the place of the last
             checkpoint: dict[str, Any] = {"state_dict": trainer.strategy.lightning_module_state_dict()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)

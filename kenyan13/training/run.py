@@ -75,12 +75,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
 
 
 def fit(
-    settings: Settings,
-    folder: Path,
-    data: ImageDataModule,
-    described: dict[str, Any],
-    network: nn.Module,
-    brief: bool = False,
+    settings: Settings, folder: Path, data: ImageDataModule, described: dict[str, Any], network: nn.Module, brief: bool
 ) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
     if settings.model.channels_last:

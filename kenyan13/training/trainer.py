@@ -86,8 +86,7 @@ def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, ch
             "a smaller model.batch_size; trainer.accumulate_grad_batches=2 takes steps over two batches",
         ) from error
     except Exception as error:
-        # Lightning's own words for what a callback or the trainer cannot do; any other error keeps its traceback, as do
-        # those that torch hands on from the processes of a loader.
+        # Lightning's own words; any other error keeps its traceback, as do those from the processes of a loader.
         places = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
         inner = next((place for place in reversed(places) if place != "torch"), "")
         if isinstance(error, UserError | OSError) or inner not in LIGHTNING or "DataLoader worker" in str(error):
