@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import f1_score
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Settings
-from kenyan13.metrics.classification import accuracy, confusion_counts, macro_f1
-from kenyan13.metrics.losses import auc_loss, lowest, overfitting
+from kenyan13.metrics.losses import of_epochs
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import write_predictions
@@ -50,13 +49,20 @@ def hand_made(
     write_config(folder, settings, describe(names, given, places))
     write_predictions(folder, given, names, places, predicted)
     known = places >= 0
-    confusion = confusion_counts(places[known], predicted.argmax(axis=1)[known], len(names))
-    figures = {"val_accuracy": accuracy(confusion), "val_macro_f1": macro_f1(confusion)}
+    named = predicted.argmax(axis=1)[known]
+    macro_f1 = float(f1_score(places[known], named, average="macro", zero_division=0))
+    figures = {"val_accuracy": float((named == places[known]).mean()), "val_macro_f1": macro_f1}
     same = {**figures, "lr": settings.optim["lr"], "seconds": SECONDS}
     losses = enumerate(zip(train_losses, validation_losses, strict=True), start=1)
     rows = [{"epoch": epoch, "train_loss": train, "val_loss": loss, **same} for epoch, (train, loss) in losses]
     write_metrics(folder, rows)
-    write_result(folder, summarise(settings, train_losses, validation_losses, confusion))
+    images = int(known.sum())
+    made = {**of_epochs(pd.DataFrame(rows)), "train_images": 4 * images, "validation_images": images}
+    all_of_them, trained = PARAMETERS
+    stopped = f"trainer.max_epochs={settings.trainer['max_epochs']}"
+    write_result(
+        folder, Result(**made, parameters=all_of_them, trainable_parameters=trained, device="cpu", stopped=stopped)
+    )
     return folder
 
 
@@ -92,19 +98,6 @@ def describe(classes: Sequence[str], ids: Sequence[str], targets: NDArray[np.int
 def digest(*texts: str) -> str:
     """Return 16 hex digits that stand for texts."""
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
-
-
-def summarise(
-    settings: Settings, train_losses: Sequence[float], validation_losses: Sequence[float], confusion: NDArray[np.int64]
-) -> Result:
-    """Return the result of these epochs, as training would."""
-    best, epochs = lowest(validation_losses), len(validation_losses)
-    images = int(confusion.sum())
-    return Result(
-        "finished", validation_losses[best], accuracy(confusion), macro_f1(confusion), best + 1, epochs,
-        auc_loss(validation_losses), overfitting(train_losses, validation_losses), SECONDS * epochs, 4 * images, images,
-        *PARAMETERS, "cpu", f"trainer.max_epochs={settings.trainer['max_epochs']}",
-    )  # fmt: skip
 
 
 def composed_correct(stage1: pd.DataFrame, stage2: Mapping[str, pd.DataFrame]) -> int:

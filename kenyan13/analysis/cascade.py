@@ -20,6 +20,7 @@ from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import CASCADE, VALIDATION, replacing
 from kenyan13.runs.predictions import (
     classes_of,
+    confusion_of,
     predicted_of,
     prediction_table,
     probabilities_of,
@@ -113,16 +114,6 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
     second_stages = {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()}
     both = {"hard": confusion_of(hard), "soft": confusion_of(soft)}
     return Composed(hard, soft, {"stage1": confusion_of(first), **second_stages, **both})
-
-
-def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
-    """Return the confusion matrix (rows: targets, columns: predictions) of predictions, with the classes' names.
-
-    others: targets that are no class of the run, and never predicted: their columns, as the study's, are all zeros.
-    """
-    names = [*classes_of(table), *others]
-    counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
-    return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
 
 
 def write_cascade(folder: Path, composed: Composed) -> None:

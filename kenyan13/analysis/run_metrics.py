@@ -5,10 +5,12 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
+from sklearn.metrics import f1_score
 
-from kenyan13.metrics import classification, losses
+from kenyan13.metrics.classification import reliability, top_accuracy
+from kenyan13.metrics.losses import of_epochs
 from kenyan13.metrics.statistics import wilson
-from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
+from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
 from kenyan13.runs.run import Run
 
 
@@ -45,7 +47,7 @@ def measure(run: Run) -> RunMetrics:
         found |= {key: value for key, value in asdict(run.result).items() if key in RunMetrics.__dataclass_fields__}
         found["images"] = run.result.validation_images
     elif run.metrics is not None and run.metrics["val_loss"].notna().any():
-        found |= losses.of_epochs(run.metrics)
+        found |= of_epochs(run.metrics)
     if run.predictions is not None and len(known := labelled(run.predictions)):
         found |= prediction_metrics(known)
     if found.get("accuracy") is not None and found.get("images"):
@@ -57,11 +59,11 @@ def measure(run: Run) -> RunMetrics:
 def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """Return the metrics of predictions of images that have a target."""
     targets, probabilities = targets_of(table), probabilities_of(table)
-    confusion = classification.confusion_counts(targets, probabilities.argmax(axis=1), len(classes_of(table)))
+    predicted = probabilities.argmax(axis=1)
     return {
         "images": len(table),
-        "accuracy": classification.accuracy(confusion),
-        "macro_f1": classification.macro_f1(confusion),
-        "top2_accuracy": classification.top_accuracy(targets, probabilities),
-        "calibration_error": classification.reliability(targets, probabilities).error,
+        "accuracy": float((predicted == targets).mean()),
+        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        "top2_accuracy": top_accuracy(targets, probabilities),
+        "calibration_error": reliability(targets, probabilities).error,
     }

@@ -22,9 +22,8 @@ def groups(
 ) -> None:
     """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
     from kenyan13.analysis import grouping
-    from kenyan13.analysis.cascade import confusion_of
     from kenyan13.runs.config_file import read_settings
-    from kenyan13.runs.predictions import classes_of, labelled, read_predictions
+    from kenyan13.runs.predictions import classes_of, confusion_of, labelled, read_predictions
 
     stage = read_settings(run).data.stage
     if stage is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 BINS = 15  # of confidence (Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599)
 
@@ -29,35 +29,6 @@ class Reliability:
         return float((self.count * np.abs(self.accuracy - self.confidence)).sum() / max(1, self.count.sum()))
 
 
-def confusion_counts(targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Return the confusion matrix, int64 [classes, classes]: rows are targets, columns are predictions.
-
-    targets, predictions: int64 [n], 0 to classes - 1; raises ValueError for others, as for a target of -1, which
-    scikit-learn would leave out without a word.
-    """
-    for indices in (targets, predictions):
-        if ((indices < 0) | (indices >= classes)).any():
-            raise ValueError(f"Classes are counted from 0 to {classes - 1}.")
-    if not len(targets):
-        return np.zeros((classes, classes), dtype=np.int64)
-    counts: NDArray[np.int64] = confusion_matrix(targets, predictions, labels=range(classes))
-    return counts
-
-
-def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each row of a confusion matrix divided by its sum, float64 [classes, classes]; empty rows are zeros."""
-    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
-def accuracy(confusion: NDArray[np.int64]) -> float:
-    """Return the share of images on the diagonal: micro accuracy. Raises ValueError for an empty matrix."""
-    total = confusion.sum()
-    if not total:
-        raise ValueError("A confusion matrix without images has no accuracy.")
-    return float(np.trace(confusion) / total)
-
-
 def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
     """Return a row a class: precision, recall and f1 (float64, 0..1; 0 for 0 / 0), and images (int64) of the class."""
     targets, predictions = np.nonzero(confusion)
@@ -68,15 +39,6 @@ def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(("precision", "recall", "f1"), found, strict=False))).assign(
         images=confusion.sum(axis=1)
     )
-
-
-def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Return the mean F1 over the classes that occur in targets or predictions; 0 without images."""
-    targets, predictions = np.nonzero(confusion)
-    if not len(targets):
-        return 0.0
-    weights = confusion[targets, predictions]
-    return float(f1_score(targets, predictions, average="macro", sample_weight=weights, zero_division=0))
 
 
 def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64], k: int = 2) -> float:

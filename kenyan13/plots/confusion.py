@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kenyan13.metrics.classification import accuracy, row_shares
 from kenyan13.plots.style import new_figure, short, styled
 
 SHARES, COUNTS = 20, 60  # classes up to which cells have room for the share of the row, and for the count
@@ -27,9 +26,9 @@ def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str
     around = 1.0 + 0.6 * points / 72 * max(map(len, names))  # inches: the names beside and below
     figure = new_figure(max(k * cell + around + 0.6, 4.0), k * cell + around + 0.4, title)
     axes = figure.add_subplot()
-    shares = row_shares(counts)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     drawn = axes.imshow(np.where(counts > 0, shares, np.nan), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    right = f", accuracy {100 * accuracy(counts):.1f} %" if total else ""
+    right = f", accuracy {100 * np.trace(counts) / total:.1f} %" if total else ""
     axes.set_title(f"{total:,} image{'s' * (total != 1)}{right}")
     named = range(0, k, int(np.ceil(points / 72 / cell)))  # of hundreds of classes some have room for their names
     images = counts.sum(axis=1)

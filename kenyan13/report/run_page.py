@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kenyan13.analysis.grouping import reorder
 from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
-from kenyan13.metrics.classification import confusion_counts, per_class, reliability
+from kenyan13.metrics.classification import per_class, reliability
 from kenyan13.metrics.losses import lowest
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.confusion import confusion_plot
@@ -20,7 +20,7 @@ from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, targets_of
+from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, targets_of
 from kenyan13.runs.run import Run
 from kenyan13.terminal import duration
 
@@ -36,7 +36,7 @@ def run_page(run: Run, output: Path) -> Section:
         page.plots += draw_epochs(run.metrics, folder)
     if run.predictions is not None and len(known := labelled(run.predictions)):
         classes, wrong = classes_of(known), mistakes(known)
-        counts = confusion_counts(targets_of(known), probabilities_of(known).argmax(axis=1), len(classes))
+        counts = confusion_of(known).to_numpy()
         pairs = pair_table(counts, classes)
         page.plots += draw_predictions(known, counts, pairs, folder)
         page.grids = mistake_grids(run, wrong, pairs)

@@ -84,6 +84,16 @@ def correct(table: pd.DataFrame) -> pd.Series:
     return pd.Series(predicted_of(table) == table["target"].to_numpy(), index=table.index)
 
 
+def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
+    """Return the confusion matrix (rows: targets, columns: predictions) of predictions, with the classes' names.
+
+    others: targets that are no class of the run, and never predicted: their columns, as the study's, are all zeros.
+    """
+    names = [*classes_of(table), *others]
+    counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
+    return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
+
+
 def write_predictions(
     folder: Path,
     ids: Sequence[str] | pd.Index,

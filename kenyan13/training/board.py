@@ -15,9 +15,8 @@ from kenyan13.config.identity import default_settings, plain, relevant
 from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.metrics.classification import confusion_counts
 from kenyan13.plots.confusion import confusion_plot
-from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
+from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
 from kenyan13.training.contact_sheets import SIDE, arrange, draw_views, first_draws
 
@@ -88,7 +87,7 @@ def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str,
     """
     known = labelled(predictions)
     classes, targets, probabilities = classes_of(known), targets_of(known), probabilities_of(known)
-    counts = confusion_counts(targets, probabilities.argmax(axis=1), len(classes))
+    counts = confusion_of(known).to_numpy()
     writer.add_figure("confusion_matrix", confusion_plot(counts, classes, f"{name}, epoch {epoch}"), epoch)
     for k, class_name in enumerate(classes):
         writer.add_pr_curve(f"precision_recall/{class_name}", targets == k, probabilities[:, k], epoch)

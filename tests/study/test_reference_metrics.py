@@ -10,7 +10,7 @@ from hand_made import composed_correct
 from numpy.typing import NDArray
 
 from kenyan13.analysis.grouping import name_groups, propose_groups, reorder
-from kenyan13.metrics.classification import accuracy, macro_f1, per_class, row_shares
+from kenyan13.metrics.classification import per_class
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.runs.directory import State
 from kenyan13.runs.result import Result
@@ -46,6 +46,10 @@ def second_stage(group: str) -> NDArray[np.int64]:
     return np.array(E1[f"stage2{'abc'[list(GROUPS).index(group)]}_confusion_last_row_is_not_in_group"])
 
 
+def accuracy(confusion: NDArray[np.int64]) -> float:
+    return float(np.trace(confusion) / confusion.sum())
+
+
 def test_accuracy_of_the_composed_classifier() -> None:
     assert (int(np.trace(COMPOSED)), int(COMPOSED.sum())) == (E1["correct"], E1["total"]) == (1069, 1308)
     assert percent(accuracy(COMPOSED)) == study_accuracy("EAE") == 81.73
@@ -60,7 +64,6 @@ def test_row_sums_are_the_validation_images_of_each_class() -> None:
     stage1 = dict(zip(E1["stage1_labels"], per_class(STAGE1).images.tolist(), strict=True))
     rows = dict(zip(CLASSES, ROWS, strict=True))
     assert stage1 == {label: sum(rows[name] for name in GROUPS.get(label, [label])) for label in stage1}
-    np.testing.assert_allclose(row_shares(COMPOSED).sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -85,14 +88,14 @@ def test_stages_make_the_composed_matrix() -> None:
 
 def test_what_the_study_says_is_hard_to_tell_apart() -> None:
     """The study names kukuchoma with nyamachoma, and sukumawiki with ugali: the largest shares off the diagonal."""
-    shares = row_shares(COMPOSED)
+    shares = COMPOSED / COMPOSED.sum(axis=1, keepdims=True)
     np.fill_diagonal(shares, 0)
     largest = np.argsort(-shares, axis=None)[:2]
     found = [(CLASSES[row], CLASSES[column]) for row, column in zip(*np.unravel_index(largest, (13, 13)), strict=True)]
     assert found == [("kukuchoma", "nyamachoma"), ("sukumawiki", "ugali")]
     recall = per_class(COMPOSED).recall
     assert [CLASSES[k] for k in np.argsort(recall)[:2]] == ["sukumawiki", "kukuchoma"]
-    assert macro_f1(COMPOSED) < accuracy(COMPOSED), "the small classes are the hard ones"
+    assert per_class(COMPOSED)["f1"].mean() < accuracy(COMPOSED), "the small classes are the hard ones"
 
 
 def test_greedy_order_and_groups_are_the_studys() -> None:
