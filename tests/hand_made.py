@@ -15,7 +15,7 @@ from kenyan13.config.compose import compose_settings
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, write_metrics, write_result
 
 SECONDS = 2.5  # of each epoch
@@ -47,7 +47,7 @@ def hand_made(
     folder = run_directory(settings)
     folder.mkdir(parents=True)
     write_config(folder, settings, describe(names, given, places))
-    write_predictions(folder, given, names, places, predicted)
+    write_predictions(folder / "predictions.csv", prediction_table(given, names, predicted, places))
     known = places >= 0
     named = predicted.argmax(axis=1)[known]
     macro_f1 = float(f1_score(places[known], named, average="macro", zero_division=0))

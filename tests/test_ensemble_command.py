@@ -11,7 +11,7 @@ from test_commands import Command, assert_one_screen
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST, VALIDATION
-from kenyan13.runs.predictions import write_predictions, write_test_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, write_result
 
 
@@ -19,8 +19,8 @@ def hand_made(folder: Path, accuracy: float, validation: list[list[float]], test
     """A run directory of classes a and b: validation images x (a), y (b), z (a), and test images 7, 6."""
     folder.mkdir()
     targets, probabilities = np.array([0, 1, 0]), np.array(validation, dtype=np.float32)
-    write_predictions(folder, ["x", "y", "z"], ["a", "b"], targets, probabilities)
-    write_test_predictions(folder, ["7", "6"], ["a", "b"], np.array(test, dtype=np.float32))
+    write_predictions(folder / VALIDATION, prediction_table(list("xyz"), list("ab"), probabilities, targets))
+    write_predictions(folder / TEST, prediction_table(list("76"), list("ab"), np.array(test, dtype=np.float32)))
     write_result(folder, Result(min_val_loss=0.5, accuracy=accuracy, validation_images=3))
     return folder
 

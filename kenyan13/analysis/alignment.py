@@ -38,7 +38,7 @@ class Aligned:
 
     def table(self, probabilities: NDArray[np.float64]) -> pd.DataFrame:
         """Return probabilities of these images, [n, classes], as a run's predictions."""
-        return prediction_table(self.ids, self.classes, probabilities, np.array([*self.classes, ""])[self.targets])
+        return prediction_table(self.ids, self.classes, probabilities, self.targets)
 
 
 def align(runs: Mapping[str, pd.DataFrame], advice: Sequence[str] = ANOTHER_SPLIT) -> Aligned:

@@ -5,33 +5,21 @@ among its members, so that an image sent to a wrong group is always wrong. Soft 
 p(class | group) for classes in groups, and the first stage's own p(class) for the others.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.directory import CASCADE, VALIDATION, replacing
-from kenyan13.runs.predictions import (
-    classes_of,
-    confusion_of,
-    predicted_of,
-    prediction_table,
-    probabilities_of,
-    read_predictions,
-    targets_of,
-    write_predictions,
-)
+from kenyan13.runs import predictions
+from kenyan13.runs.directory import SOFT, VALIDATION, replacing
+from kenyan13.runs.predictions import classes_of, confusion_of, predicted_of, prediction_table, probabilities_of
 from kenyan13.runs.run import Run, read_run
 
 NOT_IN_GROUP = "not in this group"
-SOFT = "predictions_soft.csv"
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     missing = [stage for stage in (FIRST, *groups) if stage not in runs]
     if missing:
         raise UserError(f"There is no run of stage {shorten(missing)} among these.", f"train data.stage={missing[0]}")
-    stages = {stage: read_predictions(runs[stage].folder) for stage in (FIRST, *groups)}
+    stages = {stage: predictions.read_predictions(runs[stage].folder) for stage in (FIRST, *groups)}
     for stage, table in stages.items():
         if not table.index.equals(stages[FIRST].index):
             raise UserError(
@@ -125,35 +113,8 @@ def write_cascade(folder: Path, composed: Composed) -> None:
     confusion_soft.csv, confusion_stage1.csv, confusion_GROUP.csv
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in ((VALIDATION, composed.hard), (SOFT, composed.soft)):
-        write_predictions(folder, table.index, classes_of(table), targets_of(table), probabilities_of(table), name)
     for part, matrix in composed.matrices.items():
         with replacing(folder / f"confusion_{part}.csv") as temporary:
             matrix.to_csv(temporary, index_label="target")
-
-
-def summary(composed: Composed) -> dict[str, Any]:
-    """Return the metrics and matrices as plain values, fit for JSON."""
-    confusion = {
-        name: {"labels": list(matrix.index), "counts": matrix.to_numpy().tolist()}
-        for name, matrix in composed.matrices.items()
-    }
-    gating = {"hard": prediction_metrics(composed.hard), "soft": prediction_metrics(composed.soft)}
-    return {"images": len(composed.hard), "gating": gating, "confusion": confusion}
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Read the metrics of a two-stage run, as `summary` has them, but matrices as tables.
-
-    Raises UserError for a damaged file.
-    """
-    try:
-        saved: dict[str, Any] = json.loads((folder / CASCADE).read_text())
-        accuracies = [float(saved["gating"][gating]["accuracy"]) for gating in ("hard", "soft")]
-        if saved["images"] < 1 or not all(0 <= accuracy <= 1 for accuracy in accuracies):
-            raise ValueError("accuracies or number of images cannot be")
-        parts = saved.get("confusion", {}).items()
-        matrices = {name: pd.DataFrame(part["counts"], part["labels"], part["labels"]) for name, part in parts}
-        return {**saved, "confusion": matrices}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / CASCADE} is damaged: {error}", "remove it: the command makes it again") from None
+    for name, table in ((VALIDATION, composed.hard), (SOFT, composed.soft)):  # the second tells that all is there
+        predictions.write_predictions(folder / name, table)

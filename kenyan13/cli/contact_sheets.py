@@ -21,4 +21,4 @@ def contact_sheets(
     from kenyan13.training.inference import open_data
 
     written = write_contact_sheets(open_data(compose_settings(settings or [])), output)
-    console.print(f"{sum(map(len, written.values())) + 1} contact sheets: {output}")
+    console.print(f"{len(written)} contact sheets: {output}")

@@ -124,7 +124,8 @@ def predict_test(run: "Run", file: Path) -> None:
     """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
 
-    from kenyan13.runs.predictions import write_submission, write_test_predictions
+    from kenyan13.runs.directory import TEST
+    from kenyan13.runs.predictions import prediction_table, write_predictions, write_submission
     from kenyan13.training import inference
 
     test = inference.test_images(run)
@@ -133,7 +134,7 @@ def predict_test(run: "Run", file: Path) -> None:
     names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
     ids = [test.ids[row] for row in rows]
     write_submission(file, ids, names)
-    write_test_predictions(file.parent, ids, run.classes, probabilities[rows])
+    write_predictions(file.parent / TEST, prediction_table(ids, run.classes, probabilities[rows]))
     console.print(f"{len(rows):,} test images predicted: {file}")
     if bad:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")

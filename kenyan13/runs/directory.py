@@ -4,9 +4,10 @@ config.yaml        settings, classes, data, versions and commit
 metrics.csv        one row an epoch
 checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all that resuming needs)
 predictions.csv    validation ids, targets and class probabilities at the best epoch; predictions_test.csv likewise
-result.json        summary, written when training has finished; of other tasks: sheets.json, cascade.json
+result.json        summary, written when training has finished
 events.out...      TensorBoard
-sheets/            of contact sheets: two sheets a class, which sheets.json lists, and presets.png
+sheets/            contact sheets: original/CLASS.png, augmented/CLASS.png, and at the end presets.png
+confusion_*.csv    of two stages put together, and at the end predictions_soft.csv
 failed.txt         why training ended with an error; removed when it is tried again
 .lock              held by the process that trains
 """
@@ -23,7 +24,7 @@ from kenyan13.errors import BusyError
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
-SHEETS, CASCADE = "sheets.json", "cascade.json"  # what other tasks than training leave at their end
+SHEETS, SOFT = "sheets/presets.png", "predictions_soft.csv"  # what contact sheets, and two stages together, end with
 FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
@@ -42,7 +43,7 @@ def read_state(folder: Path) -> State:
     """Return how far the run in a folder is."""
     if not (folder / CONFIG).exists():
         return State.not_started
-    if any((folder / end).exists() for end in (RESULT, SHEETS, CASCADE)):
+    if any((folder / end).exists() for end in (RESULT, SHEETS, SOFT)):
         return State.finished
     ended = State.failed if (folder / FAILED).exists() else State.interrupted
     if not (folder / LOCK).exists():

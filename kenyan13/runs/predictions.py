@@ -45,10 +45,15 @@ def prediction_table(
     ids: Sequence[str] | pd.Index,
     classes: Sequence[str],
     probabilities: NDArray[np.floating],
-    targets: str | Sequence[str] | NDArray[np.str_] | pd.Series = "",
+    targets: str | Sequence[str] | NDArray[np.int64] | pd.Series = "",
 ) -> pd.DataFrame:
-    """Return a table of predictions. probabilities: [n, classes]; targets: n names, or "" for none."""
+    """Return a table of predictions. probabilities: [n, classes].
+
+    targets: n names, "" for none; or int64 [n], indices into the classes, -1 for none.
+    """
     table = pd.DataFrame(probabilities, index=pd.Index(list(ids), name="id"), columns=list(classes))
+    if isinstance(targets, np.ndarray):
+        targets = np.array([*classes, ""])[targets].tolist()
     table.insert(0, "target", targets)
     return table
 
@@ -94,36 +99,17 @@ def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
     return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
 
 
-def write_predictions(
-    folder: Path,
-    ids: Sequence[str] | pd.Index,
-    classes: Sequence[str],
-    targets: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-    name: str = VALIDATION,
-) -> None:
-    """Write predictions.csv: one row a validation image, its class by name, what was predicted, the probabilities.
+def write_predictions(file: Path, table: pd.DataFrame) -> None:
+    """Write predictions as CSV: an image a row, its target, what is predicted, the probabilities.
 
-    targets: indices into classes; -1 for an image of none of them, whose target is left empty. name: another file's.
+    Nine digits give each float32 back exactly. Where no image has a target, there is no such column.
     """
-    write_table(folder / name, prediction_table(ids, classes, probabilities, np.array([*classes, ""])[targets]))
-
-
-def write_test_predictions(
-    folder: Path, ids: Sequence[str], classes: Sequence[str], probabilities: NDArray[np.float32]
-) -> None:
-    """Write predictions_test.csv: as predictions.csv, without targets."""
-    write_table(folder / TEST, prediction_table(ids, classes, probabilities).drop(columns="target"))
-
-
-def write_table(file: Path, table: pd.DataFrame) -> None:
-    """Write a table of predictions as CSV; nine digits give each float32 back exactly."""
-    table = table.copy()
-    classes = [column for column in table.columns if column not in NOT_CLASSES]
-    predicted = np.array(classes)[table[classes].to_numpy().argmax(axis=1)]
-    table.insert(len(table.columns) - len(classes), "predicted", predicted)
+    written = table.copy()
+    written.insert(1, "predicted", predicted_of(table))
+    if not (table["target"] != "").any():
+        written = written.drop(columns="target")
     with replacing(file) as temporary:
-        table.to_csv(temporary, float_format="%.9g")
+        written.to_csv(temporary, float_format="%.9g")
 
 
 def write_submission(file: Path, ids: Sequence[str], names: Sequence[str] | NDArray[np.str_]) -> None:

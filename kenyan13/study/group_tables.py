@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kenyan13.analysis.cascade import read_summary
+from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.directory import CASCADE, CONFIG
+from kenyan13.runs.directory import CONFIG, SOFT, VALIDATION
 from kenyan13.runs.locate import run_directory
+from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Experiment, Group, groups
@@ -122,11 +123,11 @@ def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     table = comparison(entry["name"], entry["title"], stages, runs)
     composed = next(one for one in group.experiments.values() if one.kind == definitions.CASCADE)
     run = runs.get(composed.id)
-    found = read_summary(run.folder) if run and (run.folder / CASCADE).exists() else None
-    for gating, study in (("hard", composed.reported), ("soft", {})):
+    for gating, file, study in (("hard", VALIDATION, composed.reported), ("soft", SOFT, {})):
         ours, within = {}, "missing"
-        if found:
-            ours = {"accuracy": 100 * found["gating"][gating]["accuracy"], "validation_images": found["images"]}
+        if run and (run.folder / SOFT).exists():
+            found = prediction_metrics(read_predictions(run.folder, file))
+            ours = {"accuracy": 100 * found["accuracy"], "validation_images": found["images"]}
             within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"])
         names = {"id": composed.id, "experiment": f"TwoStage, {gating} gating"}
         table.rows.append({**names, **beside(ours, study), "noise": within})

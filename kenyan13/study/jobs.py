@@ -1,6 +1,5 @@
 """What the study's experiments do that train nothing: draw contact sheets, put two trained stages together."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from kenyan13.analysis.cascade import compose, read_stages, summary, write_cascade
+from kenyan13.analysis.cascade import compose, read_stages, write_cascade
+from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import BusyError, UserError
 from kenyan13.metrics.statistics import standard_error
@@ -36,19 +36,17 @@ def draw_contact_sheets(experiment: Experiment, overrides: Sequence[str]) -> Non
     check_same(folder, settings, described)
     with directory.only_process(folder):
         write_config(folder, settings, described)
-        written = write_contact_sheets(data, folder / "sheets")
-        files = {name: [f"sheets/{path}" for path in paths] for name, paths in written.items()}
+        files = write_contact_sheets(data, folder / "sheets")
         remove_events(folder)  # of an earlier time
         with SummaryWriter(folder) as writer:
-            for path in ("presets.png", *(path for paths in written.values() for path in paths)):
-                pixels = np.asarray(Image.open(folder / "sheets" / path).convert("RGB"))
-                writer.add_image(path.removesuffix(".png"), pixels, 0, dataformats="HWC")
-        write_json(folder / directory.SHEETS, files)
-    console.print(f"{sum(map(len, files.values())) + 1} contact sheets: {folder / 'sheets'}")
+            for file in files:
+                name = file.relative_to(folder / "sheets").with_suffix("").as_posix()
+                writer.add_image(name, np.asarray(Image.open(file).convert("RGB")), 0, dataformats="HWC")
+    console.print(f"{len(files)} contact sheets: {folder / 'sheets'}")
 
 
 def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
-    """Write the two-stage classifier's predictions, confusion matrices and cascade.json into the run directory.
+    """Write the two-stage classifier's predictions and confusion matrices into the run directory.
 
     overrides: what Hydra composes the experiment from; the stages are its group's other experiments with the same.
     Raises UserError where a stage has not been trained to its end, or the run directory is another run's; BusyError
@@ -61,11 +59,9 @@ def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
     with directory.only_process(folder):
         write_config(folder, settings, data)
         write_cascade(folder, composed)
-        found = summary(composed)
-        write_json(folder / directory.CASCADE, found)
-    for name, one in found["gating"].items():
-        error = standard_error(one["accuracy"], found["images"])
-        accuracy = f"{one['accuracy']:.2%} (standard error {error:.2%})"
+    for name, table in (("hard", composed.hard), ("soft", composed.soft)):
+        one = prediction_metrics(table)
+        accuracy = f"{one['accuracy']:.2%} (standard error {standard_error(one['accuracy'], len(table)):.2%})"
         console.print(f"{experiment.id}, {name} gating: {accuracy}, macro F1 {one['macro_f1']:.3f}")
 
 
@@ -82,12 +78,6 @@ def stage_folders(experiment: Experiment, overrides: Sequence[str]) -> list[Path
             step = f"train the stages first: python train.py -m experiment={','.join(stages)} ..."
             raise UserError(f"There is no finished run of {id_} with these settings: {folder}.", step)
     return list(folders.values())
-
-
-def write_json(file: Path, values: object) -> None:
-    """Write plain values as JSON."""
-    with directory.replacing(file) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n")
 
 
 JOBS: dict[str, Callable[[Experiment, Sequence[str]], None]] = {

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from kenyan13.analysis.cascade import read_summary
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
@@ -16,7 +16,7 @@ from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.runs import among, anchor_of
 from kenyan13.report.sweeps import draw_sweep
 from kenyan13.report.tables import Table
-from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, State
+from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups
@@ -53,7 +53,7 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     """
     found: dict[str, dict[str, Run]] = defaultdict(dict)
     # Files other than these do not count: predictions may be made years after a run.
-    ends = (RESULT, SHEETS, CASCADE, CONFIG)
+    ends = (RESULT, SHEETS, SOFT, CONFIG)
 
     def age(run: Run) -> tuple[bool, float]:
         written = (run.folder / name for name in ends)
@@ -76,7 +76,7 @@ def group_section(group: Group, found: Found, said: str, folder: Folder) -> Sect
         if group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
         section.plots += draw_intervals(section.tables, folder)
-    except UserError as error:
+    except (UserError, ValueError, KeyError) as error:
         section.texts.append(f"Not all can be shown: {error}")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
     section.conclusions = [*([] if said else against_study(section.tables)), *among(list(mine.values()))]
@@ -124,15 +124,15 @@ def plots_sizes(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Pl
 def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """The confusion matrices of the two stages and of both together."""
     composed = next((run for id_, run in runs.items() if experiments()[id_].kind == definitions.CASCADE), None)
-    if composed is None or not (composed.folder / CASCADE).is_file():
+    if composed is None:
         return []
     titles = {"stage1": "First stage", "hard": "Both stages, hard gating", "soft": "Both stages, soft gating"}
     drawn = []
-    for k, (name, matrix) in enumerate(read_summary(composed.folder)["confusion"].items()):
+    for k, file in enumerate(sorted(composed.folder.glob("confusion_*.csv"))):
+        matrix, name = pd.read_csv(file, index_col="target"), file.stem.removeprefix("confusion_")
         counts, title = matrix.to_numpy(), titles.get(name, f"Second stage: {name}")
         text = f"{np.trace(counts)} of {counts.sum()} images on the diagonal."
-        classes = [str(label) for label in matrix.index]
-        drawn.append(folder.draw(f"confusion_{k}", title, text, confusion_plot, counts, classes))
+        drawn.append(folder.draw(f"confusion_{k}", title, text, confusion_plot, counts, list(matrix.columns)))
     return drawn
 
 

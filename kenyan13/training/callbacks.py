@@ -13,7 +13,7 @@ from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
 from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
-from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import write_metrics
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
@@ -108,7 +108,8 @@ class RunFiles(Checkpoint):
             if trainer.is_global_zero:
                 made: Predictions = pl_module.predictions  # type: ignore[assignment]
                 catalogue = trainer.datamodule.validation.catalogue.take(made.rows)  # type: ignore[attr-defined]
-                write_predictions(folder, catalogue.ids, catalogue.classes, made.targets, made.probabilities)
+                table = prediction_table(catalogue.ids, catalogue.classes, made.probabilities, made.targets)
+                write_predictions(folder / directory.VALIDATION, table)
             self.save(trainer, folder / directory.BEST, weights_only=True)
         self.save(trainer, folder / directory.LAST, weights_only=False)
 

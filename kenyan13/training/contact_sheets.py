@@ -64,34 +64,27 @@ def arrange(images: NDArray[np.uint8], a_row: int = SIDE) -> Pixels:
     return np.asarray(grid.permute(1, 2, 0))
 
 
-def write_contact_sheets(data: ImageDataModule, folder: Path) -> dict[str, list[str]]:
-    """Write presets.png, original/CLASS.png and augmented/CLASS.png into a folder.
+def write_contact_sheets(data: ImageDataModule, folder: Path) -> list[Path]:
+    """Write original/CLASS.png, augmented/CLASS.png and last presets.png into a folder; returns the files.
 
-    Returns the two files of each class, relative to the folder.
+    A class's sheets show up to 36 training images, chosen by the seed.
     """
-    for kind in ("original", "augmented"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "presets.png") as file:
-        Image.fromarray(preset_sheet(data)).save(file, "PNG")
-    return {
-        name: [write_sheet(data, k, folder, kind) for kind in ("original", "augmented")]
-        for k, name in progress(list(enumerate(data.classes)), "Contact sheets")
-    }
+    files: list[Path] = []
 
+    def save(path: str, sheet: Pixels) -> None:
+        files.append(folder / path)
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
+        with replacing(files[-1]) as temporary:
+            Image.fromarray(sheet).save(temporary, "PNG")
 
-def write_sheet(data: ImageDataModule, k: int, folder: Path, kind: str) -> str:
-    """Write the sheet of class k, original or augmented; returns its path in the folder.
-
-    It shows up to 36 training images, chosen by the seed.
-    """
-    members = np.flatnonzero(data.train.catalogue.targets == k)
-    rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
-    draws = [Draw(int(row), 0, position) for position, row in enumerate(rows)]
-    augment = data.settings.augment if kind == "augmented" else None
-    path = f"{kind}/{data.classes[k].replace('/', '_')}.png"
-    with replacing(folder / path) as file:
-        Image.fromarray(arrange(draw_views(data, draws, augment, data.crop))).save(file, "PNG")
-    return path
+    for k, name in progress(list(enumerate(data.classes)), "Contact sheets"):
+        members = np.flatnonzero(data.train.catalogue.targets == k)
+        rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
+        draws = [Draw(int(row), 0, position) for position, row in enumerate(rows)]
+        for kind, augment in (("original", None), ("augmented", data.settings.augment)):
+            save(f"{kind}/{name.replace('/', '_')}.png", arrange(draw_views(data, draws, augment, data.crop)))
+    save("presets.png", preset_sheet(data))
+    return files
 
 
 def preset_sheet(data: ImageDataModule) -> Pixels:

@@ -28,7 +28,7 @@ from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.locate import check_same, run_directory
-from kenyan13.runs.predictions import write_test_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.device import precision
@@ -70,7 +70,8 @@ def train(settings: Settings, brief: bool = False) -> Result:
         result = before or fit(settings, folder, data, described, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
             probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
-            write_test_predictions(folder, data.test.catalogue.ids, data.classes, probabilities)
+            table = prediction_table(data.test.catalogue.ids, data.classes, probabilities)
+            write_predictions(folder / TEST, table)
     return result
 
 

@@ -124,7 +124,8 @@ def write_stage(folder: Path, ids: str, *overrides: str) -> Path:
     """Write what `read_stages` needs of a run."""
     folder.mkdir()
     write_config(folder, compose_settings(["data=demo", *overrides]), {"classes": MEATS})
-    write_predictions(folder, list(ids), MEATS, np.zeros(len(ids), dtype=np.int64), np.ones((len(ids), 2), np.float32))
+    table = prediction_table(list(ids), MEATS, np.ones((len(ids), 2)), np.zeros(len(ids), dtype=np.int64))
+    write_predictions(folder / "predictions.csv", table)
     return folder
 
 

@@ -12,7 +12,7 @@ from kenyan13 import cli
 from kenyan13.analysis.grouping import as_setting, mutual_confusion, name_groups, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.config_file import write_config
-from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 
 CLASSES = (
     "bhaji", "chapati", "githeri", "kachumbari", "kukuchoma", "mandazi", "masalachips", "matoke", "mukimo",
@@ -105,7 +105,8 @@ def test_the_command_prints_matrix_and_setting(lines: Lines, tmp_path: Path) -> 
     outside = np.full(3, -1)  # images of no class of the run do not count
     probabilities = np.eye(13, dtype=np.float32)[np.concatenate([answers, np.zeros(3, dtype=np.int64)])]
     ids = [str(k) for k in range(1311)]
-    write_predictions(tmp_path, ids, CLASSES, np.concatenate([targets, outside]), probabilities)
+    table = prediction_table(ids, CLASSES, probabilities, np.concatenate([targets, outside]))
+    write_predictions(tmp_path / "predictions.csv", table)
     printed = lines(str(tmp_path))
     setting = (
         "'data.groups={group1:[bhaji,chapati],group2:[kachumbari,kukuchoma,nyamachoma],group3:[sukumawiki,ugali]}'"

@@ -11,9 +11,9 @@ from hand_made import composed_correct
 from sklearn.metrics import accuracy_score, f1_score
 
 from kenyan13 import cli
-from kenyan13.analysis.cascade import SOFT, compose, read_stages, write_cascade
+from kenyan13.analysis.cascade import compose, read_stages, write_cascade
 from kenyan13.config.compose import compose_settings
-from kenyan13.runs.directory import TEST, VALIDATION
+from kenyan13.runs.directory import SOFT, TEST, VALIDATION
 from kenyan13.runs.predictions import classes_of, correct, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import read_result
 from kenyan13.training.run import train

@@ -72,16 +72,12 @@ def test_damaged_runs_of_the_study_cost_no_more_than_their_rows(tmp_path: Path) 
     (variant(runs, "ACA") / "metrics.csv").unlink()
     change(variant(runs, "CAA"), seconds=0.0)  # the last tenth of a second counts
     composed = variant(runs, "EAE")
-    for file in ("result.json", "metrics.csv", "predictions.csv"):
+    for file in ("result.json", "metrics.csv"):
         (composed / file).unlink()
-    (composed / "cascade.json").write_text("{")
+    (composed / "predictions_soft.csv").write_text("{")
     page = write_report([runs], tmp_path / "report", study_jobs)[0].read_text()
-    assert "cascade.json is damaged" in page
+    assert "predictions_soft.csv is damaged" in page
     assert (tmp_path / "report/plots/group-C/time.png").is_file()
-    summary = {"images": 12, "gating": {"hard": {"accuracy": 0.5}, "soft": {"accuracy": 0.75}}, "confusion": {}}
-    (composed / "cascade.json").write_text(json.dumps(summary))
-    write_report([runs], tmp_path / "report", study_jobs)
-    assert pd.read_csv(tmp_path / "report/tables/E1.csv")["accuracy"].dropna().tolist() == [50, 75]
 
 
 def test_the_run_that_ended_last_stands_in_the_table(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from filelock import FileLock
 
 from kenyan13.config.settings import Settings
 from kenyan13.errors import BusyError
-from kenyan13.runs.directory import CASCADE, CONFIG, RESULT, SHEETS, TEST, State, only_process, read_state
+from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, TEST, State, only_process, read_state
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import run
 from kenyan13.training.run import train
 
 
-@pytest.mark.parametrize("end", [RESULT, SHEETS, CASCADE])
+@pytest.mark.parametrize("end", [RESULT, SHEETS, SOFT])
 def test_states_of_a_run(tmp_path: Path, end: str) -> None:
     folder = tmp_path / "run"
     assert read_state(folder) is State.not_started

@@ -10,13 +10,12 @@ import pytest
 from hand_made import certain, hand_made
 from typer.testing import CliRunner
 
-from kenyan13.analysis.cascade import read_summary
 from kenyan13.analysis.ensemble import tallies
 from kenyan13.cli import app
 from kenyan13.report.parts import Section
 from kenyan13.report.writing import write_report, write_tables
 from kenyan13.runs.find import find_runs
-from kenyan13.runs.predictions import write_test_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.run import read_all
 from kenyan13.study.definitions import experiments
 from kenyan13.study.jobs import compose_stages
@@ -70,7 +69,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two_stages(runs)
     for id_, predicted in (("HAA", [0, 1, 1]), ("HAB", [0, 1, 0]), ("HAC", [0, 0, 0])):
         folder = simple(runs, id_, 8)
-        write_test_predictions(folder, list("xyz"), ("a", "b"), np.array(certain(predicted, 0.9, 2), dtype=np.float32))
+        table = prediction_table(list("xyz"), ("a", "b"), np.array(certain(predicted, 0.9, 2), dtype=np.float32))
+        write_predictions(folder / "predictions_test.csv", table)
     return runs
 
 
@@ -120,13 +120,6 @@ def test_texts_say_what_is_seen(sections: dict[str, Section]) -> None:
     assert "12 of 13 images on the diagonal." in texts  # both stages
     assert "1 of 2 images on the diagonal." in texts  # the second stage of group 1
     assert "Of 3 images, all 3 agree on 1." in texts  # test images: x; y and z are two to one
-
-
-def test_matrices_are_read_as_they_were_written(study: Path) -> None:
-    matrices = read_summary(next(study.glob("EAE_*")))["confusion"]
-    assert list(matrices) == ["stage1", "group1", "group2", "group3", "hard", "soft"]
-    assert matrices["group1"].to_numpy().tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
-    assert list(matrices["group1"].index) == ["bhaji", "chapati", "not in this group"]
 
 
 def test_votes_for_the_winning_class() -> None:

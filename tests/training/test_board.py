@@ -21,7 +21,7 @@ from kenyan13.model.backbones import normalisation
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import write_predictions
+from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result
 from kenyan13.training import board
 from kenyan13.training.board import TensorBoardImages
@@ -45,7 +45,8 @@ def ended(compose: Compose, tmp_path: Path) -> EventAccumulator:
     """The board of a run of two classes with four validation images, one of them of neither class."""
     a = np.array([0.9, 0.2, 0.4, 0.99], dtype=np.float32)
     targets = np.array([0, 1, 0, -1])
-    write_predictions(tmp_path, "wxyz", ("a/b", "$c$"), targets, np.stack([a, 1 - a], axis=1))
+    table = prediction_table("wxyz", ("a/b", "$c$"), np.stack([a, 1 - a], axis=1), targets)
+    write_predictions(tmp_path / "predictions.csv", table)
     settings = compose("optim.lr=0.03", "data.groups={all:[ugali,pilau]}", "data.stage=first", "data.subset=60")
     for _ in range(2):  # as if it had been killed before its result was written
         TensorBoardImages().on_run_end(trainer_of(tmp_path), settings, RESULT)
