@@ -30,12 +30,6 @@ class Aligned:
     targets: NDArray[np.int64]
     probabilities: NDArray[np.float64]
 
-    @property
-    def predicted_by(self) -> NDArray[np.bool_]:
-        """Which runs have predicted which images, [runs, n]."""
-        present: NDArray[np.bool_] = ~np.isnan(self.probabilities[:, :, 0])
-        return present
-
     def table(self, probabilities: NDArray[np.float64]) -> pd.DataFrame:
         """Return probabilities of these images, [n, classes], as a run's predictions."""
         return prediction_table(self.ids, self.classes, probabilities, self.targets)

@@ -9,7 +9,7 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.statistics import holm, mcnemar
 from kenyan13.runs.directory import State
-from kenyan13.runs.predictions import classes_of, correct, labelled
+from kenyan13.runs.predictions import classes_of, labelled, predicted_of
 from kenyan13.runs.run import Run, read_run
 
 SIGNIFICANT = 0.05
@@ -117,4 +117,5 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
     different = int((one["target"] != other["target"]).sum())
     if different:
         return Comparison(index, against, len(one), obstacle=f"other labels for {different:,} images")
-    return Comparison(index, against, len(one), *mcnemar(correct(one).to_numpy(), correct(other).to_numpy()))
+    right = [predicted_of(table) == table["target"].to_numpy() for table in (one, other)]
+    return Comparison(index, against, len(one), *mcnemar(*right))

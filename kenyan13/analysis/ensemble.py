@@ -83,9 +83,6 @@ def read_models(folders: Sequence[Path], top: int | None = None) -> list[Model]:
     The accuracy of a model with several folds is the mean of its runs. Raises UserError for fewer than two runs or
     fewer than `top` models, a run given twice, and a folder without result.json.
     """
-    strangers = [folder for folder in folders if not folder.is_dir()]
-    if strangers:
-        raise UserError(f"No run directory: {shorten(strangers)}.", "kenyan13 runs lists the runs in runs/")
     check_several(folders, "An ensemble", "runs/GF*")
     runs = [read_run(folder) for folder in folders]
     unfinished = [run.folder for run in runs if run.result is None]

@@ -51,8 +51,7 @@ def measure(run: Run) -> RunMetrics:
     if run.predictions is not None and len(known := labelled(run.predictions)):
         found |= prediction_metrics(known)
     if found.get("accuracy") is not None and found.get("images"):
-        correct = round(found["accuracy"] * found["images"])
-        found["accuracy_low"], found["accuracy_high"] = wilson(correct, found["images"])
+        found["accuracy_low"], found["accuracy_high"] = wilson(found["accuracy"], found["images"])
     return RunMetrics(**found)
 
 

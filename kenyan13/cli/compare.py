@@ -52,10 +52,13 @@ def tables(runs: Sequence["Run"]) -> list[str]:
     """Return the names of the runs, and the settings that differ and the metrics as rows with a column a run."""
     from kenyan13.analysis.compare_text import letter
     from kenyan13.analysis.run_metrics import measure
-    from kenyan13.runs.run import differing_settings
+    from kenyan13.runs.run import differing_settings, value_text
 
     letters = [letter(k) for k in range(len(runs))]
-    settings = [[key, *map(setting, values)] for key, values in differing_settings(runs).items()]
+    settings = [
+        [key, *(fit(value_text(value), LONGEST) for value in values)]
+        for key, values in differing_settings(runs).items()
+    ]
     cells = [metric_cells(measure(run)) for run in runs]
     metrics = [[key, *(one[key] for one in cells)] for key in cells[0]]
     rows = [["", *letters], *settings, [""] * (len(runs) + 1), *metrics]
@@ -94,14 +97,6 @@ def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
         "parameters": number(metrics.parameters),
         "that train": number(metrics.trainable_parameters),
     }
-
-
-def setting(value: Any) -> str:
-    """Return a setting's value as it is written on the command line, a long one cut."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return fit(text, LONGEST)
 
 
 def test_table(comparisons: Sequence["Comparison"]) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from kenyan13 import terminal
 from kenyan13.cli.app import Runs, app, examples
 from kenyan13.errors import UserError
+from kenyan13.terminal import align, number
 
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
@@ -59,15 +59,15 @@ def print_accuracies(folders: Sequence[Path], top: int | None) -> None:
     for model, probabilities in zip(models, aligned.probabilities, strict=True):
         results = [run.result for run in model if run.result]
         loss = sum(result.min_val_loss for result in results) / len(results)
-        spread = percent(stdev(result.accuracy for result in results)) if len(results) > 1 else ""
-        shown = percent(accuracy(probabilities.argmax(axis=1), aligned.targets))
+        spread = number(stdev(result.accuracy for result in results), 2, 100) if len(results) > 1 else ""
+        shown = number(accuracy(probabilities.argmax(axis=1), aligned.targets), 2, 100)
         single.append((shown, spread, f"{loss:.4f}", str(len(model)), name_of(model)))
-    combined = [[str(row["models"]), *(percent(row[name]) for name in METHODS)] for row in rows]
+    combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in rows]
     head = ("accuracy %", "sd of folds", "loss", "runs", "model")
-    print(terminal.align([head, *single], right=range(4)))
+    print(align([head, *single], right=range(4)))
     print("\nThe most accurate models combined, accuracy in percent:")
-    print(terminal.align([("models", *METHODS), *combined], right=range(5)))
-    error = percent(standard_error(rows[0]["AP"], images))
+    print(align([("models", *METHODS), *combined], right=range(5)))
+    error = number(standard_error(rows[0]["AP"], images), 2, 100)
     print(f"\nStandard error of the best model's accuracy: {error} points ({images:,} images).")
 
 
@@ -82,8 +82,3 @@ def combine_test(folders: Sequence[Path], method: Method, top: int | None, file:
     predicted = METHODS[method](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
     print(f"{len(aligned.ids):,} test images predicted by {sum(map(len, models))} runs, {method}: {file}")
-
-
-def percent(share: float) -> str:
-    """Return 0.8318 as 83.18."""
-    return f"{100 * share:.2f}"

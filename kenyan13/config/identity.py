@@ -31,19 +31,9 @@ WATCHING = (
     "pytorch_lightning.callbacks.TQDMProgressBar", "pytorch_lightning.callbacks.RichProgressBar",
 )  # fmt: skip
 NAMED = (
-    "optim",
-    "schedule",
-    "loss",
-    "stop",
-    "augment",
-    "balance",
-    "freeze.features",
-    "data.fold",
-    "seed",
-    "model.crop",
-    "model.batch_size",
-    "trainer.max_epochs",
-)
+    "optim", "schedule", "loss", "stop", "augment", "balance", "freeze.features", "data.fold", "seed", "model.crop",
+    "model.batch_size", "trainer.max_epochs",
+)  # fmt: skip
 WORDS = 4  # of what was chosen, in a run's name
 
 
@@ -150,7 +140,7 @@ def chosen_words(settings: Settings) -> list[str]:
                 word = [*named, *(choice for choice, _ in same), target.rpartition(".")[2].lower()][0]
                 word = f"stop{word}" if group == "stop" else word
             elif isinstance(value, str | int | float) and "${" not in str(value) and value != usual.get(key):
-                word = f"{last.removeprefix('max_').removesuffix('_size')}{short(value)}"
+                word = f"{last.removeprefix('max_').removesuffix('_size')}{short(value).lower()}"
             else:
                 continue
             words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])
@@ -168,7 +158,9 @@ def preset_name(group: str, own: Mapping[str, Any]) -> str:
 
 def short(value: str | float) -> str:
     """Return a value as people write it, 1e-3 rather than 0.001."""
-    if isinstance(value, str | bool):
+    if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return value
     mantissa, exponent = f"{value:.2e}".split("e")
     return min(f"{float(mantissa):g}e{int(exponent)}", f"{value:g}", key=len)

@@ -59,11 +59,6 @@ WHOLE = (
     "trainer.max_epochs", "trainer.accumulate_grad_batches", "freeze.level", "freeze.views", "schedule.step_size",
     "stop.patience",
 )  # fmt: skip
-# lists that are a lowest and a highest value to draw between
-PAIRS = (
-    "augment.brightness", "augment.contrast", "augment.saturation", "augment.scale", "augment.erasing.area",
-    "augment.erasing.ratio",
-)  # fmt: skip
 
 
 def check(settings: Settings) -> None:
@@ -82,10 +77,8 @@ def check(settings: Settings) -> None:
                 listed = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
                 problem = "is out of range" if is_number else "is no number"
                 raise UserError(f"{key}={'null' if value is None else value} {problem}.", f"allowed: {words}{listed}")
-    for key in PAIRS:
-        pair = values[key]
-        if len(pair) != 2 or pair[0] > pair[1]:
-            raise UserError(f"{key}={pair} is not a range.", f"give the lowest and highest value: {key}=[a,b]")
+        if key.startswith("augment.") and isinstance(value, list) and (len(value) != 2 or value[0] > value[1]):
+            raise UserError(f"{key}={value} is not a range.", f"give the lowest and highest value: {key}=[a,b]")
     check_together(settings)
 
 

@@ -9,10 +9,6 @@ from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], red green blue
 
-# What is raised for files that are no images, cut short, broken or absurdly large: Pillow's formats raise nearly
-# everything (struct.error, RuntimeError, NotImplementedError among them).
-UNREADABLE = Exception
-
 
 def resize_length(crop: int) -> int:
     """Return the length in pixels that the short side is resized to before cropping (study: int(crop x 16/14))."""
@@ -23,7 +19,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     """Return the image as RGB: turned as its EXIF orientation says, transparent parts over white.
 
     at_least: a JPEG file may come at half, a quarter or an eighth of its size, with no side below so many pixels: its
-    decoder gives these in a fraction of the time. Raises UNREADABLE.
+    decoder gives these in a fraction of the time. Raises whatever Pillow raises for a file that is no image.
     """
     with Image.open(path) as opened:
         if at_least is not None:
@@ -50,7 +46,7 @@ def resize_short_side(image: Image.Image, length: int) -> Image.Image:
 
 
 def load(path: Path, length: int) -> Pixels:
-    """Decode and resize an image file. Raises UNREADABLE."""
+    """Decode and resize an image file; raises as `decode`."""
     return np.asarray(resize_short_side(decode(path), length))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 from kenyan13.config.settings import StoreKind
-from kenyan13.data.images import UNREADABLE, Pixels, load
+from kenyan13.data.images import Pixels, load
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
 from kenyan13.terminal import print_note, progress
@@ -43,9 +43,6 @@ class Store:
         if (folder / "images.bin").stat().st_size != self.offsets[-1]:
             raise OSError(f"{folder / 'images.bin'} has been cut short")
         self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
-
-    def __len__(self) -> int:
-        return len(self.shapes)
 
     def __getitem__(self, row: int) -> Pixels:
         if self.kind is StoreKind.off:
@@ -145,7 +142,7 @@ def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | No
         digest = content_digest(path)
         try:
             return load(path, length), "", digest
-        except UNREADABLE as error:
+        except Exception as error:  # Pillow's formats raise nearly everything
             return None, f"{error or type(error).__name__}".replace(str(path), path.name), digest
 
     # Threads, for Pillow decodes and resizes without holding the interpreter; in pieces, to bound the memory.

@@ -1,7 +1,7 @@
 """Metrics of losses over epochs; the study's own are marked so."""
 
 from collections.abc import Sequence
-from math import isfinite, isnan, nan
+from math import inf, isfinite, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,10 @@ OUTLIER = 3.5  # modified z-score above which a value is an outlier (study, What
 def lowest(validation_losses: Sequence[float]) -> int:
     """Return the index, from 0, of the lowest validation loss: the first of equals; NaN is never the lowest.
 
-    The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured). Raises
-    ValueError where no loss is a number.
+    The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured).
     """
-    numbers = [index for index, loss in enumerate(validation_losses) if not isnan(loss)]
-    if not numbers:
-        raise ValueError("No loss is a number.")
-    return min(numbers, key=validation_losses.__getitem__)
-
-
-def auc_loss(validation_losses: Sequence[float]) -> float:
-    """Return the sum of the validation losses over epochs (study, What is measured); NaN where one of them is."""
-    return float(np.sum(validation_losses))
+    losses = [inf if isnan(loss) else loss for loss in validation_losses]
+    return losses.index(min(losses))
 
 
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
@@ -42,11 +34,6 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
     return float(slope), float(start)
 
 
-def overfitting(train_losses: Sequence[float], validation_losses: Sequence[float]) -> float | None:
-    """Return the slope, per epoch, of `overfitting_line`; None with fewer than two epochs."""
-    return None if len(train_losses) < 2 else overfitting_line(train_losses, validation_losses)[0]
-
-
 def of_epochs(epochs: pd.DataFrame) -> dict[str, Any]:
     """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
 
@@ -55,21 +42,14 @@ def of_epochs(epochs: pd.DataFrame) -> dict[str, Any]:
     train, validation = epochs["train_loss"].tolist(), epochs["val_loss"].tolist()
     best = lowest(validation)
     row = epochs.iloc[best]
-    sums = {"auc_loss": auc_loss(validation), "overfitting": overfitting(train, validation)}
+    # AUC loss: the sum of the validation losses over epochs (study, What is measured)
+    sums = {"auc_loss": float(np.sum(validation)), "overfitting": overfitting_line(train, validation)[0]}
     return {
         "min_val_loss": float(row["val_loss"]), "accuracy": float(row["val_accuracy"]),
         "macro_f1": float(row["val_macro_f1"]), "best_epoch": best + 1, "epochs": len(epochs),
         "seconds": round(float(epochs["seconds"].sum()), 1),
-        **{name: value if value is not None and isfinite(value) else None for name, value in sums.items()},
+        **{name: value if isfinite(value) else None for name, value in sums.items()},
     }  # fmt: skip
-
-
-def exponential_moving_average(values: Sequence[float], alpha: float) -> list[float]:
-    """Return s with s_0 = x_0 and s_t = alpha x_t + (1 - alpha) s_(t-1); alpha in 0..1 weighs the newest value."""
-    smoothed: list[float] = []
-    for value in values:
-        smoothed.append(alpha * value + (1 - alpha) * smoothed[-1] if smoothed else value)
-    return smoothed
 
 
 def outliers(values: ArrayLike) -> NDArray[np.bool_]:

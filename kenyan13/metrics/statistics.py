@@ -10,12 +10,9 @@ def standard_error(accuracy: float, images: int) -> float:
     return float(np.sqrt(accuracy * (1 - accuracy) / images))
 
 
-def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval (low, high; 0..1) of an accuracy: `correct` of that many images, at least one.
-
-    Raises ValueError for counts that cannot be.
-    """
-    interval = binomtest(correct, images).proportion_ci(confidence, method="wilson")
+def wilson(accuracy: float, images: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval (low, high; 0..1) of an accuracy (0..1) on that many images, at least one."""
+    interval = binomtest(round(accuracy * images), images).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 

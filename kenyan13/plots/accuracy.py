@@ -25,12 +25,6 @@ class Point:
     family: str
 
 
-def interval(accuracy: float, images: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of an accuracy (0..1) on that many images, in percent."""
-    low, high = wilson(round(accuracy * images), images)
-    return 100 * low, 100 * high
-
-
 def front(points: Sequence[Point]) -> list[Point]:
     """Return the points that no other beats, by x: none as far left has a higher accuracy."""
     found: list[Point] = []
@@ -72,7 +66,7 @@ def _draw_family(axes: Axes, points: Sequence[Point], family: str, rank: int) ->
     """Draw a family's points and intervals."""
     xs, ys = [point.x for point in points], [100 * point.accuracy for point in points]
     colour, marker = COLOURS[rank % len(COLOURS)], MARKERS[(rank + rank // len(COLOURS)) % len(MARKERS)]
-    lows, highs = zip(*[interval(point.accuracy, point.images) for point in points], strict=True)
+    lows, highs = 100 * np.array([wilson(point.accuracy, point.images) for point in points]).T
     axes.vlines(xs, lows, highs, colors=colour, linewidths=0.7, alpha=0.45, zorder=1)
     axes.plot(xs, ys, marker, color=colour, markersize=6.5, markeredgecolor="white", label=short(family))
 
@@ -107,7 +101,7 @@ def interval_plot(
     axes = figure.add_subplot()
     rows = np.arange(len(names))
     values = 100 * np.asarray(accuracies, dtype=np.float64)
-    spans = np.array([interval(*pair) for pair in zip(accuracies, images, strict=True)]).reshape(-1, 2)
+    spans = 100 * np.array([wilson(*pair) for pair in zip(accuracies, images, strict=True)]).reshape(-1, 2)
     axes.hlines(rows, spans[:, 0], spans[:, 1], colors=OURS, linewidths=1.4)
     axes.plot(values, rows, "o", color=OURS, markersize=6, label="Ours")
     for row, value in enumerate(values):

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from kenyan13.metrics.losses import exponential_moving_average, lowest, overfitting_line
+from kenyan13.metrics.losses import lowest, overfitting_line
 from kenyan13.plots.style import COLOURS, GREY, MARKERS, RING, new_figure, set_log_ticks, styled
 
 ALPHA = 0.3  # of the moving average (study, What is measured)
@@ -68,7 +69,7 @@ def _draw_losses(axes: Axes, losses: Sequence[Numbers]) -> None:
         there = np.isfinite(values)
         epochs, known = np.arange(1, len(values) + 1)[there], values[there]
         axes.plot(epochs, known, color=COLOURS[k], alpha=0.4, linewidth=0.9)
-        smooth = exponential_moving_average(known.tolist(), ALPHA)
+        smooth = pd.Series(known).ewm(alpha=ALPHA, adjust=False).mean()
         (line,) = axes.plot(epochs, smooth, color=COLOURS[k], linestyle=("--", "-")[k], linewidth=2)
         line.set(marker=MARKERS[k], markersize=4.5, markevery=max(1, len(epochs) // MARKED))
         line.set_label(("Training", "Validation")[k])

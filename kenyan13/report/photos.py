@@ -12,7 +12,7 @@ from PIL import ImageOps
 
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.images import UNREADABLE, decode
+from kenyan13.data.images import decode
 from kenyan13.errors import UserError
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
@@ -87,7 +87,7 @@ def smaller(path: Path, width: int, square: bool) -> bytes | None:
             image = ImageOps.fit(image, (width, width))
         image.thumbnail((width, image.height))
         image.save(buffer, "JPEG", quality=QUALITY)
-    except UNREADABLE:
+    except Exception:  # Pillow's formats raise nearly everything
         return None
     return buffer.getvalue()
 

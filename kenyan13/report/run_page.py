@@ -102,12 +102,11 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
     train, validation = metrics["train_loss"].tolist(), metrics["val_loss"].tolist()
     accuracies = metrics["val_accuracy"].tolist()
     macro_f1 = metrics["val_macro_f1"].tolist()
-    best = 0 if metrics["val_loss"].isna().all() else lowest(validation)
     return [
         folder.draw(
             "accuracy", "Accuracy on validation images",
             f"From {accuracies[0]:.1%} in the first to {accuracies[-1]:.1%} in the last of {len(train)} epochs.",
-            accuracy_plot, accuracies, macro_f1, best + 1,
+            accuracy_plot, accuracies, macro_f1, lowest(validation) + 1,
         ),
         folder.draw(
             "losses", "Losses",

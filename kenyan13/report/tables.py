@@ -42,10 +42,6 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def headings(self) -> list[str]:
-        """Return the columns' headings."""
-        return [column.heading for column in self.columns]
-
     def add(self, *values: Value) -> None:
         """Add a row of values in the order of the columns."""
         self.rows.append(dict(zip((column.key for column in self.columns), values, strict=True)))
@@ -58,7 +54,9 @@ class Table:
         """Return the table as aligned lines of text, without the columns that do not fit a terminal."""
         shown = [k for k, column in enumerate(self.columns) if not column.wide]
         right = [k for k, index in enumerate(shown) if self.columns[index].decimals is not None]
-        lines = align([[row[k] for k in shown] for row in (self.headings(), *self.cells())], right)
+        lines = align(
+            [[row[k] for k in shown] for row in ([column.heading for column in self.columns], *self.cells())], right
+        )
         texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}".strip(), *self.notes)]
         return "\n".join([texts[0], lines, *texts[1:]])
 

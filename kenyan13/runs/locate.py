@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kenyan13.config.identity import config_hash, differences, run_name
+from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.config_file import load_settings, read_config
@@ -51,14 +52,8 @@ def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> Non
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
     saved = read_config(folder / CONFIG)["data"]
     if saved.get("classes", []) != data["classes"]:
-        before = shorten(saved.get("classes", []), 13)
-        raise UserError(f"{folder} was trained on other classes: {before}; now: {shorten(data['classes'], 13)}.", *ways)
-    if not agree(saved, data):
+        others = shorten(saved.get("classes", []), 13)
+        raise UserError(f"{folder} was trained on other classes: {others}; now: {shorten(data['classes'], 13)}.", *ways)
+    before, now = dict(flatten(saved)), dict(flatten(data))
+    if any(before[key] != now[key] for key in before.keys() & now.keys()):  # versions may add keys
         raise UserError(f"{folder} was trained on other images: the data in {settings.data.root} has changed.", *ways)
-
-
-def agree(saved: Any, now: Any) -> bool:
-    """Return whether two nested mappings have the same values under the keys that both have: versions may add keys."""
-    if isinstance(saved, Mapping) and isinstance(now, Mapping):
-        return all(agree(saved[key], now[key]) for key in saved.keys() & now.keys())
-    return bool(saved == now)

@@ -84,11 +84,6 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["target"] != ""]
 
 
-def correct(table: pd.DataFrame) -> pd.Series:
-    """Return, by id, whether the most probable class is the target."""
-    return pd.Series(predicted_of(table) == table["target"].to_numpy(), index=table.index)
-
-
 def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
     """Return the confusion matrix (rows: targets, columns: predictions) of predictions, with the classes' names.
 

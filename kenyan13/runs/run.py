@@ -126,7 +126,7 @@ def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 def value_text(value: Any) -> str:
     """Return a setting's value as it is written on the command line."""
-    return short(value) if isinstance(value, str | int | float) else json.dumps(value)
+    return short(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

@@ -44,7 +44,7 @@ def combine_unseen(runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     validation loss, so that the accuracy is slightly too high. Raises UserError when runs have other classes or labels.
     """
     aligned = stack({name: labelled(table) for name, table in runs.items()})
-    present = aligned.predicted_by
+    present = ~np.isnan(aligned.probabilities[:, :, 0])
     combined = pd.DataFrame({"target": aligned.targets, "runs": present.sum(axis=0)}, index=list(aligned.ids))
     for method in STUDY_METHODS:
         # an image at a time, as the number of runs differs: [runs, 1, classes]

@@ -22,8 +22,6 @@ from kenyan13.study.definitions import groups
 from kenyan13.study.ensemble_tables import ranked
 from kenyan13.study.tables import STUDY_IMAGES
 
-TOP = 12  # of group G's models, combined at most (study, H)
-
 METHODS = {
     "AP": "AP: sum of probabilities",
     "MP": "MP: highest single probability",
@@ -138,7 +136,7 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
         text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
         values = (study["models"], ours, theirs, results(models)[0].validation_images)
         drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
-        top = models[:TOP]
+        top = models[: max(study["models"])]
         drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
     if len(seeds) > 1:
         drawn.append(draw_votes(seeds, "test", f"{len(seeds)} seeds", folder))

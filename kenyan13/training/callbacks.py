@@ -1,6 +1,6 @@
 """What happens around the epochs of a run: random state, history, and the files of the run directory."""
 
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from kenyan13.data.batches import seed_libraries
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
+from kenyan13.metrics.losses import lowest
 from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
@@ -74,7 +75,7 @@ class History(Callback):
 
     def best(self) -> dict[str, float]:
         """Return the row of the lowest validation loss, the first one of equals."""
-        return min(self.rows, key=lambda row: inf if isnan(row["val_loss"]) else row["val_loss"])
+        return self.rows[lowest(self.column("val_loss"))]
 
     def is_best(self) -> bool:
         """Return whether the newest epoch has the lowest validation loss so far."""

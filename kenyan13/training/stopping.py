@@ -5,9 +5,9 @@ They look at the history only, so that a resumed run ends where it would have en
 
 from math import inf, isnan
 
+import pandas as pd
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from kenyan13.metrics.losses import exponential_moving_average
 from kenyan13.training.callbacks import History, find_callback
 
 
@@ -48,7 +48,7 @@ class StopOnAccuracy(StopRule):
 
     def reason(self, history: History) -> str | None:
         """Return why training should end now, or None."""
-        smoothed = exponential_moving_average(history.column("val_accuracy"), self.smoothing)
+        smoothed = pd.Series(history.column("val_accuracy")).ewm(alpha=self.smoothing, adjust=False).mean().tolist()
         if len(smoothed) <= self.patience or smoothed[-1] - smoothed[-1 - self.patience] > self.threshold:
             return None
         return f"smoothed accuracy rose by no more than {self.threshold:.1%} in {self.patience} epochs"

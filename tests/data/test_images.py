@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from kenyan13.data.images import UNREADABLE, decode, load, resize_length, resize_short_side
+from kenyan13.data.images import decode, load, resize_length, resize_short_side
 from kenyan13.data.synthetic import draw
 
 UPRIGHT: NDArray[np.uint8] = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 13
@@ -126,10 +126,10 @@ def test_what_is_no_whole_image_is_unreadable(tmp_path: Path) -> None:
     jpeg = file.getvalue()
     for number, content in enumerate((jpeg[: len(jpeg) // 2], jpeg[:-300], jpeg[:20], b"", b"<html>", jpeg[400:])):
         (tmp_path / f"{number}.jpg").write_bytes(content)
-        with pytest.raises(UNREADABLE):
+        with pytest.raises((OSError, SyntaxError, ValueError)):
             load(tmp_path / f"{number}.jpg", 32)
     for path in (tmp_path, tmp_path / "absent.jpg"):
-        with pytest.raises(UNREADABLE):
+        with pytest.raises((OSError, SyntaxError, ValueError)):
             load(path, 32)
 
 

@@ -4,16 +4,10 @@ from collections.abc import Sequence
 from math import inf, isnan, nan
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from kenyan13.metrics.losses import (
-    auc_loss,
-    exponential_moving_average,
-    lowest,
-    outliers,
-    overfitting,
-    overfitting_line,
-)
+from kenyan13.metrics.losses import lowest, of_epochs, outliers, overfitting_line
 
 
 @pytest.mark.parametrize(
@@ -24,16 +18,14 @@ def test_lowest_is_the_first_of_equals_and_never_nan(losses: Sequence[float], in
     assert lowest(losses) == index
 
 
-@pytest.mark.parametrize("losses", [[], [nan], [nan, nan]])
-def test_without_a_number_there_is_no_lowest(losses: Sequence[float]) -> None:
-    with pytest.raises(ValueError, match="No loss is a number"):
-        lowest(losses)
-
-
-def test_auc_loss_is_the_sum_over_epochs() -> None:
-    assert auc_loss([2.5, 1.25, 0.75]) == 4.5
-    assert auc_loss([1.5]) == 1.5
-    assert isnan(auc_loss([1.5, nan]))
+def test_what_epochs_come_to() -> None:
+    shares = {"val_accuracy": [0.1, 0.5, 0.6], "val_macro_f1": [0.1, 0.4, 0.5], "seconds": [1.0, 2.0, 3.04]}
+    rows = pd.DataFrame({"train_loss": [1.0, 0.5, 0.25], "val_loss": [1.0, 0.5, 0.75], **shares})
+    expected = {"min_val_loss": 0.5, "accuracy": 0.5, "macro_f1": 0.4, "best_epoch": 2, "epochs": 3, "seconds": 6.0}
+    assert of_epochs(rows) == {**expected, "auc_loss": 2.25, "overfitting": pytest.approx(1)}  # ratios 1, 1, 3
+    assert of_epochs(rows[:1])["overfitting"] is None
+    rows.loc[2, "val_loss"] = nan
+    assert of_epochs(rows)["auc_loss"] is None
 
 
 @pytest.mark.parametrize(
@@ -47,42 +39,24 @@ def test_auc_loss_is_the_sum_over_epochs() -> None:
 )
 def test_overfitting_by_hand(train: Sequence[float], validation: Sequence[float], slope: float, start: float) -> None:
     assert overfitting_line(train, validation) == pytest.approx((slope, start), abs=1e-12)
-    assert overfitting(train, validation) == pytest.approx(slope, abs=1e-12)
 
 
 def test_overfitting_is_the_slope_of_the_least_squares_line() -> None:
     draw = np.random.default_rng(4)
     train, validation = draw.uniform(0.2, 2, 30), draw.uniform(0.5, 2, 30)
     epochs = np.arange(1, 31)  # from 0 or from 1: the slope is the same
-    assert overfitting(list(train), list(validation)) == pytest.approx(np.polyfit(epochs, validation / train, 1)[0])
-
-
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_one_epoch_has_no_slope(epochs: int) -> None:
-    assert overfitting([1.0] * epochs, [2.0] * epochs) is None
+    assert overfitting_line(list(train), list(validation))[0] == pytest.approx(
+        np.polyfit(epochs, validation / train, 1)[0]
+    )
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("train", "validation"), [([1, 1, 1], [1, nan, 3]), ([1, nan, 1], [1, 2, 3]), ([1, 0, 1], [1, 2, 3]), ([1], [2])]
+    ("train", "validation"),
+    [([1, 1, 1], [1, nan, 3]), ([1, nan, 1], [1, 2, 3]), ([1, 0, 1], [1, 2, 3]), ([1], [2])],
 )
 def test_a_line_through_what_is_no_number_is_none(train: Sequence[float], validation: Sequence[float]) -> None:
     assert all(map(isnan, overfitting_line(train, validation)))
-
-
-@pytest.mark.parametrize(
-    ("values", "alpha", "smoothed"),
-    [
-        ([], 0.3, []),
-        ([5], 0.3, [5]),
-        ([1, 2, 0], 0.3, [1, 1.3, 0.91]),  # 0.3 x 2 + 0.7 x 1; 0.3 x 0 + 0.7 x 1.3
-        ([1, 2, 0], 1, [1, 2, 0]),
-        ([1, 2, 0], 0, [1, 1, 1]),
-        ([4, 0, 0, 0], 0.5, [4, 2, 1, 0.5]),
-    ],
-)
-def test_exponential_moving_average(values: Sequence[float], alpha: float, smoothed: Sequence[float]) -> None:
-    assert exponential_moving_average(values, alpha) == pytest.approx(smoothed)
 
 
 @pytest.mark.filterwarnings("error")

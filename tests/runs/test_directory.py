@@ -23,6 +23,7 @@ def test_states_of_a_run(tmp_path: Path, end: str) -> None:
         (folder / CONFIG).write_text("settings: {}")
         assert read_state(folder) is State.running
     assert read_state(folder) is State.interrupted
+    (folder / end).parent.mkdir(exist_ok=True)
     with pytest.raises(ValueError, match="no luck"), only_process(folder):
         raise ValueError("no luck")
     assert read_state(folder) is State.failed
