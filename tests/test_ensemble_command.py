@@ -113,7 +113,7 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     ("arguments", "parts"),
     [
         (["{0}"], ["An ensemble needs two or more runs"]),
-        (["{0}", "{1}", "{0}x"], ["No run directory", "lowx"]),
+        (["{0}", "{1}", "{0}x"], ["lowx is no run directory"]),
         (["{0}", "{1}", "-o", "a.csv"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--method", "V1"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--top", "3"], ["only 2 models are given"]),

@@ -49,7 +49,7 @@ def test_the_command_prints_a_column_a_run(lines: Lines, pair: list[Path]) -> No
     assert code == 0
     assert [line.split() for line in printed[:6]] == [
         ["A", str(pair[1])], ["B", str(pair[0])], [], ["A", "B"],
-        ["freeze.level", "0", "5"], ["optim.lr", "0.5", "0.0001"],
+        ["freeze.level", "0", "5"], ["optim.lr", "0.5", "1e-4"],
     ]  # fmt: skip
     cells = {line.rsplit(maxsplit=2)[0]: line.split()[-2:] for line in printed[7:19] if "of" not in line.split()[-2:]}
     assert cells["accuracy there, %"] == ["75.00", "66.67"]
@@ -65,7 +65,7 @@ def test_many_runs_are_printed_in_several_tables(lines: Lines, tmp_path: Path) -
     code, printed, _ = lines(*runs)
     assert code == 0
     assert printed[7].split() == ["H", str(runs[7])]
-    assert [line.split() for line in printed[9:11]] == [[*"ABCDE"], ["optim.lr", *(f"0.00{k}" for k in range(1, 6))]]
+    assert [line.split() for line in printed[9:11]] == [[*"ABCDE"], ["optim.lr", *(f"{k}e-3" for k in range(1, 6))]]
     assert ["F", "G", "H"] in [line.split() for line in printed]
     assert all(len(line) <= 80 for line in printed[8:])
     assert ["H", "and", "A", "12", "0", "7", "0.016", "0.109"] in [line.split() for line in printed]  # 7 x 2 / 128

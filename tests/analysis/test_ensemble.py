@@ -190,5 +190,5 @@ def test_ranking_refuses_what_is_no_ensemble(tmp_path: Path) -> None:
         read_models([one, two, one])
     with pytest.raises(UserError, match="--top 3: only 2 models"):
         read_models([one, two], 3)
-    with pytest.raises(UserError, match=r"No run directory: .*three"):
+    with pytest.raises(UserError, match="three is no run directory"):
         read_models([one, tmp_path / "three"])

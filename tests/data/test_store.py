@@ -156,7 +156,7 @@ def test_two_processes_at_once_build_one_store(paths: list[Path], tmp_path: Path
         "load = store.load\n"
         "store.load = lambda path, length: (time.sleep(0.2), load(path, length))[1]\n"
         "opened = store.open_store([Path(name) for name in sys.argv[2:]], 16, Path(sys.argv[1]))\n"
-        "print(sum(int(opened[row].sum()) for row in range(len(opened))))\n"
+        "print(sum(int(opened[row].sum()) for row in range(len(opened.shapes))))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "cache"), *map(str, paths)]
     pipe = subprocess.PIPE

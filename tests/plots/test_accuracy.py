@@ -35,7 +35,7 @@ def test_points_intervals_families_and_names() -> None:
     assert list(np.asarray(first.get_ydata())) == pytest.approx([75, 80])
     assert (first.get_marker(), first.get_color()) != (second.get_marker(), second.get_color())
     ends = [part.get_segments() for part in axes.collections if isinstance(part, LineCollection)]
-    assert ends[1][0][:, 1] == pytest.approx([100 * end for end in wilson(820, 1000)])
+    assert ends[1][0][:, 1] == pytest.approx([100 * end for end in wilson(0.82, 1000)])
     assert sorted(names(figure)) == ["$middle$", "small"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B"]
     assert axes.get_xscale() == "log"
@@ -67,6 +67,6 @@ def test_intervals_in_the_given_order_with_the_studys_values() -> None:
     assert list(np.asarray(study.get_ydata())) == [0, 2]
     assert study.get_marker() != ours.get_marker()
     (lines,) = (part for part in axes.collections if isinstance(part, LineCollection))
-    spans = [100 * np.array(wilson(*counts)) for counts in ((80, 100), (30, 50), (10, 10))]
+    spans = [100 * np.array(wilson(*counts)) for counts in ((0.8, 100), (0.6, 50), (1, 10))]
     assert [list(line[:, 0]) for line in lines.get_segments()] == [pytest.approx(span) for span in spans]
     assert names(figure) == ["80.0", "60.0", "100.0"]

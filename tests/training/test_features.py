@@ -59,7 +59,7 @@ def test_the_cached_runs_checkpoint_is_the_whole_network(
 ) -> None:
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
-    assert "epochs draw from 3 views of each image" in capsys.readouterr().out
+    assert "computed once, of 3 views of each image" in capsys.readouterr().out
     metrics = evaluate(open_run(run_directory(settings)))
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
