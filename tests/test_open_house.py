@@ -15,10 +15,10 @@ from test_commands import ROOT, TINY, Command, call
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.batches import ImageDataset
-from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.runs.locate import run_directory
+from kenyan13.training.inference import open_data
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -201,7 +201,7 @@ def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_extra_transforms_are_decided_by_seed_epoch_and_position(compose: Compose) -> None:
     settings = compose("augment=none", "augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]")
-    data = ImageDataModule(settings, (0.5,) * 3, (0.5,) * 3)
+    data = open_data(settings)
     views = ImageDataset(data.train, 32, 1, settings.augment)
     plain = ImageDataset(data.train, 32, 1, compose("augment=none").augment)
     before = torch.get_rng_state()

@@ -15,12 +15,12 @@ from pytorch_lightning import Trainer
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.targets import build
-from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.model.backbones import create, normalisation
+from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.runs.directory import VALIDATION
 from kenyan13.study.definitions import TRAINING, experiments
+from kenyan13.training.inference import open_data
 
 ROOT = Path(__file__).parent.parent
 
@@ -136,8 +136,7 @@ def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path,
     places = ["data=demo", f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}", "data.workers=0"]
     size = ["model.crop=32", "model.batch_size=4", "model.pretrained=false", "data.subset=null", "trainer=cpu"]
     settings = compose_settings([f"experiment={id_}", *places, *size])
-    colours = normalisation(settings.model)
-    data = ImageDataModule(settings, colours.mean, colours.std)
+    data = open_data(settings)
     network = create(settings.model, data.classes)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     trainer = Trainer(

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-# On the study's composed matrix, any value from 0.026 to 0.050 gives the study's three groups.
-THRESHOLD = 0.04
 SPECIAL = {"null", "true", "false", "nan", "inf"}  # what Hydra would not read as a name
 
 
@@ -46,7 +44,7 @@ def reorder(confusion: NDArray[np.int64]) -> list[int]:
     return order
 
 
-def propose_groups(confusion: NDArray[np.int64], threshold: float = THRESHOLD) -> list[list[int]]:
+def propose_groups(confusion: NDArray[np.int64], threshold: float) -> list[list[int]]:
     """Return groups of classes that are much confused: positions, each group and the list of groups in rising order.
 
     The mean mutual confusion between the clusters that make a group is above the threshold (0..1). Clusters of one

@@ -1,9 +1,9 @@
-"""The `kenyan13` command: what is done with runs. Training is `python train.py`. Imports no torch at start.
+"""The `kenyan13` command: what is done with runs. Imports no torch at start.
 
 Each module adds its commands to the app when it is imported, in the order in which --help lists them.
 """
 
-from kenyan13.cli import runs, report, compare, ensemble, cascade, contact_sheets, study  # noqa: F401, I001
+from kenyan13.cli import runs, report, compare, ensemble, cascade, study  # noqa: F401, I001
 from kenyan13.cli.app import app as app
 from kenyan13.config.explain import explain
 from kenyan13.errors import one_screen

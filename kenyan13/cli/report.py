@@ -1,4 +1,4 @@
-"""The command that writes a report: report."""
+"""Commands that show runs and images: report, contact-sheets."""
 
 from pathlib import Path
 from time import perf_counter
@@ -35,3 +35,19 @@ def report(
     console.print(
         f"{index}: {len(found)} run{'s' * (len(found) != 1)}, {len(sections)} sections, {size:.1f} MB, {seconds:.0f} s"
     )
+
+
+@app.command("contact-sheets", epilog=examples("contact-sheets data=folder data.root=~/birds augment=enhanced"))
+def contact_sheets(
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings, as for kenyan13 train.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the sheets.")] = Path("contact-sheets"),
+) -> None:
+    """Draw training images, as they are and augmented. There are 36 of each class, and nine under each preset."""
+    from kenyan13.config.compose import compose_settings
+    from kenyan13.training.contact_sheets import write_contact_sheets
+    from kenyan13.training.inference import open_data
+
+    written = write_contact_sheets(open_data(compose_settings(settings or [])), output)
+    console.print(f"{len(written)} contact sheets: {output}")

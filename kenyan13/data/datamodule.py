@@ -32,8 +32,8 @@ class ImageDataModule(LightningDataModule):
     in no metric, `validation_images` is the number of the others. The split is made before the stages are taken
     (study, E. Two stages).
 
-    Reading, splitting and decoding happen at once: after construction it is known that every image can be read.
-    Raises UserError for data that cannot be used.
+    Labels are read and split at once; the images are decoded by `decode`, before anything else is asked for, after
+    which it is known that every one can be read. Both raise UserError for data that cannot be used.
     """
 
     def __init__(self, settings: Settings, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -47,12 +47,16 @@ class ImageDataModule(LightningDataModule):
         test = [source.test] if settings.data.test and source.test else []
         if settings.data.test and not test:
             raise UserError(f"The data in {settings.data.root} has no test images.", "leave out data.test=true")
-        opened = self.open([train, validation, *test])
+        self.catalogues = [train, validation, *test]
+        self.features: Features | None = None  # what batches hold instead of images, where they are given
+
+    def decode(self) -> None:
+        """Decode all images that the run needs, or find them decoded."""
+        opened = self.open(self.catalogues)
         of_classes = np.flatnonzero(opened[0].catalogue.targets >= 0)
         self.train = Images(opened[0].catalogue.take(of_classes), opened[0].store, opened[0].store_rows[of_classes])
         self.validation = opened[1]
-        self.test = opened[2] if test else None
-        self.features: Features | None = None  # what batches hold instead of images, where they are given
+        self.test = opened[2] if opened[2:] else None
         labels = [part.catalogue.targets[part.catalogue.targets >= 0] for part in (self.train, self.validation)]
         self.class_counts = np.bincount(np.concatenate(labels), minlength=len(self.classes))
         self.validation_images = len(labels[1])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,8 +22,10 @@ from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.runs.upgrade import upgrade_config
+from kenyan13.terminal import print_note
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+note_once = cache(print_note)
 
 
 def write_config(folder: Path, settings: Settings, data: Mapping[str, Any]) -> None:
@@ -34,12 +35,20 @@ def write_config(folder: Path, settings: Settings, data: Mapping[str, Any]) -> N
         OmegaConf.save(OmegaConf.create(written), file)
 
 
-def read_config(file: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.yaml as plain values under today's names: settings, data, versions, commit.
 
     Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
-    not know are passed over, which is said once. Raises UserError when it is damaged, or has values that no run has.
+    not know are passed over, which is said once. Raises UserError for a folder that is no run directory, and when the
+    file is damaged, or has values that no run has.
     """
+    file = folder / CONFIG
+    if not file.is_file():
+        others = sorted(config.parent.name for config in folder.parent.glob(f"*/{CONFIG}"))
+        raise UserError(
+            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
+            f"runs in {folder.parent}: {shorten(others) or 'none'}",
+        )
     try:
         config = {"versions": {}, "commit": "", **upgrade_config(yaml.load(file.read_text(encoding="utf-8"), LOADER))}
         config["settings"] = known_settings(file, config["settings"])
@@ -54,12 +63,12 @@ def read_config(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged: {problem}", "remove the run directory and train again") from None
 
 
-def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read the settings of a run's config.yaml, with `key=value` overrides on top.
+def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a run's settings, with `key=value` overrides on top.
 
-    Raises UserError when it is damaged, and for an override that does not fit.
+    Raises UserError where `read_config` does, and for an override that does not fit.
     """
-    whole = read_config(file)["settings"]
+    whole = read_config(folder)["settings"]
     try:
         given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides))))
         known = [*dict(flatten(whole))]
@@ -73,25 +82,6 @@ def load_settings(file: Path, overrides: Sequence[str] = ()) -> Settings:
         raise (explain(error) or error) from error
     except yaml.YAMLError:
         raise UserError(f"{shorten(overrides)} cannot be read.", "write key=value, as in data.root=DIR") from None
-
-
-def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read a run's settings, with `key=value` overrides on top.
-
-    Raises UserError when the folder is no run directory, or an override does not fit.
-    """
-    check_is_run(folder)
-    return load_settings(folder / CONFIG, overrides)
-
-
-def check_is_run(folder: Path) -> None:
-    """Raise UserError, with the runs beside it, when a folder is no run directory."""
-    if not (folder / CONFIG).is_file():
-        others = sorted(config.parent.name for config in folder.parent.glob(f"*/{CONFIG}"))
-        raise UserError(
-            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
-            f"runs in {folder.parent}: {shorten(others) or 'none'}",
-        )
 
 
 def typed(settings: Mapping[str, Any]) -> Settings:
@@ -121,11 +111,5 @@ def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
     whole = complete(merge(default_settings(), kept, replaced=BUILT))
     whole |= map_nodes(whole, taken)
     if strange:
-        warn_once(f"{file}: settings of another version are passed over: {shorten(strange)}")
+        note_once(f"{file}: settings of another version are passed over: {shorten(strange)}")
     return whole
-
-
-@cache
-def warn_once(message: str) -> None:
-    """Print a warning on standard error, the first time only."""
-    print(message, file=sys.stderr)

@@ -8,7 +8,7 @@ from kenyan13.config.identity import config_hash, differences, run_name
 from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.config_file import load_settings, read_config
+from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG
 
 
@@ -26,7 +26,7 @@ def earlier_directory(settings: Settings) -> Path | None:
     names = f"*-{config_hash(settings)}", f"{backbone}_pt{settings.freeze.get('level')}-????????"
     for config in [config for name in names for config in sorted(Path(settings.runs).glob(f"{name}/{CONFIG}"))]:
         try:
-            if not differences(load_settings(config), settings):
+            if not differences(read_settings(config.parent), settings):
                 return config.parent
         except UserError:  # damaged: it is no run to go on with
             continue
@@ -37,7 +37,7 @@ def differing_settings(folder: Path, settings: Settings) -> list[str]:
     """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
     return [
         f"{key}={there} there, {here} now"
-        for key, (here, there) in differences(settings, load_settings(folder / CONFIG)).items()
+        for key, (here, there) in differences(settings, read_settings(folder)).items()
         if key != "data.root"  # the same images may lie elsewhere: see check_same
     ]
 
@@ -50,7 +50,7 @@ def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> Non
     ways = ("another name, as in name=second", f"to train anew: remove {folder}")
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)
-    saved = read_config(folder / CONFIG)["data"]
+    saved = read_config(folder)["data"]
     if saved.get("classes", []) != data["classes"]:
         others = shorten(saved.get("classes", []), 13)
         raise UserError(f"{folder} was trained on other classes: {others}; now: {shorten(data['classes'], 13)}.", *ways)

@@ -56,7 +56,7 @@ def read_result(folder: Path) -> Result | None:
         read = json.loads((folder / RESULT).read_text())
         saved = {RESULT_NAMES.get(key, key): value for key, value in read.items()}
         result = Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved})
-        check_figures(result)
+        check_values(result)
         return result
     except FileNotFoundError:
         return None
@@ -66,7 +66,7 @@ def read_result(folder: Path) -> Result | None:
         ) from None
 
 
-def check_figures(result: Result) -> None:
+def check_values(result: Result) -> None:
     """Raise ValueError for what no run writes: texts or nothing in place of numbers, or accuracies that cannot be."""
     for name, kind in get_type_hints(Result).items():
         value = getattr(result, name)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from kenyan13.config.identity import relevant, short
 from kenyan13.errors import UserError
-from kenyan13.runs.config_file import check_is_run, read_config
+from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State, read_state
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.result import Result, read_result
@@ -77,8 +77,7 @@ def read_run(folder: Path, name: str = "") -> Run:
     name = name or folder.name
     if not (folder / CONFIG).is_file() and any((folder / file).is_file() for file in (VALIDATION, RESULT)):
         return Run(folder, name, State.finished, result=read_result(folder))
-    check_is_run(folder)
-    config = read_config(folder / CONFIG)
+    config = read_config(folder)
     return Run(
         folder, name, read_state(folder), config["settings"], config["data"], config["versions"],
         str(config["commit"]), read_result(folder), read_metrics(folder),

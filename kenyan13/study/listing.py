@@ -50,5 +50,5 @@ def state(one: Experiment, runs: Path) -> str:
     folder = runs / one.name
     if not (folder / CONFIG).exists():
         return "not started"
-    mine = read_config(folder / CONFIG)["settings"].get("experiment") == one.id
+    mine = read_config(folder)["settings"].get("experiment") == one.id
     return read_state(folder).value if mine else "another run"

@@ -51,7 +51,11 @@ class TensorBoardImages(Callback):
             sheet = arrange(draw_views(data, draws, augment, LONGEST))
             writer.add_image(f"sheets/{kind}", sheet, 0, dataformats="HWC")
         if self.graph:
-            draw_graph(writer, network, data.crop)
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                network.eval()  # so that batch norms keep their statistics
+                writer.add_graph(network, torch.zeros(1, 3, data.crop, data.crop))
+                network.train()
 
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
@@ -122,12 +126,3 @@ def hyperparameters(settings: Settings) -> dict[str, float | str]:
         key: value if is_number(value) and is_number(usual.get(key, 0)) else "null" if value is None else str(value)
         for key, value in relevant(plain(settings)).items()
     }
-
-
-def draw_graph(writer: SummaryWriter, network: nn.Module, crop: int) -> None:
-    """Draw the network in TensorBoard; traced in evaluation mode, so that batch norms keep their statistics."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        network.eval()
-        writer.add_graph(network, torch.zeros(1, 3, crop, crop))
-        network.train()

@@ -81,11 +81,18 @@ def evaluate(run: Run) -> dict[str, float]:
     return {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
 
 
-def open_data(settings: Settings) -> ImageDataModule:
-    """Return the data with which the settings train, decoded; the demo's images are drawn where there are none."""
+def read_data(settings: Settings) -> ImageDataModule:
+    """Return the data with which the settings train, not decoded; the demo's images are drawn where there are none."""
     draw_if_missing(settings.data)
     colours = normalisation(settings.model)
     return ImageDataModule(settings, colours.mean, colours.std)
+
+
+def open_data(settings: Settings) -> ImageDataModule:
+    """Return the data with which the settings train, decoded."""
+    data = read_data(settings)
+    data.decode()
+    return data
 
 
 def check_classes(run: Run, classes: tuple[str, ...]) -> None:

@@ -16,9 +16,7 @@ from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import check_model, create
@@ -34,7 +32,7 @@ from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.device import precision
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.inference import open_data, open_run, predict_stored
+from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave
 
@@ -48,19 +46,16 @@ def train(settings: Settings, brief: bool = False) -> Result:
     folder = run_directory(settings)
     before = read_result(folder)
     check_model(settings.model)
+    data = read_data(settings)
     if before is None:  # what can be known to be wrong is said before images are decoded
         quiet_libraries()
         check_device(settings)
-        draw_if_missing(settings.data)
-        read(settings.data)
-        create(settings.model, ("a", "b"))
-    data = open_data(settings)
+        seed_everything(settings.seed, workers=False, verbose=False)
+        network = create(settings.model, data.classes)
+    data.decode()
     described = describe(data)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
     check_same(folder, settings, described)
-    if before is None:
-        seed_everything(settings.seed, workers=False, verbose=False)
-        network = create(settings.model, data.classes)
     lacks_test = data.test is not None and not (folder / TEST).exists()
     with directory.only_process(folder) if first and (before is None or lacks_test) else nullcontext():
         check_same(folder, settings, described)

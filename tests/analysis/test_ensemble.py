@@ -166,7 +166,7 @@ def finished(folder: Path, accuracy: float, loss: float) -> Path:
     """A run directory with settings and a result, and nothing else."""
     folder.mkdir()
     result = Result(
-        status="finished", min_val_loss=loss, accuracy=accuracy, macro_f1=0.5, best_epoch=1, epochs=1, auc_loss=loss,
+        min_val_loss=loss, accuracy=accuracy, macro_f1=0.5, best_epoch=1, epochs=1, auc_loss=loss,
         overfitting=None, seconds=1, train_images=9, validation_images=3, parameters=1, trainable_parameters=1,
         device="cpu", stopped="",
     )  # fmt: skip

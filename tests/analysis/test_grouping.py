@@ -61,7 +61,7 @@ def test_groups_by_hand(threshold: float, groups: list[list[int]]) -> None:
 
 def test_the_studys_groups_are_proposed_from_its_matrix() -> None:
     assert STUDY.sum() == 1308
-    assert name_groups(propose_groups(STUDY), CLASSES) == STUDY_GROUPS
+    assert name_groups(propose_groups(STUDY, 0.04), CLASSES) == STUDY_GROUPS
     for threshold in (0.026, 0.03, 0.05):
         assert name_groups(propose_groups(STUDY, threshold), CLASSES) == STUDY_GROUPS
 

@@ -16,7 +16,7 @@ from kenyan13.config.limits import LIMITS
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.config_file import load_settings, write_config
+from kenyan13.runs.config_file import read_settings, write_config
 from kenyan13.runs.directory import CONFIG
 from kenyan13.runs.locate import run_directory
 
@@ -114,15 +114,15 @@ def test_mistakes_are_said_in_the_users_words(override: str, message: str) -> No
 def test_settings_survive_their_config_file(tmp_path: Path) -> None:
     settings = compose_settings(["model=efficientnet_b4", "freeze=gradual", "augment=enhanced", "optim.lr=3e-5"])
     write_config(tmp_path, settings, {"classes": ["a", "b"]})
-    assert load_settings(tmp_path / CONFIG) == settings
-    assert load_settings(tmp_path / CONFIG, ["data.root=/x"]).data.root == "/x"
+    assert read_settings(tmp_path) == settings
+    assert read_settings(tmp_path, ["data.root=/x"]).data.root == "/x"
     for text in ("${oc.env:HOME}", "\\${x", "\\\\${seed}\\"):
         written = plain(settings) | {"name": text}
         (tmp_path / CONFIG).write_text(yaml.safe_dump({"settings": written, "data": {}}))
-        read = load_settings(tmp_path / CONFIG, [f"data.root={text}"])
+        read = read_settings(tmp_path, [f"data.root={text}"])
         assert (read.name, read.data.root) == (text, text), "nothing is looked up"
     with pytest.raises(UserError, match=r"Did you mean 'data\.root'"):
-        load_settings(tmp_path / CONFIG, ["data.rot=/x"])
+        read_settings(tmp_path, ["data.rot=/x"])
 
 
 def test_settings_may_name_each_other(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def data(settings: Settings) -> ImageDataModule:
-    return ImageDataModule(settings, MEAN, STD)
+    made = ImageDataModule(settings, MEAN, STD)
+    made.decode()
+    return made
 
 
 def batches(images: ImageDataModule, loader: DataLoader[RawBatch], epoch: int = 0) -> list[Batch]:

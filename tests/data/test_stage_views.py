@@ -72,7 +72,9 @@ def test_groups_that_cannot_be_are_refused(groups: dict[str, list[str]], stage: 
 
 
 def data(settings: Settings) -> ImageDataModule:
-    return ImageDataModule(settings, (0.5,) * 3, (0.5,) * 3)
+    made = ImageDataModule(settings, (0.5,) * 3, (0.5,) * 3)
+    made.decode()
+    return made
 
 
 def names(catalogue: Catalogue) -> dict[str, str]:

@@ -11,7 +11,7 @@ from hand_made import answering
 
 from kenyan13.errors import UserError
 from kenyan13.report.writing import write_report
-from kenyan13.runs.config_file import load_settings
+from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
 from kenyan13.study.definitions import experiments
 from kenyan13.study.sections import study_jobs
@@ -60,7 +60,7 @@ def test_other_runs_are_reported(tmp_path: Path) -> None:
     for place, text in enumerate(NOT_OF_A_RUN):
         (answering(runs, f"foreign{place}") / "config.yaml").write_text(text)
         with pytest.raises(UserError, match="is damaged"):
-            load_settings(runs / f"foreign{place}" / "config.yaml")
+            read_settings(runs / f"foreign{place}")
     predictions = answering(runs, "nan") / "predictions.csv"
     predictions.write_text(predictions.read_text().replace("0.8", "nan"))
     _, found, _ = write_report([runs], tmp_path / "report")

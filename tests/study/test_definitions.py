@@ -14,7 +14,7 @@ from kenyan13.config.compose import compose_settings, to_settings
 from kenyan13.config.identity import run_name
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Fill, Sampling, Settings
-from kenyan13.runs.config_file import load_settings
+from kenyan13.runs.config_file import read_settings
 from kenyan13.study import definitions as ids
 
 ROOT = Path(__file__).parents[2]
@@ -180,12 +180,11 @@ def test_stages_and_groups_are_the_studys(composed: dict[str, Settings]) -> None
 
 def test_stages_are_composed_and_saved_with_their_groups_in_order(tmp_path: Path) -> None:
     from kenyan13.runs.config_file import write_config
-    from kenyan13.runs.directory import CONFIG
 
     settings = compose_settings(["experiment=EAC"])
     assert (settings.experiment, settings.name) == ("EAC", "EAC_EfficientNetB4_Stage2b")
     write_config(tmp_path, settings, {"classes": GROUPS[1][1]})
-    saved = load_settings(tmp_path / CONFIG)
+    saved = read_settings(tmp_path)
     assert saved == settings
     assert list(saved.data.groups.items()) == GROUPS
 

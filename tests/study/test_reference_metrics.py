@@ -99,7 +99,7 @@ def test_what_the_study_says_is_hard_to_tell_apart() -> None:
 
 
 def test_greedy_order_and_groups_are_the_studys() -> None:
-    assert name_groups(propose_groups(COMPOSED), CLASSES) == GROUPS
+    assert name_groups(propose_groups(COMPOSED, 0.04), CLASSES) == GROUPS
     order = [CLASSES[k] for k in reorder(COMPOSED)]
     for names in GROUPS.values():
         places = sorted(order.index(name) for name in names)

@@ -16,8 +16,6 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
 from kenyan13.config.settings import Settings
-from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.model.backbones import normalisation
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.locate import run_directory
@@ -26,6 +24,7 @@ from kenyan13.runs.result import Result
 from kenyan13.training import board
 from kenyan13.training.board import TensorBoardImages
 from kenyan13.training.contact_sheets import arrange, draw_views, first_draws
+from kenyan13.training.inference import open_data
 from kenyan13.training.run import train
 
 RESULT = Result(
@@ -101,8 +100,7 @@ def test_settings_and_final_metrics(ended: EventAccumulator) -> None:
 @pytest.mark.parametrize(("crop", "side"), [(32, 32), (160, 112)])
 def test_contact_sheets_of_the_first_epoch(compose: Compose, tmp_path: Path, crop: int, side: int) -> None:
     settings = compose(f"model.crop={crop}")
-    colours = normalisation(settings.model)
-    data = ImageDataModule(settings, colours.mean, colours.std)
+    data = open_data(settings)
     left_over = tmp_path / "events.out.tfevents.1.host.2.0"
     left_over.touch()
     trainer = trainer_of(tmp_path)

@@ -10,14 +10,13 @@ import torch
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.batches import FeatureDataset
-from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
-from kenyan13.model.backbones import create, normalisation
+from kenyan13.model.backbones import create
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.inference import evaluate, open_run
+from kenyan13.training.inference import evaluate, open_data, open_run
 from kenyan13.training.run import describe, train
 
 Compose = Callable[..., Settings]
@@ -89,8 +88,7 @@ def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypa
 
 def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compose) -> None:
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
-    colours = normalisation(settings.model)
-    data = ImageDataModule(settings, colours.mean, colours.std)
+    data = open_data(settings)
     made = cached_features(settings, data, create(settings.model, data.classes), describe(data))
     assert made.train.shape[:2] == (104, 3)
     assert made.validation.shape[:2] == (26, 1)
