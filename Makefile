@@ -69,7 +69,7 @@ browser:  ## install Chromium, for tests that open the report
 	else echo "No Chromium, and no right to install it: the tests that open pages will be skipped."; fi
 
 test: .venv/.complete  ## the tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/.complete  ## the long tests only
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow

@@ -40,6 +40,11 @@ def shorten(items: Sequence[object], most: int = 8) -> str:
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; its type where there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class BusyError(UserError):
     """Another process is at work on the same run: no failure in a sweep that several processes share."""
 

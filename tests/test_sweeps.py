@@ -20,8 +20,9 @@ from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_settings, write_config
 from kenyan13.runs.locate import differing_settings, run_directory
-from kenyan13.runs.result import read_result
+from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.study.definitions import experiments
+from kenyan13.study.listing import list_groups
 
 
 def values(override: str) -> list[Any]:
@@ -116,7 +117,7 @@ def test_a_plan_says_what_is_done_already(tmp_path: Path) -> None:
         run_directory(settings).mkdir()
         write_config(run_directory(settings), settings, {"classes": ["a", "b"]})
         if done:
-            (run_directory(settings) / "result.json").write_text("{}")
+            write_result(run_directory(settings), Result(min_val_loss=1.0, accuracy=0.5, validation_images=2))
     intents = list(plan(tmp_path, *words).values())
     assert intents == ["finished before", "goes on where it stopped", "to do"]
     folder = run_directory(compose_settings([words[1], f"runs={tmp_path}"]))
@@ -183,3 +184,16 @@ def test_runs_are_named_by_what_differs_and_the_best_one_is_marked(
     commands = printed.partition("Next:\n")[2].replace("\\\n", "")
     assert shlex.split(commands.splitlines()[0]) == ["kenyan13", "report", f"{tmp_path}/my runs"]
     assert shlex.split(commands)[3:5] == ["kenyan13", "compare"]
+
+
+def test_damaged_runs_cost_the_others_nothing(tmp_path: Path) -> None:
+    for id_, file in (("CAA", "result.json"), ("CAB", "config.yaml")):
+        settings = compose_settings([f"experiment={id_}", f"runs={tmp_path}"])
+        folder = run_directory(settings)
+        folder.mkdir()
+        write_config(folder, settings, {"classes": ["a", "b"]})
+        write_result(folder, Result(min_val_loss=1.0, accuracy=0.5, validation_images=2))
+        (folder / file).write_text("{")
+    assert list(plan(tmp_path, "experiment=CAA", "experiment=CAB", "experiment=CAC").values()) == ["to do"] * 3
+    (listed,) = list_groups("CAB", tmp_path)
+    assert listed.splitlines()[3].endswith("unreadable")

@@ -14,7 +14,7 @@ from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
-from kenyan13.runs.result import read_result
+from kenyan13.runs.result import Result, read_result
 from kenyan13.study.definitions import CASCADE, Experiment
 from kenyan13.terminal import align, duration
 
@@ -70,11 +70,22 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
 def intent(settings: Settings, folder: Path) -> str:
     """Return in words what will be done about a run."""
     state = read_state(folder)
-    if state is State.finished and differing_settings(folder, settings):
-        return INTENTS[State.not_started]  # and will be refused by its own words
+    try:
+        if state is State.finished and (read_result(folder), differing_settings(folder, settings))[1]:
+            return INTENTS[State.not_started]  # and will be refused by its own words
+    except UserError:  # so will a damaged one
+        return INTENTS[State.not_started]
     if state is State.finished and settings.data.test and not (folder / TEST).exists():
         return INTENTS[State.interrupted]
     return INTENTS[state]
+
+
+def result_of(folder: Path) -> Result | None:
+    """Return a run's result; None, too, for a damaged one: the others go on."""
+    try:
+        return read_result(folder)
+    except UserError:
+        return None
 
 
 def print_plan(planned: Sequence[Planned]) -> None:
@@ -92,8 +103,8 @@ def print_plan(planned: Sequence[Planned]) -> None:
 
 def print_time_left(planned: Sequence[Planned], ahead: Sequence[Planned]) -> None:
     """Print how many runs are ahead, and by the mean time of those that have finished how long they will take."""
-    seconds = [result.seconds for one in planned if (result := read_result(one.folder))]
-    left = sum(not one.is_cascade and read_result(one.folder) is None for one in ahead)
+    seconds = [result.seconds for one in planned if (result := result_of(one.folder))]
+    left = sum(not one.is_cascade and result_of(one.folder) is None for one in ahead)
     if seconds and left:
         mean = sum(seconds) / len(seconds)
         console.print(f"{left} to do: about {duration(mean * left)}, by the mean time of {len(seconds)} finished")
@@ -122,7 +133,7 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
 
     failed: folders of runs that have just failed.
     """
-    results = {one.folder: result for one in planned if (result := read_result(one.folder))}
+    results = {one.folder: result for one in planned if (result := result_of(one.folder))}
     ranked = sorted(results, key=lambda folder: results[folder].min_val_loss)
     comparable = len({repr(one.settings.data) for one in planned if one.folder in results}) == 1 and len(ranked) > 1
     rows: list[tuple[str, ...]] = [HEAD]

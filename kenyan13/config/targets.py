@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from kenyan13.config.presets import TARGET, map_nodes, presets, presets_of
 from kenyan13.config.settings import SEVERAL, Settings
-from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
 NEEDED = ("optim", "loss", "trainer")
@@ -95,7 +95,7 @@ def find_target(key: str, path: str) -> Callable[..., Any]:
         except Exception:
             close = ""
         raise UserError(
-            f"{key}._target_={path} cannot be imported: {str(error).splitlines()[0]}{close}",
+            f"{key}._target_={path} cannot be imported: {first_line(error)}{close}",
             "the path of a class or function, as in torch.optim.NAdam",
             "of a file my_parts.py beside the command: my_parts.MyClass",
         ) from error
@@ -137,8 +137,7 @@ def build(
         step = f"its settings: python train.py --cfg job --package {key.partition('.')[0]}"
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             step = f"pip install {cause.name.partition('.')[0]}"
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise UserError(f"{key}: {node[TARGET]} cannot be made: {reason}", step) from cause
+        raise UserError(f"{key}: {node[TARGET]} cannot be made: {first_line(cause)}", step) from cause
     if not isinstance(made, kind):
         step = f"a class that inherits {kind.__module__}.{kind.__qualname__}"
         raise UserError(f"{key}: {node[TARGET]} makes no {kind.__name__}.", step)

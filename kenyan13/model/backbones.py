@@ -16,7 +16,7 @@ from timm.models import PretrainedCfg, load_state_dict
 from torch import Tensor, nn
 
 from kenyan13.config.settings import ModelSettings
-from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 from kenyan13.model import small_cnn as small_cnn  # registers itself with timm
 
 WAYS_TO_WEIGHTS = (
@@ -86,11 +86,6 @@ def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
     if settings.weights is not None:
         load_weights(network, Path(settings.weights).expanduser(), classes)
     return network
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message; its type where there is none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from kenyan13.config.presets import TARGET
 from kenyan13.config.targets import build, find_target
-from kenyan13.errors import UserError
-from kenyan13.model.backbones import first_line
+from kenyan13.errors import UserError, first_line
 
 NETWORK = ("model_or_params", "model", "network")  # first parameters of targets that take a network, as timm's do
 

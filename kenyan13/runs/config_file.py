@@ -18,7 +18,7 @@ from kenyan13.config.limits import check
 from kenyan13.config.presets import TARGET, flatten, map_nodes, merge, presets_of
 from kenyan13.config.settings import BUILT, Settings
 from kenyan13.config.targets import check_node
-from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.runs.upgrade import upgrade_config
@@ -59,8 +59,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise TypeError("classes are no list of names")
         return {**config, "versions": dict(config["versions"])}
     except Exception as error:  # whatever the libraries say of foreign values
-        problem = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file} is damaged: {problem}", "remove the run directory and train again") from None
+        raise UserError(f"{file} is damaged: {first_line(error)}", "remove the run directory and train again") from None
 
 
 def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:

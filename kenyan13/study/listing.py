@@ -50,5 +50,8 @@ def state(one: Experiment, runs: Path) -> str:
     folder = runs / one.name
     if not (folder / CONFIG).exists():
         return "not started"
-    mine = read_config(folder)["settings"].get("experiment") == one.id
+    try:
+        mine = read_config(folder)["settings"].get("experiment") == one.id
+    except UserError:
+        return "unreadable"
     return read_state(folder).value if mine else "another run"

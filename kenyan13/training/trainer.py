@@ -17,8 +17,7 @@ from kenyan13.config.presets import nodes
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.errors import UserError
-from kenyan13.model.backbones import first_line
+from kenyan13.errors import UserError, first_line
 from kenyan13.model.classifier import Classifier
 from kenyan13.training.device import precision
 from kenyan13.training.display import console
