@@ -47,7 +47,10 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     for run in map(read_run, folders):
         stage = run.setting("data.stage")
         if stage is None:
-            raise UserError(f"{run.folder} is no stage of a two-stage classifier.", "train data.stage=first, or GROUP")
+            raise UserError(
+                f"{run.folder} is no stage of a two-stage classifier.",
+                "kenyan13 groups RUN proposes groups; then train with data.stage=first, and with each group's name",
+            )
         if stage in runs:
             raise UserError(f"{runs[stage].folder} and {run.folder} are both of data.stage={stage}.", "give one")
         runs[stage] = run

@@ -48,7 +48,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, State]]:
 
     Raises UserError for fewer than two runs, one given twice, a folder that is no run, and damaged files.
     """
-    check_several(folders, "A comparison", "runs/*_pt5-*")
+    check_several(folders, "A comparison", "runs/first runs/second")
     runs = [read_run(folder) for folder in folders]
     empty = {run.folder: run.state for run in runs if measure(run).min_val_loss is None and run.predictions is None}
     if len(runs) - len(empty) < 2:

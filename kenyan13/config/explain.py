@@ -38,10 +38,9 @@ def explain_choice(missing: str, options: Sequence[str]) -> UserError:
     if not group:
         return UserError(f"There is no configuration '{choice}'.", "see python train.py --help")
     options = options or list(presets(group))
-    listed = [option for option in options if group != "experiment" or (CONF / group / f"{option}.yaml").is_file()]
-    steps = [f"choices: {', '.join(sorted(one for one in listed if not one.endswith('_plugin')))}"]
+    steps = [f"choices: {', '.join(sorted(one for one in options if not one.endswith('_plugin')))}"]
     if group == "experiment":
-        steps.insert(0, "the study's: kenyan13 study list")
+        steps = ["the study's: kenyan13 study list", "of conf/experiment: python train.py --help"]
         options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
     if group == "model":
         steps.append(f"any other timm architecture: model.backbone={choice}")
