@@ -15,7 +15,7 @@ from kenyan13.terminal import WIDTH, align, fit, number
 
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
-    from kenyan13.training.inference import Run
+    from kenyan13.training.inference import TrainedRun
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
@@ -120,7 +120,7 @@ def predict(
         print_predictions(opened, images, top, as_json)
 
 
-def predict_test(run: "Run", file: Path) -> None:
+def predict_test(run: "TrainedRun", file: Path) -> None:
     """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
 
@@ -140,7 +140,7 @@ def predict_test(run: "Run", file: Path) -> None:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
-def print_predictions(run: "Run", images: list[Path], top: int, as_json: bool) -> None:
+def print_predictions(run: "TrainedRun", images: list[Path], top: int, as_json: bool) -> None:
     """Print the top classes of each image, as a table or as JSON."""
     from kenyan13.training import inference
 

@@ -30,7 +30,7 @@ from kenyan13.training.display import quiet_libraries
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A trained run: its folder, settings and classes, and the network with the best epoch's weights."""
 
     folder: Path
@@ -39,7 +39,7 @@ class Run:
     network: torch.nn.Module
 
 
-def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
+def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     """Load a run from its directory, wherever that has been moved to.
 
     Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
@@ -53,10 +53,10 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
-    return Run(folder, settings, classes, network)
+    return TrainedRun(folder, settings, classes, network)
 
 
-def evaluate(run: Run) -> dict[str, float]:
+def evaluate(run: TrainedRun) -> dict[str, float]:
     """Return loss, accuracy and macro F1 on the run's validation images, computed as in training.
 
     Raises UserError when the data now has other classes than the run.
@@ -95,7 +95,7 @@ def open_data(settings: Settings) -> ImageDataModule:
     return data
 
 
-def check_classes(run: Run, classes: tuple[str, ...]) -> None:
+def check_classes(run: TrainedRun, classes: tuple[str, ...]) -> None:
     """Raise UserError when data has other classes than the run was trained on."""
     if classes != run.classes:
         raise UserError(
@@ -120,7 +120,7 @@ def find_images(named: Sequence[Path]) -> list[Path]:
     return found
 
 
-def test_images(run: Run) -> Catalogue:
+def test_images(run: TrainedRun) -> Catalogue:
     """Return the test images of the run's data set, in the run's classes. Raises UserError when it has none."""
     chosen = run.settings.data
     test = read(chosen).test
@@ -134,7 +134,7 @@ def test_images(run: Run) -> Catalogue:
     return test
 
 
-def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
+def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Return class probabilities, float32 [n, classes], of image files, and row -> reason for those left out.
 
     Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
@@ -152,14 +152,14 @@ def predict(run: Run, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[
     return probabilities, bad
 
 
-def predict_stored(run: Run, images: Images) -> NDArray[np.float32]:
+def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], of images that lie decoded in a store."""
     crop = run.settings.model.crop
     crops = (centre_crop(images.store[row], crop) for row in images.store_rows)
     return forward(run, crops, len(images.store_rows))
 
 
-def forward(run: Run, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
+def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
 
     total: how many crops there are at most.
