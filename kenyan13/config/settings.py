@@ -137,7 +137,6 @@ class Settings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     balance: BalanceSettings = field(default_factory=BalanceSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
-    head: dict[str, Any] = field(default_factory=dict)
     freeze: dict[str, Any] = field(default_factory=dict)
     optim: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
@@ -152,5 +151,5 @@ class Settings:
     runs: str = MISSING
 
 
-BUILT = ("head", "freeze", "optim", "schedule", "loss", "stop", "callbacks", "logger", "trainer")
+BUILT = ("freeze", "optim", "schedule", "loss", "stop", "callbacks", "logger", "trainer")
 SEVERAL = ("callbacks", "logger")  # of these there may be several, each under a name of its own
