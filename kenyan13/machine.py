@@ -1,5 +1,6 @@
 """What this machine is: cores, versions of what a result depends on, and the state of the code."""
 
+import ctypes
 import platform
 import subprocess
 from importlib.metadata import version
@@ -32,3 +33,19 @@ def git_commit() -> str | None:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next allocation instead of handing it back to the system.
+
+    Training on the CPU frees and takes the same large tensors at every step; clearing fresh pages for them took a fifth
+    of the wall time (MobileNetV2 at 224 px, 2026-11-27). Does nothing where the C library is not glibc.
+    """
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # from glibc's malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, -1)  # never
+    mallopt(m_top_pad, 64 * 2**20)

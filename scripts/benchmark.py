@@ -29,6 +29,7 @@ from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import one_screen
+from kenyan13.machine import keep_freed_memory
 from kenyan13.terminal import align
 
 SHORT_SIDE, QUALITY = 1080, 90  # pixels of KenyanFood13's photographs; JPEG quality
@@ -66,6 +67,7 @@ def training_input(
 @app.command()
 def epochs(overrides: Overrides = None, images: Number = 64, rounds: Rounds = 7, output: Output = None) -> None:
     """Compare whole training epochs with those of a plain loop, in wall time on all cores."""
+    keep_freed_memory()  # as in training
     with one_screen(explain):
         settings = compose_settings(overrides or [])
         with large_images(settings.data, images) as files:
@@ -81,6 +83,7 @@ def epochs(overrides: Overrides = None, images: Number = 64, rounds: Rounds = 7,
 @app.command()
 def stages(overrides: Overrides = None, seconds: Seconds = 2.0) -> None:
     """Measure decoding, augmentation, loader, model and whole epochs, and say which of them limits training here."""
+    keep_freed_memory()  # as in training
     with one_screen(explain):
         rates = parts.measure_stages(compose_settings(overrides or []), seconds)
     rows = [

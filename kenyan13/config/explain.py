@@ -28,7 +28,10 @@ def explain(error: Exception) -> UserError | None:
     if isinstance(cause, OmegaConfBaseException):
         return explain_value(cause)
     if isinstance(error, HydraException):
-        return explain_hydra(str(error))
+        if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", str(error)):
+            return unknown_setting(group[1])
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
     return None
 
 
@@ -70,14 +73,6 @@ def unknown_setting(key: str) -> UserError:
     close = f" Did you mean '{same_name[-1]}'?" if same_name else did_you_mean(key, siblings)
     close = close or did_you_mean(key, groups + settings)
     return UserError(f"There is no setting '{key}'.{close}", "all settings: python train.py --cfg job")
-
-
-def explain_hydra(text: str) -> UserError:
-    """Say what Hydra objects to in an override of a config group or an unknown key."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text):
-        return unknown_setting(group[1])
-    return UserError(lines[0], *lines[1:3], "all settings: python train.py --cfg job")
 
 
 def known_settings() -> list[str]:

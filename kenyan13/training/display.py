@@ -71,9 +71,6 @@ def print_levels(network: nn.Module, freeze: Freeze) -> None:
 class EpochBar(TQDMProgressBar):
     """Lightning's bar, counting epochs from 1 as the lines do, and gone when the epoch has ended."""
 
-    def __init__(self, refresh_rate: int = 1) -> None:
-        super().__init__(refresh_rate, leave=False)
-
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
         """Begin a bar over training batches."""
         super().on_train_epoch_start(trainer, *args)

@@ -18,7 +18,7 @@ from kenyan13.errors import UserError
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
-from kenyan13.training.device import one_device, precision
+from kenyan13.training.trainer import one_device, precision
 
 
 def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:

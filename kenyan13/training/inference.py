@@ -25,8 +25,8 @@ from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.terminal import progress
-from kenyan13.training.device import one_device, precision
 from kenyan13.training.display import quiet_libraries
+from kenyan13.training.trainer import one_device, precision
 
 
 @dataclass(frozen=True)

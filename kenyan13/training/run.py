@@ -18,6 +18,7 @@ from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
+from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import check_model, create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
@@ -29,12 +30,11 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, RunFiles, find_callback
-from kenyan13.training.device import precision
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
-from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave
+from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision
 
 
 def train(settings: Settings, brief: bool = False) -> Result:
@@ -49,6 +49,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
     data = read_data(settings)
     if before is None:  # what can be known to be wrong is said before images are decoded
         quiet_libraries()
+        keep_freed_memory()
         check_device(settings)
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)

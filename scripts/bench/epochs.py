@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import default_workers
 from kenyan13.model.backbones import build
-from kenyan13.training.device import one_device
 from kenyan13.training.inference import open_data
+from kenyan13.training.trainer import one_device
 
 PLAIN, OURS = "plain loop, the study's input", "kenyan13"
 

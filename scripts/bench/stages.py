@@ -18,8 +18,8 @@ from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import Draw
 from kenyan13.model.backbones import build
 from kenyan13.terminal import progress
-from kenyan13.training.device import one_device, precision
 from kenyan13.training.inference import open_data
+from kenyan13.training.trainer import one_device, precision
 
 DECODE, AUGMENTATION, LOADER, STEP, EPOCH = "decoding", "augmentation", "loader", "model step", "whole epoch"
 IMAGES = 64  # that decoding and augmentation are measured on

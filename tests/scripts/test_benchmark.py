@@ -74,6 +74,7 @@ def test_every_input_is_normalised_batches(compose: Callable[..., Settings], tmp
 def test_whole_epochs_are_compared_with_those_of_a_plain_loop(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(benchmark, "keep_freed_memory", lambda: None)  # it would last for all tests
     small = ["model=small_cnn", "model.crop=32", "model.batch_size=2", "trainer=cpu", f"data.root={demo_root}"]
     benchmark.epochs(small, images=6, rounds=1, output=tmp_path / "bench.json")
     written = json.loads((tmp_path / "bench.json").read_text())

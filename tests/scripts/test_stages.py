@@ -11,6 +11,7 @@ from bench.stages import Rate, verdict
 def test_every_stage_is_measured(
     demo_root: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(benchmark, "keep_freed_memory", lambda: None)  # it would last for all tests
     overrides = ["model=small_cnn", "model.crop=32", "trainer=cpu", f"data.root={demo_root}", f"data.cache={cache}"]
     benchmark.stages(["model.batch_size=16", "data.workers=0", *overrides], seconds=0.01)
     lines = capsys.readouterr().out.splitlines()
