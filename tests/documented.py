@@ -37,8 +37,8 @@ COMMANDS = sorted({command for text in PAGES.values() for command in read_comman
 
 def starting(*starts: str) -> list[Any]:
     """Return the documented commands that start so, as parameters of a test."""
-    # twelve compositions, and the plots of all runs once more: eight and twenty seconds
-    slow = {one for one in COMMANDS if one.startswith(("kenyan13 study table", "kenyan13 report runs/*"))}
+    # twelve compositions, and the plots of all runs: eight and twenty seconds; tests/report has smaller reports
+    slow = {one for one in COMMANDS if one.startswith(("kenyan13 study table", "kenyan13 report"))}
     return [pytest.param(one, marks=[pytest.mark.slow] * (one in slow)) for one in COMMANDS if one.startswith(starts)]
 
 

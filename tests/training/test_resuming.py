@@ -135,8 +135,16 @@ VARIANTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("moment", ["before", "between", "after"])
-@pytest.mark.parametrize("variant", VARIANTS)
+MOMENTS = ("before", "between", "after")
+# Each variant is killed at one moment, and in the slow tests at the others.
+KILLS = [
+    pytest.param(variant, moment, marks=[pytest.mark.slow] * (k % 3 != number), id=f"{variant}-{moment}")
+    for k, variant in enumerate(VARIANTS)
+    for number, moment in enumerate(MOMENTS)
+]
+
+
+@pytest.mark.parametrize(("variant", "moment"), KILLS)
 def test_killed_run_goes_on_to_the_same_bits(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, variant: str, moment: str
 ) -> None:
