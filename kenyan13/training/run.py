@@ -20,7 +20,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.losses import of_epochs
-from kenyan13.model.backbones import check_model, create
+from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.runs import directory
@@ -45,7 +45,6 @@ def train(settings: Settings, brief: bool = False) -> Result:
     """
     folder = run_directory(settings)
     before = read_result(folder)
-    check_model(settings.model)
     data = read_data(settings)
     if before is None:  # what can be known to be wrong is said before images are decoded
         quiet_libraries()
