@@ -160,7 +160,7 @@ def short(value: str | float) -> str:
     """Return a value as people write it, 1e-3 rather than 0.001."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | int):
+        return str(value)
     mantissa, exponent = f"{value:.2e}".split("e")
     return min(f"{float(mantissa):g}e{int(exponent)}", f"{value:g}", key=len)

@@ -110,4 +110,4 @@ def sheets(run: Run) -> list[Grid]:
     files = sorted(run.folder.glob("sheets/**/*.png"), key=lambda file: (file.stem, file.parent.name != "original"))
     photos = [(smaller(file, 2 * SHEET, square=False), file.relative_to(run.folder / "sheets")) for file in files]
     shown = [(photo, path.with_suffix("").as_posix()) for photo, path in photos if photo is not None]
-    return [Grid("Contact sheets; presets: none, default, enhanced, a row each", shown, SHEET)] if shown else []
+    return [Grid("Contact sheets; presets: none, default, enhanced", shown, SHEET)] if shown else []

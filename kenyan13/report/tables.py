@@ -54,9 +54,8 @@ class Table:
         """Return the table as aligned lines of text, without the columns that do not fit a terminal."""
         shown = [k for k, column in enumerate(self.columns) if not column.wide]
         right = [k for k, index in enumerate(shown) if self.columns[index].decimals is not None]
-        lines = align(
-            [[row[k] for k in shown] for row in ([column.heading for column in self.columns], *self.cells())], right
-        )
+        rows = [[column.heading for column in self.columns], *self.cells()]
+        lines = align([[row[k] for k in shown] for row in rows], right)
         texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}".strip(), *self.notes)]
         return "\n".join([texts[0], lines, *texts[1:]])
 

@@ -124,8 +124,13 @@ def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def value_text(value: Any) -> str:
-    """Return a setting's value as it is written on the command line."""
-    return short(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+    """Return a setting's value as it is written on the command line; numbers in full, 1e-3 rather than 0.001."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return json.dumps(value, ensure_ascii=False)
+    brief = short(value)
+    return brief if float(brief) == value else str(value)
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

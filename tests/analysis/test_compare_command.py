@@ -25,8 +25,8 @@ def test_columns_are_broken_into_tables_of_a_terminals_width() -> None:
     made = blocks([["", *"ABCDE"], ["lr", *["x" * 30] * 5]])
     assert [len(max(table.splitlines(), key=len)) for table in made] == [2 + 2 * 32, 2 + 2 * 32, 2 + 32]
     assert [table.splitlines()[1].split()[0] for table in made] == ["lr"] * 3
-    values = [None, True, 3, 1e-3, 3.1622776601683795e-06, [0.9, 1.1], "adam", "/home/Ann/a.safetensors"]
-    texts = ["null", "true", "3", "1e-3", "3.16e-6", "[0.9, 1.1]", "adam", "/home/Ann/a.safetensors"]
+    values = [None, True, 123456, 1e-3, 3.16228e-06, [0.9, 1.1], "adam", "/home/Ann/a.safetensors"]
+    texts = ["null", "true", "123456", "1e-3", "3.16228e-06", "[0.9, 1.1]", "adam", "/home/Ann/a.safetensors"]
     assert [value_text(value) for value in values] == texts
 
 

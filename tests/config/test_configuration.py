@@ -142,6 +142,7 @@ def test_run_names_tell_backbone_and_level() -> None:
         "": "resnet18_pt5-d905e156",
         "freeze=gradual": "resnet18_gradual-4362b4a9",
         "schedule=cosine_steps": "resnet18_pt5_cosinesteps-cba194e3",
+        "seed=123456": "resnet18_pt5_seed123456-a82c035b",
         "optim._target_=torch.optim.NAdam": "resnet18_pt5_nadam-730409b1",
         "trainer.max_epochs=3 model.crop=96 seed=7": "resnet18_pt5_seed7_crop96_epochs3-f5af440b",
     }
