@@ -31,8 +31,8 @@ WATCHING = (
     "pytorch_lightning.callbacks.TQDMProgressBar", "pytorch_lightning.callbacks.RichProgressBar",
 )  # fmt: skip
 NAMED = (
-    "optim", "schedule", "loss", "stop", "augment", "balance", "freeze.features", "data.fold", "seed", "model.crop",
-    "model.batch_size", "trainer.max_epochs",
+    "head", "optim", "schedule", "loss", "stop", "augment", "balance", "freeze.features", "data.fold", "seed",
+    "model.crop", "model.batch_size", "trainer.max_epochs",
 )  # fmt: skip
 WORDS = 4  # of what was chosen, in a run's name
 

@@ -32,6 +32,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "augment.noise.std": (0, inf),
     "model.crop": (8, inf),
     "model.batch_size": (1, inf),
+    "head.strengths": (1e-9, inf),
+    "head.folds": (2, inf),
     "freeze.level": (0, 5),
     "freeze.views": (1, inf),
     "optim.lr": (0, inf),
@@ -51,7 +53,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "stop.smoothing": (0.001, 1),
     "loss.label_smoothing": (0, 1),
     "loss.gamma": (0, inf),
-    "trainer.max_epochs": (1, inf),
+    "trainer.max_epochs": (0, inf),
     "trainer.accumulate_grad_batches": (1, inf),
     "seed": (0, 2**32 - 1),
 }
@@ -91,6 +93,8 @@ def check_together(settings: Settings) -> None:
         check_cached(settings)
     if data.test and not trainer.get("enable_checkpointing", True):
         raise UserError("data.test=true needs trainer.enable_checkpointing=true.", "the best epoch's weights predict")
+    if trainer.get("max_epochs") == 0 and not settings.head:
+        raise UserError("trainer.max_epochs=0 trains nothing.", "1 or more; with head=linear, 0 keeps that head")
     if trainer.get("devices") == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
 

@@ -137,6 +137,7 @@ class Settings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     balance: BalanceSettings = field(default_factory=BalanceSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    head: dict[str, Any] = field(default_factory=dict)
     freeze: dict[str, Any] = field(default_factory=dict)
     optim: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
@@ -151,5 +152,5 @@ class Settings:
     runs: str = MISSING
 
 
-BUILT = ("freeze", "optim", "schedule", "loss", "stop", "callbacks", "logger", "trainer")
+BUILT = ("head", "freeze", "optim", "schedule", "loss", "stop", "callbacks", "logger", "trainer")
 SEVERAL = ("callbacks", "logger")  # of these there may be several, each under a name of its own

@@ -37,16 +37,19 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
 def of_epochs(epochs: pd.DataFrame) -> dict[str, Any]:
     """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
 
-    epochs: a row each, with the columns of metrics.csv; at least one loss must be a number.
+    epochs: a row each, with the columns of metrics.csv; at least one loss must be a number. Epoch 0, of a head that was
+    fitted before training, counts in no sum over epochs.
     """
-    train, validation = epochs["train_loss"].tolist(), epochs["val_loss"].tolist()
-    best = lowest(validation)
-    row = epochs.iloc[best]
+    row, trained = epochs.iloc[lowest(epochs["val_loss"].tolist())], epochs[epochs["epoch"] > 0]
+    train, validation = trained["train_loss"].tolist(), trained["val_loss"].tolist()
     # AUC loss: the sum of the validation losses over epochs (study, What is measured)
-    sums = {"auc_loss": float(np.sum(validation)), "overfitting": overfitting_line(train, validation)[0]}
+    sums = {
+        "auc_loss": float(np.sum(validation)) if validation else nan,
+        "overfitting": overfitting_line(train, validation)[0],
+    }
     return {
         "min_val_loss": float(row["val_loss"]), "accuracy": float(row["val_accuracy"]),
-        "macro_f1": float(row["val_macro_f1"]), "best_epoch": best + 1, "epochs": len(epochs),
+        "macro_f1": float(row["val_macro_f1"]), "best_epoch": int(row["epoch"]), "epochs": len(trained),
         "seconds": round(float(epochs["seconds"].sum()), 1),
         **{name: value if isfinite(value) else None for name, value in sums.items()},
     }  # fmt: skip

@@ -98,7 +98,10 @@ def class_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
 
 
 def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
-    """Draw accuracy and losses over the epochs."""
+    """Draw accuracy and losses over the epochs of training, if there are any."""
+    metrics = metrics[metrics["epoch"] > 0]
+    if metrics.empty:
+        return []
     train, validation = metrics["train_loss"].tolist(), metrics["val_loss"].tolist()
     accuracies = metrics["val_accuracy"].tolist()
     macro_f1 = metrics["val_macro_f1"].tolist()

@@ -57,17 +57,21 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row; validation has been made."""
+        self.add(trainer, pl_module, trainer.current_epoch + 1, perf_counter() - self.start)
+        pl_module.log("lr", self.lr)
+
+    def add(self, trainer: Trainer, pl_module: LightningModule, epoch: int, seconds: float, **given: float) -> None:
+        """Add the row of an epoch from what has been logged, and what is given."""
+        logged = {**{name: float(value) for name, value in trainer.callback_metrics.items()}, **given}
         names = ["train_loss", "val_loss", *pl_module.metrics]  # type: ignore[misc]
-        absent = [name for name in names if name not in trainer.callback_metrics]
+        absent = [name for name in names if name not in logged]
         if absent:
             raise UserError(
-                f"Epoch {trainer.current_epoch + 1} ended without {' and '.join(absent)}.",
+                f"Epoch {epoch} ended without {' and '.join(absent)}.",
                 "leave out trainer.limit_val_batches, check_val_every_n_epoch, max_steps: every epoch is validated",
             )
-        metrics = {name: float(trainer.callback_metrics[name]) for name in names}
-        epoch, seconds = trainer.current_epoch + 1, perf_counter() - self.start
+        metrics = {name: logged[name] for name in names}
         self.rows.append({"epoch": epoch, **metrics, "lr": self.lr, "seconds": round(seconds, 3)})
-        pl_module.log("lr", self.lr)
 
     def column(self, name: str) -> list[float]:
         """Return one metric of all epochs so far."""
@@ -102,6 +106,11 @@ class RunFiles(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's files."""
+        self.write(trainer, pl_module)
+        self.save(trainer, Path(trainer.default_root_dir) / directory.LAST, weights_only=False)
+
+    def write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the metrics, and where the newest epoch is the best, its predictions and weights."""
         history, folder = find_callback(trainer, History), Path(trainer.default_root_dir)
         if trainer.is_global_zero:
             write_metrics(folder, history.rows)
@@ -112,7 +121,6 @@ class RunFiles(Checkpoint):
                 table = prediction_table(catalogue.ids, catalogue.classes, made.probabilities, made.targets)
                 write_predictions(folder / directory.VALIDATION, table)
             self.save(trainer, folder / directory.BEST, weights_only=True)
-        self.save(trainer, folder / directory.LAST, weights_only=False)
 
     def save(self, trainer: Trainer, file: Path, weights_only: bool) -> None:
         """Write a checkpoint under a temporary name and rename it."""

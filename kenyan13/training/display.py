@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from rich.console import Console
@@ -14,8 +16,9 @@ from tqdm.auto import tqdm as Bar
 
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
+from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result
 from kenyan13.terminal import align, duration, fit
 from kenyan13.training.callbacks import History, find_callback
@@ -91,15 +94,29 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print."""
-        history, epochs = find_callback(trainer, History), trainer.max_epochs or 0
-        row, mark = history.rows[-1], "*" if history.is_best() else " "
-        left = (epochs - len(history.rows)) * sum(history.column("seconds")) / len(history.rows)
-        losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{mark}"
-        shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
-        more = f"  {duration(left)} left" if left else ""
         if trainer.is_global_zero:
-            with Bar.external_write_mode():
-                console.print(f"epoch {row['epoch']:>3}/{epochs}  {losses}  {shares}{more}")
+            print_epoch(find_callback(trainer, History), trainer.max_epochs or 0)
+
+
+def print_epoch(history: History, epochs: int) -> None:
+    """Print the newest row of the history, of an epoch of so many."""
+    row, mark = history.rows[-1], "*" if history.is_best() else " "
+    seconds = [one["seconds"] for one in history.rows if one["epoch"]]
+    left = (epochs - len(seconds)) * sum(seconds) / max(1, len(seconds))
+    losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}{mark}"
+    shares = f"acc {row['val_accuracy']:>5.1%}  F1 {row['val_macro_f1']:.3f}"
+    more = f"  {duration(left)} left" if left else ""
+    with Bar.external_write_mode():
+        console.print(f"epoch {row['epoch']:>3}/{epochs}  {losses}  {shares}{more}")
+
+
+def print_head(fitted: Fitted, targets: NDArray[np.int64]) -> None:
+    """Print how good the linear classifier is on images that it was not fitted to."""
+    accuracy = float((fitted.out_of_fold.argmax(axis=1) == targets).mean())
+    low, high = wilson(accuracy, len(targets))
+    interval = f"95 % interval {low:.1%} to {high:.1%}"
+    console.print(f"Linear head, strength {fitted.strength:g}; out of fold, on {len(targets):,} training images:")
+    console.print(f"accuracy {accuracy:.1%} ({interval}), log loss {fitted.log_loss:.4f}")
 
 
 def print_end(folder: Path, result: Result, before: bool = False, brief: bool = False) -> None:

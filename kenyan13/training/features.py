@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kenyan13.config.settings import AugmentSettings, Settings, StoreKind
@@ -46,26 +47,58 @@ def cached_features(
 
     described: what config.yaml records of the data. Features are known by it, by the weights and by the settings.
     """
-    folder = Path(settings.data.cache).expanduser().parent / "features"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{digest(settings, network, described)}.npz"
+    body, _ = split_network(network)
+    views = int(settings.freeze.get("views", 1))
+
+    def make() -> dict[str, Tensor]:
+        train = compute(settings, data, network, body, data.train, settings.augment, views)
+        return {"train": train, "validation": compute(settings, data, network, body, data.validation, None, 1)}
+
+    return Features(**cached(settings, digest(settings, network, described, [settings.augment, views]), make))
+
+
+def plain_features(
+    settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
+) -> NDArray[np.float32]:
+    """Return what the last layer gets of each training image and its mirror image, their mean: float32 [n, d].
+
+    Raises UserError for a network whose last layer is not linear.
+    """
+    if not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+        raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
+
+    def pooled(images: Tensor) -> Tensor:
+        return network.forward_head(network.forward_features(images), pre_logits=True)  # type: ignore[operator, no-any-return]
+
+    def body(images: Tensor) -> Tensor:
+        return (pooled(images) + pooled(images.flip(3))) / 2
+
+    def make() -> dict[str, Tensor]:
+        return {"train": compute(settings, data, network, body, data.train, None, 1)[:, 0]}
+
+    return cached(settings, digest(settings, network, described, "mirrored"), make)["train"].numpy()
+
+
+def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return tensors by name from the cache of features, made and kept there if they are new."""
+    file = Path(settings.data.cache).expanduser().parent / "features" / f"{key}.npz"
+    file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            train = compute(settings, data, network, data.train, settings.augment, int(settings.freeze.get("views", 1)))
-            validation = compute(settings, data, network, data.validation, None, 1)
+            made = {name: value.numpy() for name, value in make().items()}
             with replacing(file) as temporary, temporary.open("wb") as writing:
-                np.savez(writing, train=train.numpy(), validation=validation.numpy())
+                np.savez(writing, **made)  # type: ignore[arg-type]
     with np.load(file) as saved:
-        return Features(torch.from_numpy(saved["train"]), torch.from_numpy(saved["validation"]))
+        return {name: torch.from_numpy(saved[name]) for name in saved}
 
 
-def digest(settings: Settings, network: nn.Module, described: dict[str, Any]) -> str:
-    """Return hex digits that stand for everything that the features depend on."""
-    model, freeze = settings.model, settings.freeze
+def digest(settings: Settings, network: nn.Module, described: dict[str, Any], views: Any) -> str:
+    """Return hex digits that stand for everything that the features depend on. views: of the images, told as may be."""
+    model = settings.model
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     weights = {name: value.numpy() for name, value in network.state_dict().items() if name not in head}
     lossy = settings.data.store is StoreKind.jpeg
-    made_with = [settings.augment, freeze.get("views", 1), settings.seed, model.backbone, model.crop, lossy]
+    made_with = [views, settings.seed, model.backbone, model.crop, lossy]
     return str(joblib.hash([repr(made_with), precision(settings), described, weights]))
 
 
@@ -73,14 +106,14 @@ def compute(
     settings: Settings,
     data: ImageDataModule,
     network: nn.Module,
+    body: Callable[[Tensor], Tensor],
     images: Images,
     augment: AugmentSettings | None,
     views: int,
 ) -> Tensor:
-    """Return the features of some views of each image, float32 [n, views, ...]."""
+    """Return what body, a part of the network, makes of some views of each image, float32 [n, views, ...]."""
     device = one_device(settings)
     network.to(device).eval()
-    body, _ = split_network(network)
     draws = [Draw(row, view, row) for row in range(len(images.catalogue)) for view in range(views)]
     loader = data.loader(ImageDataset(images, data.crop, settings.seed, augment), draws)
     low = precision(settings) == "bf16-mixed"

@@ -5,6 +5,7 @@ import os
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
 from kenyan13.model.freezing import Freeze, parameter_counts
+from kenyan13.model.linear import LinearHead
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
@@ -30,8 +32,9 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, RunFiles, find_callback
-from kenyan13.training.display import console, print_end, print_start, quiet_libraries
+from kenyan13.training.display import console, print_end, print_epoch, print_head, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
+from kenyan13.training.head import set_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision
@@ -92,7 +95,7 @@ def fit(
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
     module = Classifier(network, data.classes, loss, optim, settings.schedule, head)
     trainer = build_trainer(settings, folder, context, freeze)
-    history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
+    history, files = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
@@ -100,7 +103,17 @@ def fit(
         print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
             call_hook(trainer, "on_run_start", trainer, data, network)
-    fit_or_leave(trainer, module, data, last if last.exists() else None)
+    if settings.head and not last.exists():
+        begin, head_of = perf_counter(), build("head", settings.head, context=context, kind=LinearHead)
+        fitted, train_loss = set_head(head_of, settings, data, network, described)
+        trainer.validate(module, datamodule=data, verbose=False)
+        history.add(trainer, module, 0, perf_counter() - begin, train_loss=train_loss)
+        files.write(trainer, module)
+        if trainer.is_global_zero:
+            print_head(fitted, data.train.catalogue.targets)
+            print_epoch(history, trainer.max_epochs or 0)
+    if trainer.max_epochs:
+        fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
         console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
     if not history.rows:
@@ -140,7 +153,7 @@ def summarise(
     if isinstance(freeze, Freeze):
         trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
     rules = [rule.reason(history) for rule in trainer.callbacks if isinstance(rule, StopRule)]  # type: ignore[attr-defined]
-    complete = len(history.rows) == trainer.max_epochs
+    complete = history.rows[-1]["epoch"] == trainer.max_epochs
     ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
     return Result(
         **of_epochs(pd.DataFrame(history.rows)),

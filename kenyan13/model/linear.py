@@ -1,0 +1,72 @@
+"""A regularised linear classifier on features: the head that a frozen backbone alone gives."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear classifier: logits = features @ weight.T + bias.
+
+    weight: float64 [classes, d]; bias: float64 [classes]; strength: the chosen one; out_of_fold: float64 [n, classes],
+    each image's probabilities by a classifier that was not fitted on it; log_loss: of these.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: float
+    out_of_fold: NDArray[np.float64]
+    log_loss: float
+
+
+class LinearHead:
+    """Logistic regression on standardised features, with the strength that has the lowest out-of-fold log loss.
+
+    strengths: scikit-learn's C, each above 0; folds: stratified, 2 or more, fewer where the smallest class has fewer
+    images.
+    """
+
+    def __init__(self, strengths: Sequence[float] = (1e-2,), folds: int = 5) -> None:
+        if not strengths or min(strengths) <= 0 or folds < 2:
+            raise ValueError("strengths must be above 0, folds 2 or more")
+        self.strengths, self.folds = list(strengths), folds
+
+    def fit(
+        self, features: NDArray[np.floating], targets: NDArray[np.int64], seed: int, balanced: bool = False
+    ) -> Fitted:
+        """Return the classifier of features, [n, d], and targets, int64 [n], of which each class has some.
+
+        seed: decides the folds; balanced: classes count the same, however many images they have.
+        """
+        values, classes = np.asarray(features, dtype=np.float64), int(targets.max()) + 1
+        folds = max(2, min(self.folds, int(np.bincount(targets).min())))
+        splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        weights = "balanced" if balanced else None
+        tried: list[tuple[float, float, Any]] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes with fewer images than folds, and of few iterations
+            for strength in self.strengths:
+                made = classifier(strength, weights)
+                found = cross_val_predict(made, values, targets, cv=splits, method="predict_proba")
+                tried.append((float(log_loss(targets, found, labels=range(classes))), strength, found))
+            lowest, strength, out_of_fold = min(tried, key=lambda one: one[0])
+            scaler, chosen = classifier(strength, weights).fit(values, targets).named_steps.values()
+        weight, bias = chosen.coef_ / scaler.scale_, chosen.intercept_
+        if len(weight) == 1:  # of two classes, scikit-learn has the difference of their logits
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        return Fitted(weight, bias - weight @ scaler.mean_, strength, out_of_fold, lowest)
+
+
+def classifier(strength: float, class_weight: str | None) -> Pipeline:
+    """Return what is fitted to features."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, class_weight=class_weight, max_iter=1000))
