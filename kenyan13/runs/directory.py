@@ -24,6 +24,7 @@ from kenyan13.errors import BusyError
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
+OUT_OF_FOLD = "predictions_out_of_fold.csv"  # of training images, by head=linear
 SHEETS, SOFT = "sheets/presets.png", "predictions_soft.csv"  # what contact sheets, and two stages together, end with
 FAILED, LOCK = "failed.txt", ".lock"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")

@@ -5,7 +5,6 @@ import os
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -32,9 +31,9 @@ from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, RunFiles, find_callback
-from kenyan13.training.display import console, print_end, print_epoch, print_head, print_start, quiet_libraries
+from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.head import set_head
+from kenyan13.training.head import begin_with_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision
@@ -95,7 +94,7 @@ def fit(
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
     module = Classifier(network, data.classes, loss, optim, settings.schedule, head)
     trainer = build_trainer(settings, folder, context, freeze)
-    history, files = find_callback(trainer, History), find_callback(trainer, RunFiles)
+    history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
@@ -104,14 +103,8 @@ def fit(
         if not last.exists():
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and not last.exists():
-        begin, head_of = perf_counter(), build("head", settings.head, context=context, kind=LinearHead)
-        fitted, train_loss = set_head(head_of, settings, data, network, described)
-        trainer.validate(module, datamodule=data, verbose=False)
-        history.add(trainer, module, 0, perf_counter() - begin, train_loss=train_loss)
-        files.write(trainer, module)
-        if trainer.is_global_zero:
-            print_head(fitted, data.train.catalogue.targets)
-            print_epoch(history, trainer.max_epochs or 0)
+        head_of = build("head", settings.head, context=context, kind=LinearHead)
+        begin_with_head(head_of, settings, data, described, module, trainer)
     if trainer.max_epochs:
         fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
