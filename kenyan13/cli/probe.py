@@ -23,8 +23,9 @@ def probe(
 ) -> None:
     """Rank backbones by linear heads, a minute each.
 
-    A linear classifier is fitted to what each backbone, frozen, makes of the training images. Accuracy and log loss are out of fold: of each training image by a classifier that was not fitted to it. Each model
-    is a run with recipe=quick: it predicts, evaluates, is reported and combined like any other.
+    A linear classifier is fitted to what each backbone, frozen, makes of the training images. Accuracy and log loss are
+    out of fold: of each image by a classifier that was not fitted to it. Each model is a run with recipe=quick: it
+    predicts, evaluates, is reported and combined like any other.
     """
     from kenyan13.config.compose import compose_settings
     from kenyan13.config.presets import presets
