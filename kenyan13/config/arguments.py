@@ -26,7 +26,16 @@ def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
     Paths are quoted, with ~ filled in. optim.lr=1e-6..1e-2 becomes the list of its values, model=vgg* Hydra's glob.
     A part of what Hydra builds may be any argument of its target, so that optim.eps=1e-7 becomes ++optim.eps=1e-7.
     """
-    return [translate_one(argument, sweep) for argument in arguments]
+    return [translate_one(argument, sweep) for argument in with_recipe(arguments)]
+
+
+def with_recipe(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with recipe=modern for images of one's own, where nothing says how they are to be trained.
+
+    conf/train.yaml has the choices of the study; its batches and rates leave small data undertrained.
+    """
+    named = any(argument.partition("=")[0] in ("recipe", "experiment", "debug") for argument in arguments)
+    return list(arguments) if named or "data=folder" not in arguments else [*arguments, "recipe=modern"]
 
 
 def translate_one(argument: str, sweep: bool) -> str:

@@ -15,6 +15,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "data.subset": (1, inf),
     "data.split_seed": (0, 2**32 - 1),
     "data.workers": (0, inf),
+    "augment.crop_area": (0.01, 1),
+    "augment.crop_ratio": (0.01, 100),
     "augment.brightness": (0, inf),
     "augment.contrast": (0, inf),
     "augment.saturation": (0, inf),
@@ -63,6 +65,9 @@ WHOLE = (
 )  # fmt: skip
 
 
+AUTO_EPOCHS = "trainer.max_epochs", "auto"  # decided by the number of images, when they have been read
+
+
 def check(settings: Settings) -> None:
     """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
     values = dict(flatten(asdict(settings)))
@@ -70,7 +75,7 @@ def check(settings: Settings) -> None:
     usual = dict(flatten(map_nodes(vars(settings), lambda group, _, node: node_defaults(group, node))))
     for key, (low, high) in LIMITS.items():
         value, kind = values.get(key), int if key in WHOLE else int | float
-        if key not in values or "${" in str(value) or value is usual.get(key) is None:
+        if key not in values or "${" in str(value) or value is usual.get(key) is None or (key, value) == AUTO_EPOCHS:
             continue
         for number in value if isinstance(value, list) else [value]:
             is_number = isinstance(number, int | float) and not isinstance(number, bool)  # a bool is an int
@@ -94,7 +99,7 @@ def check_together(settings: Settings) -> None:
     if data.test and not trainer.get("enable_checkpointing", True):
         raise UserError("data.test=true needs trainer.enable_checkpointing=true.", "the best epoch's weights predict")
     if trainer.get("max_epochs") == 0 and not settings.head:
-        raise UserError("trainer.max_epochs=0 trains nothing.", "1 or more; with head=linear, 0 keeps that head")
+        raise UserError("trainer.max_epochs=0 trains nothing.", "1 or more, auto; with head=linear, 0 keeps that head")
     if trainer.get("devices") == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
 
@@ -109,5 +114,7 @@ def check_cached(settings: Settings) -> None:
             "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be.",
             "freeze.frozen_bn=eval",
         )
+    if settings.predict.mirror:
+        raise UserError("freeze.features=cached keeps no mirror images' features.", "predict.mirror=false")
     if settings.trainer.get("devices", 1) != 1:
         raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")

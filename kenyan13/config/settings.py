@@ -90,6 +90,8 @@ class NoiseSettings:
 class AugmentSettings:
     """conf/augment: ranges that each training image's parameters are drawn from."""
 
+    crop_area: list[float] | None = None
+    crop_ratio: list[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
     brightness: list[float] = field(default_factory=lambda: [1.0, 1.0])
     contrast: list[float] = field(default_factory=lambda: [1.0, 1.0])
     saturation: list[float] = field(default_factory=lambda: [1.0, 1.0])
@@ -127,6 +129,23 @@ class ModelSettings:
 
 
 @dataclass
+class PredictSettings:
+    """How probabilities are made of an image: mirror in validation, too; temperature for new images only."""
+
+    mirror: bool = False
+    temperature: bool = False
+
+
+class Keep(Enum):
+    """Which epoch's weights a run keeps: the lowest loss, the highest accuracy or F1 in validation, or the last."""
+
+    loss = "loss"
+    accuracy = "accuracy"
+    macro_f1 = "macro_f1"
+    last = "last"
+
+
+@dataclass
 class Settings:
     """All settings of one run.
 
@@ -146,6 +165,8 @@ class Settings:
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
+    predict: PredictSettings = field(default_factory=PredictSettings)
+    keep: Keep = Keep.loss
     seed: int = MISSING
     experiment: str | None = None
     name: str | None = None

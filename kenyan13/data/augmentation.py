@@ -1,13 +1,10 @@
-"""Random views of an image: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
+"""Views of an image made: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
 
-The distributions are those of torchvision's ColorJitter, RandomAffine and RandomErasing (study, Input transforms).
-Random numbers are drawn apart from their use, so that a view can be repeated and checked.
+What each step does is as in torchvision's ColorJitter, RandomAffine and RandomErasing (study, Input transforms).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import permutations
-from math import cos, exp, log, radians, sin, sqrt, tan
+from collections.abc import Sequence
+from math import cos, radians, sin, sqrt, tan
 
 import cv2
 import numpy as np
@@ -15,76 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill
+from kenyan13.config.settings import AugmentSettings, Fill
 from kenyan13.data.images import Pixels
+from kenyan13.data.views import View
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
 Matrix = NDArray[np.float64]
 IDENTITY = np.eye(3, 4)  # of colours: from (red, green, blue, 1) to red, green, blue
 CONTRAST, SATURATION, HUE = 1, 2, 3  # their numbers in View.colour_order, where brightness is 0
-COLOUR_ORDERS = tuple(permutations(range(4)))
-
-
-@dataclass(frozen=True)
-class View:
-    """The drawn parameters of one view of an image."""
-
-    brightness: float = 1.0
-    contrast: float = 1.0
-    saturation: float = 1.0
-    hue: float = 0.0  # share of the colour circle
-    colour_order: tuple[int, ...] = (0, 1, 2, 3)  # of brightness, contrast, saturation, hue
-    vertical_flip: bool = False
-    horizontal_flip: bool = False
-    rotation: float = 0.0  # degrees, clockwise
-    translation: tuple[float, float] = (0.0, 0.0)  # shares of width and height
-    scale: float = 1.0
-    shear: float = 0.0  # degrees
-    erased: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, height, width in pixels of the crop
-    noise: bool = False
-
-
-def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
-    """Draw a view's parameters. The same generator state gives the same view."""
-    numbers: Iterator[float] = iter(random.random(13).tolist())  # at once: a call costs more than its numbers
-
-    def between(low: float, high: float) -> float:
-        return low + (high - low) * next(numbers)
-
-    return View(
-        brightness=between(*settings.brightness),
-        contrast=between(*settings.contrast),
-        saturation=between(*settings.saturation),
-        hue=between(-settings.hue, settings.hue),
-        colour_order=COLOUR_ORDERS[int(24 * next(numbers))],
-        vertical_flip=next(numbers) < settings.vertical_flip,
-        horizontal_flip=next(numbers) < settings.horizontal_flip,
-        rotation=between(-settings.rotation, settings.rotation),
-        translation=(
-            between(-settings.translation, settings.translation),
-            between(-settings.translation, settings.translation),
-        ),
-        scale=between(*settings.scale),
-        shear=between(-settings.shear, settings.shear),
-        erased=draw_rectangle(settings.erasing, crop, random),
-        noise=next(numbers) < settings.noise.probability,
-    )
-
-
-def draw_rectangle(settings: ErasingSettings, crop: int, random: np.random.Generator) -> tuple[int, int, int, int]:
-    """Draw the rectangle that is erased: top, left, height, width in pixels; all zero for none.
-
-    As torchvision's RandomErasing: up to ten tries for one that is smaller than the crop.
-    """
-    if random.random() >= settings.probability:
-        return (0, 0, 0, 0)
-    low, high = log(settings.ratio[0]), log(settings.ratio[1])
-    for _ in range(10):
-        area, ratio = crop * crop * random.uniform(settings.area[0], settings.area[1]), exp(random.uniform(low, high))
-        height, width = round(sqrt(area * ratio)), round(sqrt(area / ratio))
-        if height < crop and width < crop:
-            return (int(random.integers(crop - height + 1)), int(random.integers(crop - width + 1)), height, width)
-    return (0, 0, 0, 0)
 
 
 def apply_view(image: Pixels, view: View, crop: int) -> Pixels:
@@ -195,7 +130,19 @@ def source_matrix(view: View, height: int, width: int, crop: int) -> Matrix:
     c, d = -down * sine, down * cosine
     x = round((width - crop) / 2) + 0.5 - width / 2 - round(view.translation[0] * width)
     y = round((height - crop) / 2) + 0.5 - height / 2 - round(view.translation[1] * height)
-    return np.array([[a, b, a * x + b * y + width / 2 - 0.5], [c, d, c * x + d * y + height / 2 - 0.5]])
+    middle: Sequence[float] = (width / 2, height / 2)
+    if view.region is not None:  # the crop's pixels are spread over the region, about whose middle all else is done
+        wide, high, *middle = place_region(view.region, height, width)
+        x, y = 0.5 - crop / 2 - view.translation[0] * crop, 0.5 - crop / 2 - view.translation[1] * crop
+        a, b, c, d = a * wide / crop, b * high / crop, c * wide / crop, d * high / crop
+    return np.array([[a, b, a * x + b * y + middle[0] - 0.5], [c, d, c * x + d * y + middle[1] - 0.5]])
+
+
+def place_region(region: tuple[float, float, float, float], height: int, width: int) -> tuple[float, ...]:
+    """Return a region's width, height, and its middle's x and y, in pixels of an image; no side is longer than its."""
+    area, ratio, left, top = region
+    wide, high = min(width, sqrt(area * height * width * ratio)), min(height, sqrt(area * height * width / ratio))
+    return wide, high, wide / 2 + (width - wide) * left, high / 2 + (height - high) * top
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -14,11 +14,12 @@ from torch.utils.data import Dataset
 
 from kenyan13.config.settings import AugmentSettings
 from kenyan13.config.targets import build
-from kenyan13.data.augmentation import View, apply_view, centre_crop, draw_view
+from kenyan13.data.augmentation import apply_view, centre_crop
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import AUGMENTATION, EXTRA, VIEWS, Draw, generator
 from kenyan13.data.store import Store
+from kenyan13.data.views import View, draw_view
 from kenyan13.errors import UserError
 
 

@@ -20,6 +20,16 @@ def lowest(validation_losses: Sequence[float]) -> int:
     return losses.index(min(losses))
 
 
+def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
+    """Return the index, from 0, of the epoch whose weights are kept, the first of equals.
+
+    epochs: a row each, with the columns of metrics.csv; keep: one of kenyan13.config.settings.Keep.
+    """
+    if keep == "last":
+        return len(epochs) - 1
+    return lowest(epochs["val_loss"].tolist() if keep == "loss" else (-epochs[f"val_{keep}"]).tolist())
+
+
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
     """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
 
@@ -34,13 +44,13 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
     return float(slope), float(start)
 
 
-def of_epochs(epochs: pd.DataFrame) -> dict[str, Any]:
+def of_epochs(epochs: pd.DataFrame, keep: str = "loss") -> dict[str, Any]:
     """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
 
-    epochs: a row each, with the columns of metrics.csv; at least one loss must be a number. Epoch 0, of a head that was
+    epochs, keep: see `kept`; at least one loss must be a number. Epoch 0, of a head that was
     fitted before training, counts in no sum over epochs.
     """
-    row, trained = epochs.iloc[lowest(epochs["val_loss"].tolist())], epochs[epochs["epoch"] > 0]
+    row, trained = epochs.iloc[kept(epochs, keep)], epochs[epochs["epoch"] > 0]
     train, validation = trained["train_loss"].tolist(), trained["val_loss"].tolist()
     # AUC loss: the sum of the validation losses over epochs (study, What is measured)
     sums = {

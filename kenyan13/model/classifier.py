@@ -38,7 +38,7 @@ class Classifier(LightningModule):
     """Trains `network` (images -> logits [n, classes]) with the loss, optimiser and schedule that are configured.
 
     loss: (logits, targets) -> loss; optim, schedule: nodes of conf/optim and conf/schedule; forward: what is computed
-    instead of the whole network, as its head where batches hold features.
+    instead of the whole network, as its head where batches hold features; mirror: validate as `mean_logits` does.
 
     Logs train_loss (mean over the epoch's images of what is minimised), val_loss (plain cross entropy whatever is
     minimised, so that runs compare), val_accuracy (micro) and val_macro_f1. Images of no class (target -1) do not count
@@ -53,11 +53,12 @@ class Classifier(LightningModule):
         optim: Mapping[str, Any] | None = None,
         schedule: Mapping[str, Any] | None = None,
         forward: Callable[[Tensor], Tensor] | None = None,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.compute_logits = (forward or network,)  # in a tuple: a module would be taken for a second part of this one
-        self.classes = classes
+        self.classes, self.mirror = classes, mirror
         self.loss = loss or nn.CrossEntropyLoss()
         self.optim, self.schedule_node = dict(optim or {}), dict(schedule or {})
         interval = self.schedule_node.get("interval", "epoch")
@@ -91,7 +92,8 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the batch's logits for the epoch's end."""
-        self.outputs.append((batch.rows, batch.targets, self(batch.images).float()))
+        logits = mean_logits(self, batch.images) if self.mirror else self(batch.images)
+        self.outputs.append((batch.rows, batch.targets, logits.float()))
 
     def on_validation_epoch_end(self) -> None:
         """Gather the logits of all processes, each image once, and log the metrics."""
@@ -186,6 +188,11 @@ class Classifier(LightningModule):
         self.saved_schedule = checkpoint.get("schedule")
         own = {name: value for name, value in self.state_dict().items() if not name.startswith("network.")}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}  # until 2026-11-27, nothing of the loss was kept
+
+
+def mean_logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return the mean logits, float [n, classes], of images, [n, 3, height, width], and their mirror images."""
+    return (network(images) + network(images.flip(3))) / 2
 
 
 def is_plain(value: Any) -> bool:

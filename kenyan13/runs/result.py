@@ -16,7 +16,9 @@ from kenyan13.runs.upgrade import RESULT_NAMES
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run. Accuracies and F1 are 0..1, at the epoch (from 1) of the lowest validation loss.
+    """What came out of a run. Loss, accuracy and F1 (0..1) are those of the epoch (from 1) that is kept.
+
+    temperature: of the kept epoch's probabilities of the validation images, see kenyan13.metrics.calibration.
 
     Fields that an older result.json lacks have these defaults; loss, accuracy and validation images must be there.
     """
@@ -36,6 +38,7 @@ class Result:
     trainable_parameters: int = 0
     device: str = "unknown"
     stopped: str = "unknown"
+    temperature: float = 1.0
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
@@ -72,5 +75,10 @@ def check_values(result: Result) -> None:
         value = getattr(result, name)
         if not isinstance(value, kind if kind is str else kind | int):
             raise ValueError(f"{name} is {value!r}")
-    if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and result.validation_images > 0):
+    if not (
+        isfinite(result.min_val_loss)
+        and 0 <= result.accuracy <= 1
+        and result.temperature > 0
+        and result.validation_images > 0
+    ):
         raise ValueError("loss, accuracy or number of images cannot be")

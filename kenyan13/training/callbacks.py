@@ -5,13 +5,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
+import pandas as pd
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from kenyan13.config.settings import Keep
 from kenyan13.data.batches import seed_libraries
 from kenyan13.data.sampling import generator
 from kenyan13.errors import UserError
-from kenyan13.metrics.losses import lowest
+from kenyan13.metrics.losses import kept
 from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
@@ -43,9 +45,10 @@ class EpochSeed(Callback):
 
 
 class History(Callback):
-    """Keeps one row of metrics an epoch, through interruptions."""
+    """Keeps one row of metrics an epoch, through interruptions. keep: which epoch's weights are to be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: str = "loss") -> None:
+        self.keep = Keep(keep).value
         self.rows: list[dict[str, float]] = []
         self.start = 0.0
         self.lr = 0.0
@@ -78,11 +81,11 @@ class History(Callback):
         return [row[name] for row in self.rows]
 
     def best(self) -> dict[str, float]:
-        """Return the row of the lowest validation loss, the first one of equals."""
-        return self.rows[lowest(self.column("val_loss"))]
+        """Return the row of the epoch that is kept."""
+        return self.rows[kept(pd.DataFrame(self.rows), self.keep)]
 
     def is_best(self) -> bool:
-        """Return whether the newest epoch has the lowest validation loss so far."""
+        """Return whether the newest epoch is the one to keep, of those so far."""
         return self.best() is self.rows[-1] and not isnan(self.rows[-1]["val_loss"])
 
     def state_dict(self) -> dict[str, Any]:

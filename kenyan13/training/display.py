@@ -33,10 +33,11 @@ def print_start(
     data: ImageDataModule,
     network: nn.Module,
     freeze: Callback | None,
+    epochs: int,
     resumed: bool,
     brief: bool = False,
 ) -> None:
-    """Print what is going to be trained on what, and how many parameters of each layer group train.
+    """Print what is going to be trained on what, how many parameters of each layer group train, and for how long.
 
     brief: no more than a line or two, for one run of many.
     """
@@ -52,6 +53,10 @@ def print_start(
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
     if isinstance(freeze, Freeze):
         print_levels(network, freeze)
+    if epochs:
+        steps = train // model.batch_size or 1
+        rate = f"{settings.optim['lr']:g}" if isinstance(settings.optim.get("lr"), int | float) else "its own"
+        console.print(f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all; learning rate {rate}")
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))
     console.print("\n* lowest validation loss so far", style="dim")
 

@@ -21,9 +21,10 @@ from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
 from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
-from kenyan13.model.classifier import Classifier
+from kenyan13.model.classifier import Classifier, mean_logits
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
+from kenyan13.runs.result import read_result
 from kenyan13.terminal import progress
 from kenyan13.training.display import quiet_libraries
 from kenyan13.training.trainer import one_device, precision
@@ -31,12 +32,16 @@ from kenyan13.training.trainer import one_device, precision
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained run: its folder, settings and classes, and the network with the best epoch's weights."""
+    """A trained run: its folder, settings and classes, and the network with the weights of the epoch that is kept.
+
+    temperature: what logits are divided by for probabilities of new images.
+    """
 
     folder: Path
     settings: Settings
     classes: tuple[str, ...]
     network: torch.nn.Module
+    temperature: float = 1.0
 
 
 def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
@@ -53,7 +58,9 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
-    return TrainedRun(folder, settings, classes, network)
+    result = read_result(folder)
+    temperature = result.temperature if result is not None and settings.predict.temperature else 1.0
+    return TrainedRun(folder, settings, classes, network, temperature)
 
 
 def evaluate(run: TrainedRun) -> dict[str, float]:
@@ -66,7 +73,7 @@ def evaluate(run: TrainedRun) -> dict[str, float]:
     network = run.network
     if run.settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    classifier = Classifier(network, run.classes)
+    classifier = Classifier(network, run.classes, mirror=run.settings.predict.mirror)
     trainer = Trainer(
         accelerator="cpu" if run.settings.trainer.get("accelerator") == "cpu" else "auto",
         devices=1,
@@ -175,8 +182,9 @@ def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.
         for _ in progress(range(0, total, size), "Predicting"):
             batch = list(islice(crops, size))
             if batch:
-                logits = network(normalise(torch.from_numpy(np.stack(batch)).to(device), mean, std))
-                parts.append(logits.float().softmax(dim=1).cpu().numpy())
+                images = normalise(torch.from_numpy(np.stack(batch)).to(device), mean, std)
+                logits = mean_logits(network, images) if run.settings.predict.mirror else network(images)
+                parts.append((logits.float() / run.temperature).softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)
 
 

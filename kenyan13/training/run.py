@@ -19,6 +19,7 @@ from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
+from kenyan13.metrics.calibration import fit_temperature
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier, inverse_frequency_weights
@@ -28,7 +29,13 @@ from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.locate import check_same, run_directory
-from kenyan13.runs.predictions import prediction_table, write_predictions
+from kenyan13.runs.predictions import (
+    prediction_table,
+    probabilities_of,
+    read_predictions,
+    targets_of,
+    write_predictions,
+)
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
@@ -78,7 +85,10 @@ def fit(
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
     if settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    context = {**plain(settings), "run": {"folder": str(folder), "name": folder.name}}
+    epochs = settings.trainer.get("max_epochs")
+    epochs = enough_epochs(len(data.train.catalogue)) if epochs == "auto" else epochs
+    given_trainer = {**settings.trainer, "max_epochs": epochs}
+    context = {**plain(settings), "trainer": given_trainer, "run": {"folder": str(folder), "name": folder.name}}
     freeze = next(iter(build_group("freeze", settings, context, Callback)), None)
     head = None
     if isinstance(freeze, Freeze) and freeze.features == "cached":
@@ -92,14 +102,16 @@ def fit(
     optim = settings.optim
     if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
-    module = Classifier(network, data.classes, loss, optim, settings.schedule, head)
+    module = Classifier(network, data.classes, loss, optim, settings.schedule, head, settings.predict.mirror)
     trainer = build_trainer(settings, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
         write_config(folder, settings, described)
-        print_start(settings, folder, data, network, freeze, resumed=last.exists(), brief=brief)
+        print_start(
+            settings, folder, data, network, freeze, trainer.max_epochs or 0, resumed=last.exists(), brief=brief
+        )
         if not last.exists():
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and not last.exists():
@@ -113,7 +125,7 @@ def fit(
         raise UserError("No epoch was trained.", "trainer.limit_train_batches and trainer.max_steps above 0")
     if isnan(history.best()["val_loss"]):
         raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
-    result = summarise(data, history, network, freeze, trainer)
+    result = summarise(folder, data, history, network, freeze, trainer)
     if trainer.is_global_zero:
         try:
             call_hook(trainer, "on_run_end", trainer, settings, result)
@@ -122,6 +134,11 @@ def fit(
         write_result(folder, result)
         print_end(folder, result, brief=brief)
     return result
+
+
+def enough_epochs(images: int) -> int:
+    """Return the epochs of trainer.max_epochs=auto: some 10,000 views of training images, 8 to 100 epochs."""
+    return min(100, max(8, round(10_000 / images)))
 
 
 def describe(data: ImageDataModule) -> dict[str, Any]:
@@ -139,9 +156,10 @@ def describe(data: ImageDataModule) -> dict[str, Any]:
 
 
 def summarise(
-    data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
+    folder: Path, data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
 ) -> Result:
     """Return the result of the epochs trained."""
+    predictions = read_predictions(folder)
     trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
     if isinstance(freeze, Freeze):
         trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
@@ -149,11 +167,12 @@ def summarise(
     complete = history.rows[-1]["epoch"] == trainer.max_epochs
     ended = f"trainer.max_epochs={trainer.max_epochs}" if complete else "a callback or limit of the trainer"
     return Result(
-        **of_epochs(pd.DataFrame(history.rows)),
+        **of_epochs(pd.DataFrame(history.rows), history.keep),
         train_images=len(data.train.catalogue),
         validation_images=data.validation_images,
         parameters=sum(value.numel() for value in network.parameters()),
         trainable_parameters=trainable,
+        temperature=fit_temperature(probabilities_of(predictions), targets_of(predictions)),
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
         stopped=next(filter(None, rules), ended),
     )

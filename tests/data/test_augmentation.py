@@ -19,17 +19,10 @@ from scipy import stats
 from torchvision.transforms import InterpolationMode
 
 from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
-from kenyan13.data.augmentation import (
-    View,
-    apply_view,
-    centre_crop,
-    draw_rectangle,
-    draw_view,
-    recolour,
-    warp,
-)
+from kenyan13.data.augmentation import apply_view, centre_crop, recolour, warp
 from kenyan13.data.images import Pixels, resize_short_side
 from kenyan13.data.synthetic import draw
+from kenyan13.data.views import View, draw_rectangle, draw_view
 
 # From shared/spec/experiments.md, the table under Input transforms.
 ERASING = ErasingSettings(0.5, [0.02, 0.33], [0.3, 3.3], Fill.zero)

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Sampling, Settings
 from kenyan13.data import datamodule
-from kenyan13.data.augmentation import apply_view, draw_view, erase_and_add_noise, normalise
+from kenyan13.data.augmentation import apply_view, erase_and_add_noise, normalise
 from kenyan13.data.batches import Batch, ImageDataset, RawBatch
 from kenyan13.data.catalogue import read
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import decode
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
+from kenyan13.data.views import draw_view
 from kenyan13.errors import UserError
 
 Compose = Callable[..., Settings]
