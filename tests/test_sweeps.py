@@ -1,6 +1,7 @@
 """Sweeps: what ranges and patterns stand for, and that one failed run does not stop the others."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,14 @@ def values(override: str) -> list[Any]:
         ("1e-3..1.1e-3", [1e-3, 1.1e-3]),
         ("1..100/2", [1, 3, 10, 32, 100]),  # whole numbers, each once
         ("1..4/8", [1, 2, 3, 4]),
+        ("1..12", range(1, 13)),  # without a number a decade: every whole number
+        ("0..4", range(5)),
+        ("1e0..1e2", [1, 10**0.25, 10**0.5, 10**0.75, 10, 10**1.25, 10**1.5, 10**1.75, 100]),
     ],
 )
-def test_ranges_have_both_ends_and_even_steps(text: str, expected: list[float]) -> None:
+def test_ranges_have_both_ends_and_even_steps(text: str, expected: Sequence[float]) -> None:
     np.testing.assert_allclose(expand("optim.lr", text), expected, rtol=1e-5)
-    assert isinstance(expand("optim.lr", text)[0], int) == text.startswith("1..")
+    assert isinstance(expand("optim.lr", text)[0], int) == text.startswith(("0..", "1.."))
 
 
 def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
@@ -55,9 +59,14 @@ def test_ranges_stand_in_lists_and_only_where_a_number_is_expected() -> None:
     assert values("name=a..b") == ["a..b"]
     assert values("seed=range(1,4)") == [1, 2, 3]
     assert values("optim.lr=3e-4") == [3e-4]
+    assert values("data.fold=0..4") == [0, 1, 2, 3, 4]
+    assert values("seed=1..3,42") == [1, 2, 3, 42]
 
 
-@pytest.mark.parametrize("text", ["1e-2..1e-6", "0..1", "1e-6..1e-2/0", "-1..1", "1..1", "1..2e", "1e-6..1e-2/800"])
+NO_RANGES = ["1e-2..1e-6", "0..1/4", "1e-6..1e-2/0", "-1..1", "1..1", "4..0", "1..2e", "1e-6..1e-2/800", "0..3200"]
+
+
+@pytest.mark.parametrize("text", NO_RANGES)
 def test_what_is_no_range_is_said(text: str) -> None:
     with pytest.raises(UserError, match=f"optim.lr={text} (is not a range of numbers|stands for 3,201 values)"):
         compose_settings([f"optim.lr={text}"])

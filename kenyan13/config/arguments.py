@@ -23,7 +23,8 @@ def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
 
     Raises UserError for a range that is none, and, unless it is for a sweep, for one that stands for several runs.
 
-    Paths are quoted, with ~ filled in. optim.lr=1e-6..1e-2 becomes the list of its values, model=vgg* Hydra's glob.
+    Paths are quoted, with ~ filled in. seed=1..5 and optim.lr=1e-6..1e-2 become lists of values (see `expand`),
+    model=vgg* Hydra's glob.
     A part of what Hydra builds may be any argument of its target, so that optim.eps=1e-7 becomes ++optim.eps=1e-7.
     """
     return [translate_one(argument, sweep) for argument in with_recipe(arguments)]
@@ -75,25 +76,30 @@ def translate_list(key: str, value: str) -> str:
 
 
 def expand(key: str, text: str) -> list[int] | list[float]:
-    """Return the log-spaced values of `lo..hi`, four a decade, or of `lo..hi/n`, n a decade; both ends are among them.
+    """Return the values of a range, both ends among them: `lo..hi` of whole numbers, `lo..hi` of others, or `lo..hi/n`.
 
-    Where both ends are written as whole numbers, so are the values, each once; others are rounded to six significant
-    digits. Where lo to hi is no whole number of steps, the steps are as near to n a decade as they can be. Raises
-    UserError unless 0 < lo < hi.
+    Where both ends are written as whole numbers (0..4), every whole number; else (1e-6..1e-2) log-spaced values, four a
+    decade. With /n, log-spaced values, n a decade, in either case: whole numbers where both ends are, each once. Others
+    are rounded to six significant digits. Where lo to hi is no whole number of steps, the steps are as near to n a
+    decade as they can be. Raises UserError unless lo < hi, and 0 < lo (0 may be the first of all whole numbers).
     """
-    match = RANGE.fullmatch(text)
+    match, whole = RANGE.fullmatch(text), re.fullmatch(r"\d+\.\.\d+(/\d+)?", text) is not None
     try:
         low, high, a_decade = (float(match[1]), float(match[2]), int(match[3] or 4)) if match else (0.0, 0.0, 0)
     except ValueError:
         low = high = a_decade = 0
-    if not 0 < low < high or a_decade == 0:
+    every = whole and "/" not in text
+    if not (0 < low < high or (every and low < high)) or a_decade == 0:
         raise UserError(
             f"{key}={text} is not a range of numbers.",
-            "write lowest..highest, both above 0: optim.lr=1e-6..1e-2 gives four values a decade",
-            "for another number a decade: optim.lr=1e-6..1e-2/8",
+            "write lowest..highest: data.fold=0..4 gives every whole number",
+            "or both above 0: optim.lr=1e-6..1e-2 gives four values a decade, optim.lr=1e-6..1e-2/8 eight",
         )
-    steps = max(1, round(math.log10(high / low) * a_decade))
+    steps = round(high - low) if every else max(1, round(math.log10(high / low) * a_decade))
     if steps >= MOST:
-        raise UserError(f"{key}={text} stands for {steps + 1:,} values.", f"allowed: {MOST}; give fewer a decade")
+        fewer = "/4 at the end gives four values a decade" if every else "give fewer a decade"
+        raise UserError(f"{key}={text} stands for {steps + 1:,} values.", f"allowed: {MOST}; {fewer}")
+    if every:
+        return list(range(round(low), round(high) + 1))
     values = [float(f"{low * (high / low) ** (k / steps):.6g}") for k in range(steps + 1)]
-    return sorted({round(value) for value in values}) if re.fullmatch(r"\d+\.\.\d+(/\d+)?", text) else values
+    return sorted({round(value) for value in values}) if whole else values
