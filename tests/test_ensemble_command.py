@@ -38,13 +38,23 @@ def three(tmp_path: Path) -> list[str]:
 
 def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None:
     lines = kenyan13("ensemble", *three).stdout.splitlines()
-    assert [line.split()[-1] for line in lines[1:4]] == [three[2], three[1], three[0]]
-    assert lines[1].split() == ["66.67", "0.5000", "1", three[2]]
+    assert [line.split() for line in lines[:3]] == [["1", three[2]], ["2", three[1]], ["3", three[0]]]
+    # Right are 2 of 3, with probabilities 0.7, 0.8 and 0.45; of the means 1.9, 1.3 and 1.15 thirds, one.
+    assert lines[4].split() == ["accuracy", "%", "95", "%", "interval", "mean", "of", "folds", "sd", "loss", "runs"]
+    assert lines[5].split() == ["1", "66.67", "20.8-93.9", f"{-np.log([0.7, 0.8, 0.45]).mean():.4f}", "1"]
+    assert lines[8].split() == [
+        "all",
+        "33.33",
+        "6.1-79.2",
+        f"{-np.log(np.divide([1.9, 1.3, 1.15], 3)).mean():.4f}",
+        "3",
+    ]
     # Two: x a; y sums 0.8 to 1.2: b, highest 0.8: b, V1 b, V2 b; z b. Three: y sums 1.7 to 1.3, highest 0.9: a.
-    assert [line.split() for line in lines[6:10]] == [
+    assert [line.split() for line in lines[11:15]] == [
         ["models", "AP", "MP", "V1", "V2"], ["1", *["66.67"] * 4], ["2", *["66.67"] * 4], ["3", *["33.33"] * 4],
     ]  # fmt: skip
-    assert lines[-1] == "Standard error of the best model's accuracy: 27.22 points (3 images)."
+    assert lines[-1].startswith("3 validation images; no run was trained on those")
+    assert max(map(len, lines[4:])) <= 80
 
 
 @pytest.mark.parametrize(
@@ -95,10 +105,16 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     predictions.write_text(re.sub(r"1x,.*", "1x,a,b,0.4,0.6", predictions.read_text()))
     write_result(tmp_path / "0.6-1", Result(min_val_loss=1.5, accuracy=2 / 3, validation_images=3))
     lines = kenyan13("ensemble", *runs).stdout.splitlines()
-    assert lines[1].split() == ["100.00", "0.00", "0.5000", "2", runs[2]]
-    assert lines[2].split() == ["83.33", "23.57", "1.0000", "2", runs[0]]  # sd of 1 and 2/3
-    assert [line.split() for line in lines[6:8]] == [["1", *["100.00"] * 4], ["2", *["100.00"] * 4]]
-    assert lines[-1].endswith("0.00 points (6 images).")
+    assert [line.split() for line in lines[:2]] == [["1", runs[2]], ["2", runs[0]]]
+    losses = [f"{-np.log([*[one] * 5, last]).mean():.4f}" for one, last in ((0.9, 0.9), (0.6, 0.4), (0.75, 0.65))]
+    assert lines[4].split() == ["1", "100.00", "61.0-100.0", "100.00", "0.00", losses[0], "2"]
+    assert lines[5].split() == ["2", "83.33", "43.6-97.0", "83.33", "23.57", losses[1], "2"]  # sd of 1 and 2/3
+    assert lines[6].split() == ["all", "100.00", "61.0-100.0", "100.00", "0.00", losses[2], "4"]
+    assert [line.split() for line in lines[10:12]] == [["1", *["100.00"] * 4], ["2", *["100.00"] * 4]]
+    assert lines[-1].startswith("6 validation images")
+    alone = kenyan13("ensemble", *runs[:2]).stdout.splitlines()
+    assert alone[:4] == [f"1  {runs[0]}", "", lines[3], lines[5].replace("2", "1", 1)], "nothing is combined"
+    assert len(alone) == 6
     file = tmp_path / "mine.csv"
     done = kenyan13("ensemble", *runs, "--test", "-o", str(file))
     assert done.stdout.startswith("2 test images predicted by 4 runs, AP")
@@ -116,6 +132,8 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
         (["{0}", "{1}", "{0}x"], ["lowx is no run directory"]),
         (["{0}", "{1}", "-o", "a.csv"], ["--method and --output go with --test"]),
         (["{0}", "{1}", "--method", "V1"], ["--method and --output go with --test"]),
+        (["{0}", "{1}", "--save", "x", "--test"], ["--save with neither of them"]),
+        (["{0}", "{1}", "--save", "x"], ["middle has no config.yaml, checkpoints/best.ckpt: it cannot predict"]),
         (["{0}", "{1}", "--top", "3"], ["only 2 models are given"]),
         (["{0}", "{1}", "--test", "-o", "{0}"], ["is a folder"]),
     ],

@@ -16,7 +16,7 @@ from kenyan13.data.stages import FIRST, Groups
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs import predictions
 from kenyan13.runs.directory import SOFT, VALIDATION, replacing
-from kenyan13.runs.predictions import classes_of, confusion_of, predicted_of, prediction_table, probabilities_of
+from kenyan13.runs.predictions import classes_of, confusion_of, gate, predicted_of, prediction_table
 from kenyan13.runs.run import Run, read_run
 
 NOT_IN_GROUP = "not in this group"
@@ -89,18 +89,10 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
     if wrong.any():
         ids = shorten(list(first.index[wrong]), 4)
         raise UserError(f"The stages have different labels for the images {ids}.", "train all on the same labels")
-    names, probabilities, predicted = classes_of(first), probabilities_of(first), predicted_of(first)
-    members_of = {name: classes_of(second[name]) if name in second else (name,) for name in names}
-    classes = sorted(member for group in members_of.values() for member in group)
-    hard, soft = (pd.DataFrame(np.float32(0), first.index, classes) for _ in range(2))
-    targets = first["target"].copy()
-    for index, (name, group) in enumerate(members_of.items()):
-        inside = probabilities_of(second[name]) if name in second else np.ones((len(first), 1))
-        hard[list(group)] = (inside * (predicted == name)[:, None]).astype(np.float32)
-        soft[list(group)] = (inside * probabilities[:, [index]]).astype(np.float32)
-        if name in second:
-            targets = targets.where(targets != name, second[name]["target"])
-    hard, soft = (prediction_table(first.index, classes, made.to_numpy(), targets) for made in (hard, soft))
+    predicted = predicted_of(first)
+    chosen = (np.array(classes_of(first)) == predicted[:, None]).astype(np.float32)
+    hard = gate(prediction_table(first.index, classes_of(first), chosen, first["target"]), second)
+    soft = gate(first, second)
     sent = {group: table[predicted == group].replace({"target": {"": NOT_IN_GROUP}}) for group, table in second.items()}
     second_stages = {group: confusion_of(table, NOT_IN_GROUP) for group, table in sent.items()}
     both = {"hard": confusion_of(hard), "soft": confusion_of(soft)}

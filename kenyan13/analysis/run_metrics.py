@@ -5,9 +5,8 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
-from sklearn.metrics import f1_score
 
-from kenyan13.metrics.classification import reliability, top_accuracy
+from kenyan13.metrics.classification import reliability, scores, top_accuracy
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.metrics.statistics import wilson
 from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
@@ -58,11 +57,11 @@ def measure(run: Run) -> RunMetrics:
 def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """Return the metrics of predictions of images that have a target."""
     targets, probabilities = targets_of(table), probabilities_of(table)
-    predicted = probabilities.argmax(axis=1)
+    found = scores(targets, probabilities)
     return {
         "images": len(table),
-        "accuracy": float((predicted == targets).mean()),
-        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        "accuracy": found["accuracy"],
+        "macro_f1": found["macro_f1"],
         "top2_accuracy": top_accuracy(targets, probabilities),
         "calibration_error": reliability(targets, probabilities).error,
     }

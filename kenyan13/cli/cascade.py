@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, Runs, app, examples
+from kenyan13.cli.app import RunFolder, Runs, app, examples, print_saved
 from kenyan13.errors import UserError
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -47,9 +47,12 @@ def groups(
     print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
-@app.command(epilog=examples("cascade runs/first runs/greens runs/meats --output runs/two_stages"))
+@app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))
 def cascade(
     stages: Runs,
+    save: Annotated[
+        str | None, typer.Option(metavar="NAME|DIR", help="Keep the stages (soft gating) as a run, which predicts.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
     ] = None,
@@ -57,9 +60,12 @@ def cascade(
     """Put the runs of a two-stage classifier together. Their validation images must be the same."""
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.analysis.run_metrics import prediction_metrics
+    from kenyan13.analysis.saving import save_runs
+    from kenyan13.data.stages import FIRST
     from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.directory import CONFIG
     from kenyan13.runs.predictions import classes_of
+    from kenyan13.runs.run import read_run
 
     if output is not None and (output / CONFIG).exists():
         raise UserError(f"{output} is the folder of a run, with predictions of its own.", "choose another --output")
@@ -79,6 +85,9 @@ def cascade(
     ]
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
     print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
+    if save is not None:
+        runs = sorted(map(read_run, stages), key=lambda run: run.setting("data.stage") != FIRST)
+        print_saved(save_runs(save, runs, composed.soft))
 
 
 def matrix_text(matrix: "pd.DataFrame") -> str:

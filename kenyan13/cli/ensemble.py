@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import stdev
-from typing import Annotated, Literal
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, app, examples
+from kenyan13.cli.app import Runs, app, examples, print_saved
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, number
+
+if TYPE_CHECKING:
+    from kenyan13.analysis.alignment import Aligned
+    from kenyan13.analysis.ensemble import Probabilities
+    from kenyan13.analysis.folds import Model
 
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
 
-@app.command(epilog=examples("ensemble runs/GF*", "ensemble runs/H* --test --method V2"))
+@app.command(epilog=examples("ensemble runs/GF*", "ensemble runs/fold* --save all", "ensemble runs/H* --test"))
 def ensemble(
     runs: Runs,
+    save: Annotated[
+        str | None, typer.Option(metavar="NAME|DIR", help="Keep the mean of all (AP) as a run, which predicts.")
+    ] = None,
     test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
     method: Annotated[Method | None, typer.Option(help="How --test combines; by default AP.")] = None,
     top: Annotated[
@@ -28,7 +36,8 @@ def ensemble(
 ) -> None:
     """Combine the predictions of several runs.
 
-    Printed is the accuracy of the best 2, 3, ... runs on their validation images.
+    Printed is the accuracy of each and of all, with Wilson's interval, and of the best 2, 3, ..., on their validation
+    images.
 
     AP: highest mean probability. MP: the single highest probability. V1: majority vote, ties to the most accurate run.
     V2: majority vote, ties to the highest probability.
@@ -36,39 +45,60 @@ def ensemble(
     Runs that differ in data.fold alone count as one model: on each image by the run that was not trained on it, on
     test images by their mean.
     """
-    if test:
+    if test and save is None:
         combine_test(runs, method or "AP", top, output or Path("submission.csv"))
-    elif method or output:
-        problem = "--method and --output go with --test; without it, all four methods are compared."
+    elif method or output or test:
+        problem = "--method and --output go with --test, and --save with neither of them."
         raise UserError(problem, "see kenyan13 ensemble --help")
     else:
-        print_accuracies(runs, top)
+        print_accuracies(runs, top, save)
 
 
-def print_accuracies(folders: Sequence[Path], top: int | None) -> None:
-    """Print the models by accuracy, and the accuracy of each number of them combined."""
-    from kenyan13.analysis.ensemble import METHODS, accuracy, accuracy_table, read_models
+def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None) -> None:
+    """Print the models by accuracy, that of all combined, and that of each number of them; save them."""
+    from kenyan13.analysis.ensemble import METHODS, accuracy_table, read_models
     from kenyan13.analysis.folds import name_of, out_of_fold
-    from kenyan13.metrics.statistics import standard_error
+    from kenyan13.analysis.saving import save_runs
 
     models = read_models(folders, top)
-    aligned = out_of_fold(models)
-    rows = accuracy_table(aligned).to_dict("records")
+    aligned, runs = out_of_fold(models), [run for model in models for run in model]
+    rows = [
+        [str(k), *accuracy_cells(model, aligned, probabilities), str(len(model))]
+        for k, (model, probabilities) in enumerate(zip(models, aligned.probabilities, strict=True), start=1)
+    ]
+    together = aligned.probabilities.mean(axis=0)
+    if len(models) > 1:
+        rows.append(["all", *accuracy_cells(models[0], aligned, together), str(len(runs))])
+    print(align([(str(k), name_of(model)) for k, model in enumerate(models, start=1)]))
+    head = ("", "accuracy %", "95 % interval", "mean of folds", "sd", "loss", "runs")
+    print("\n" + align([head, *rows], right=range(1, 7)))
+    if len(models) > 1:
+        tried = accuracy_table(aligned).to_dict("records")
+        combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in tried]
+        print("\nThe most accurate models combined, accuracy in percent (all: by AP):")
+        print(align([("models", *METHODS), *combined], right=range(5)))
     images = int((aligned.targets >= 0).sum())
-    single = []
-    for model, probabilities in zip(models, aligned.probabilities, strict=True):
-        results = [run.result for run in model if run.result]
-        loss = sum(result.min_val_loss for result in results) / len(results)
-        spread = number(stdev(result.accuracy for result in results), 2, 100) if len(results) > 1 else ""
-        shown = number(accuracy(probabilities.argmax(axis=1), aligned.targets), 2, 100)
-        single.append((shown, spread, f"{loss:.4f}", str(len(model)), name_of(model)))
-    combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in rows]
-    head = ("accuracy %", "sd of folds", "loss", "runs", "model")
-    print(align([head, *single], right=range(4)))
-    print("\nThe most accurate models combined, accuracy in percent:")
-    print(align([("models", *METHODS), *combined], right=range(5)))
-    error = number(standard_error(rows[0]["AP"], images), 2, 100)
-    print(f"\nStandard error of the best model's accuracy: {error} points ({images:,} images).")
+    print(f"\n{images:,} validation images; no run was trained on those that it predicts here.")
+    if save is not None:
+        print_saved(save_runs(save, runs, aligned.table(together)))
+
+
+def accuracy_cells(model: "Model", aligned: "Aligned", probabilities: "Probabilities") -> list[str]:
+    """Return accuracy, its interval, mean and standard deviation over the folds of a model, and loss, as texts.
+
+    probabilities: of the aligned images, [n, classes].
+    """
+    from kenyan13.analysis.ensemble import fold_accuracies
+    from kenyan13.metrics.classification import scores
+    from kenyan13.metrics.statistics import wilson
+
+    known, folds = aligned.targets >= 0, fold_accuracies(model, aligned, probabilities.argmax(axis=1))
+    found = scores(aligned.targets[known], probabilities[known])
+    low, high = wilson(found["accuracy"], int(known.sum()))
+    spread = [number(mean(folds), 2, 100), number(stdev(folds), 2, 100)] if len(folds) > 1 else ["", ""]
+    return [
+        number(found["accuracy"], 2, 100), f"{100 * low:.1f}-{100 * high:.1f}", *spread, number(found["loss"], 4)
+    ]  # fmt: skip
 
 
 def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:

@@ -11,10 +11,11 @@ import typer
 from kenyan13.cli.app import RunFolder, app, console, examples
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG
-from kenyan13.terminal import WIDTH, align, fit, number
+from kenyan13.terminal import WIDTH, align, fit, number, print_note
 
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
+    from kenyan13.training.composed import ComposedRun
     from kenyan13.training.inference import TrainedRun
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
@@ -66,10 +67,9 @@ def evaluate(
 ) -> None:
     """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json."""
     from kenyan13.runs.result import read_result
-    from kenyan13.training import inference
+    from kenyan13.training import composed
 
-    opened = inference.open_run(run, overrides or [])
-    metrics = inference.evaluate(opened)
+    metrics = composed.evaluate(open_run(run, overrides or []))
     result = read_result(run)
     if result is None:
         print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
@@ -111,25 +111,35 @@ def predict(
         raise UserError(problem, "kenyan13 predict RUN PHOTO.jpg...", "for test images: kenyan13 predict RUN --test")
     if (test and as_json) or (output and not test):
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
-    from kenyan13.training import inference
-
-    opened = inference.open_run(run, overrides)
+    opened = open_run(run, overrides)
     if test:
         predict_test(opened, output or run / "submission.csv")
     else:
         print_predictions(opened, images, top, as_json)
 
 
-def predict_test(run: "TrainedRun", file: Path) -> None:
+def open_run(run: Path, overrides: list[str]) -> "TrainedRun | ComposedRun":
+    """Open a run; of a stage of a two-stage classifier, say that it is only one."""
+    from kenyan13.data.stages import FIRST
+    from kenyan13.training import composed
+
+    opened = composed.open_any(run, overrides)
+    if stage := opened.settings.data.stage:
+        told = "groups" if stage == FIRST else stage
+        print_note(f"This run only tells {told} apart; kenyan13 cascade --save puts stages together.")
+    return opened
+
+
+def predict_test(run: "TrainedRun | ComposedRun", file: Path) -> None:
     """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
 
     from kenyan13.runs.directory import TEST
     from kenyan13.runs.predictions import prediction_table, write_predictions, write_submission
-    from kenyan13.training import inference
+    from kenyan13.training import composed, inference
 
     test = inference.test_images(run)
-    probabilities, bad = inference.predict(run, test.paths)
+    probabilities, bad = composed.predict(run, test.paths)
     rows = [row for row in range(len(test)) if row not in bad]
     names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
     ids = [test.ids[row] for row in rows]
@@ -140,12 +150,12 @@ def predict_test(run: "TrainedRun", file: Path) -> None:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
-def print_predictions(run: "TrainedRun", images: list[Path], top: int, as_json: bool) -> None:
+def print_predictions(run: "TrainedRun | ComposedRun", images: list[Path], top: int, as_json: bool) -> None:
     """Print the top classes of each image, as a table or as JSON."""
-    from kenyan13.training import inference
+    from kenyan13.training import composed, inference
 
     paths = inference.find_images(images)
-    probabilities, bad = inference.predict(run, paths)
+    probabilities, bad = composed.predict(run, paths)
     best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
     predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
     if as_json:

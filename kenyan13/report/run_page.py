@@ -55,7 +55,7 @@ def in_words(run: Run) -> str:
         return f"This run cannot be read: {run.problem}"
     words = [f"{run.state.value}: {run.failure}" if run.failure else run.state.value]
     if run.result:
-        words.append(f"ended by {run.result.stopped}")
+        words.append(run.result.stopped if run.setting("members") else f"ended by {run.result.stopped}")
     return f"{run.folder}: {', '.join(words)}."
 
 

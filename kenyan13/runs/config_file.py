@@ -28,15 +28,21 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 note_once = cache(print_note)
 
 
-def write_config(folder: Path, settings: Settings, data: Mapping[str, Any]) -> None:
-    """Write config.yaml. data: classes, and the number and digest of the images of each part."""
-    written = {"settings": plain(settings), "data": dict(data), "versions": versions(), "commit": git_commit()}
+def write_config(folder: Path, settings: Settings, data: Mapping[str, Any], members: Sequence[str] = ()) -> None:
+    """Write config.yaml. data: classes, and the number and digest of the images of each part.
+
+    members: names of the runs that a run is put together from.
+    """
+    written: dict[str, Any] = {"settings": plain(settings), "data": dict(data)}
+    written |= {"versions": versions(), "commit": git_commit()}
+    if members:
+        written["members"] = [*members]
     with replacing(folder / CONFIG) as file:
         OmegaConf.save(OmegaConf.create(written), file)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read a run's config.yaml as plain values under today's names: settings, data, versions, commit.
+    """Read a run's config.yaml as plain values under today's names: settings, data, versions, commit, members.
 
     Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
     not know are passed over, which is said once. Raises UserError for a folder that is no run directory, and when the
@@ -50,13 +56,16 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"runs in {folder.parent}: {shorten(others) or 'none'}",
         )
     try:
-        config = {"versions": {}, "commit": "", **upgrade_config(yaml.load(file.read_text(encoding="utf-8"), LOADER))}
+        saved = upgrade_config(yaml.load(file.read_text(encoding="utf-8"), LOADER))
+        config = {"versions": {}, "commit": "", "members": [], **saved}
         config["settings"] = known_settings(file, config["settings"])
         check(typed(config["settings"]))
         json.dumps(config["data"])  # plain values: no dates, and no node inside itself
         classes = config["data"].get("classes", [])
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise TypeError("classes are no list of names")
+        if any(not re.fullmatch(r"(?!\.+$)[\w.+~-]+", name) for name in config["members"]):
+            raise ValueError("members are no names of folders")
         return {**config, "versions": dict(config["versions"])}
     except Exception as error:  # whatever the libraries say of foreign values
         raise UserError(f"{file} is damaged: {first_line(error)}", "remove the run directory and train again") from None

@@ -8,6 +8,7 @@ result.json        summary, written when training has finished
 events.out...      TensorBoard
 sheets/            contact sheets: original/CLASS.png, augmented/CLASS.png, and at the end presets.png
 confusion_*.csv    of two stages put together, and at the end predictions_soft.csv
+members/           of a run put together from others: their run directories, with what predicting needs
 failed.txt         why training ended with an error; removed when it is tried again
 .lock              held by the process that trains
 """
@@ -27,6 +28,7 @@ VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
 OUT_OF_FOLD = "predictions_out_of_fold.csv"  # of training images, by head=linear
 SHEETS, SOFT = "sheets/presets.png", "predictions_soft.csv"  # what contact sheets, and two stages together, end with
 FAILED, LOCK = "failed.txt", ".lock"
+MEMBERS = "members"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 

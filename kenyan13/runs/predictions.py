@@ -4,7 +4,7 @@ The table has the index `id`, and the columns `target` (the class by name, "" fo
 of the run) and one a class, in the run's order, with probabilities 0..1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,33 @@ def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
     names = [*classes_of(table), *others]
     counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
     return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
+
+
+def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the mean of several runs' predictions of each image, over the runs that have predicted it, float32.
+
+    Raises UserError for runs of other classes.
+    """
+    if len({classes_of(table) for table in tables}) > 1:
+        raise UserError("These runs have not all the same classes.", "combine runs of the same classes")
+    images = pd.concat(tables).groupby(level=0, sort=False)
+    means = images[list(classes_of(tables[0]))].mean().astype(np.float32)
+    return pd.concat([images["target"].first(), means], axis=1)
+
+
+def gate(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the predictions of two stages together: p(class) = p(group) x p(class | group), float32.
+
+    first: of classes and groups; second: group -> of its classes, of the same images. Classes come by name.
+    """
+    names, targets = classes_of(first), first["target"]
+    parts = [second[name].drop(columns="target").mul(first[name], axis=0) if name in second else first[[name]]
+             for name in names]  # fmt: skip
+    made = pd.concat(parts, axis=1).sort_index(axis=1).astype(np.float32)
+    for name, table in second.items():
+        targets = targets.where(targets != name, table["target"])
+    made.insert(0, "target", targets)
+    return made
 
 
 def write_predictions(file: Path, table: pd.DataFrame) -> None:

@@ -25,7 +25,8 @@ class Run:
     """What a run directory tells.
 
     name: fit for file names, and unique among the runs that are read together (`read_all`). settings: nested plain
-    values, defaults among them; empty for a folder that holds predictions only (of `kenyan13 cascade`). data: classes,
+    values, defaults among them; empty for a folder that holds predictions only (of `kenyan13 cascade`); `members`, the
+    names of the runs that a run is put together from, if it is. data: classes,
     and number and digest of each part's images. result, metrics (a row an epoch): None until they are there. problem:
     why the directory cannot be read, or "".
     """
@@ -78,8 +79,9 @@ def read_run(folder: Path, name: str = "") -> Run:
     if not (folder / CONFIG).is_file() and any((folder / file).is_file() for file in (VALIDATION, RESULT)):
         return Run(folder, name, State.finished, result=read_result(folder))
     config = read_config(folder)
+    settings = config["settings"] | ({"members": config["members"]} if config["members"] else {})
     return Run(
-        folder, name, read_state(folder), config["settings"], config["data"], config["versions"],
+        folder, name, read_state(folder), settings, config["data"], config["versions"],
         str(config["commit"]), read_result(folder), read_metrics(folder),
     )  # fmt: skip
 
@@ -99,17 +101,23 @@ def read_metrics(folder: Path) -> pd.DataFrame | None:
 
 def read_all(folders: Sequence[Path]) -> Iterator[Run]:
     """Yield the runs in run directories; one that cannot be read has a `problem`, and costs none of the others."""
-    taken: set[str] = set()
-    for folder in folders:
-        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
-        name = next(one for k in range(1, len(folders) + 2) if (one := f"{plain}~{k}" if k > 1 else plain) not in taken)
-        taken.add(name)
+    for folder, name in zip(folders, unique_names(folders), strict=True):
         try:
             run = read_run(folder, name)
             _ = run.predictions  # damaged ones raise UserError
             yield run
         except UserError as error:
             yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
+
+
+def unique_names(folders: Sequence[Path]) -> list[str]:
+    """Return what to call run directories: their names, fit for file names, with ~2 and so on where they repeat."""
+    taken: list[str] = []
+    for folder in folders:
+        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
+        again = (f"{plain}~{k}" for k in range(2, len(folders) + 1))
+        taken.append(next(name for name in (plain, *again) if name not in taken))
+    return taken
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:

@@ -31,15 +31,21 @@ from kenyan13.training.trainer import one_device, precision
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """A trained run: its folder, settings and classes, and the network with the weights of the epoch that is kept.
-
-    temperature: what logits are divided by for probabilities of new images.
-    """
+class OpenRun:
+    """A run that can predict: its folder, settings and classes."""
 
     folder: Path
     settings: Settings
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainedRun(OpenRun):
+    """A run of one network, with the weights of the epoch that is kept.
+
+    temperature: what logits are divided by for probabilities of new images.
+    """
+
     network: torch.nn.Module
     temperature: float = 1.0
 
@@ -102,7 +108,7 @@ def open_data(settings: Settings) -> ImageDataModule:
     return data
 
 
-def check_classes(run: TrainedRun, classes: tuple[str, ...]) -> None:
+def check_classes(run: OpenRun, classes: tuple[str, ...]) -> None:
     """Raise UserError when data has other classes than the run was trained on."""
     if classes != run.classes:
         raise UserError(
@@ -127,7 +133,7 @@ def find_images(named: Sequence[Path]) -> list[Path]:
     return found
 
 
-def test_images(run: TrainedRun) -> Catalogue:
+def test_images(run: OpenRun) -> Catalogue:
     """Return the test images of the run's data set, in the run's classes. Raises UserError when it has none."""
     chosen = run.settings.data
     test = read(chosen).test
