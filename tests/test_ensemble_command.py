@@ -113,7 +113,7 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     assert [line.split() for line in lines[10:12]] == [["1", *["100.00"] * 4], ["2", *["100.00"] * 4]]
     assert lines[-1].startswith("6 validation images")
     alone = kenyan13("ensemble", *runs[:2]).stdout.splitlines()
-    assert alone[:4] == [f"1  {runs[0]}", "", lines[3], lines[5].replace("2", "1", 1)], "nothing is combined"
+    assert (alone[0], alone[3].split()[1:]) == (f"1  {runs[0]}", lines[5].split()[1:]), "nothing is combined"
     assert len(alone) == 6
     file = tmp_path / "mine.csv"
     done = kenyan13("ensemble", *runs, "--test", "-o", str(file))
