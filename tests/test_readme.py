@@ -12,10 +12,14 @@ from documented import COMMANDS, PAGES, overrides_of, parse, read_commands, reas
 from test_commands import TINY
 
 from kenyan13 import cli
+from kenyan13.analysis.cascade import compose, read_stages
+from kenyan13.analysis.saving import save_runs
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.runs.locate import run_directory
+from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.run import read_run
 from kenyan13.training.run import train
 
 LENGTH = ["trainer.max_epochs=1", "data.workers=0"]
@@ -51,10 +55,14 @@ def prepared(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFact
     train(compose_settings([*shared, "data.test=true", "name=NAME"]))
     train(compose_settings([*shared, "optim.lr=1e-3", "name=OTHER"]))
     stages = next(word for one in COMMANDS for word in shlex.split(one) if word.startswith("data.groups="))
-    for stage in ("first", "meats", "greens"):
-        train(compose_settings([*shared, stages, f"data.stage={stage}", f"name={stage}"]))
+    parts = [folder / "runs" / stage for stage in ("first", "meats", "greens")]
+    for part in parts:
+        train(compose_settings([*shared, stages, f"data.stage={part.name}", f"name={part.name}"]))
+    save_runs("whole", [read_run(part) for part in parts], compose(read_stages(parts)).soft)
     for copy in (*(f"GF{letter}" for letter in "ABCDEFG"), "HAA", "HAB", "efficientnet_b4_1", "efficientnet_b4_2"):
         shutil.copytree(folder / "runs" / "NAME", folder / "runs" / copy)
+    members = [read_run(folder / "runs" / f"efficientnet_b4_{k}") for k in (1, 2)]
+    save_runs("best", members, read_predictions(members[0].folder))
     return folder
 
 
