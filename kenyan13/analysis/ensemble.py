@@ -16,7 +16,6 @@ from kenyan13.analysis.compare import best_first, check_several
 from kenyan13.analysis.folds import Model, group_folds
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs.directory import RESULT
-from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import read_run
 
 Classes = NDArray[np.int64]
@@ -107,12 +106,6 @@ def accuracy(predicted: Classes, targets: Classes) -> float:
     if not labelled.any():
         raise UserError("None of the images has a label among the runs' classes.", "--test combines without labels")
     return float((predicted == targets)[labelled].mean())
-
-
-def fold_accuracies(model: Model, aligned: Aligned, predicted: Classes) -> list[float]:
-    """Return the accuracy of predictions of the aligned images, int64 [n], on those of each fold of a model."""
-    folds = [np.isin(aligned.ids, read_predictions(run.folder).index) for run in model]
-    return [accuracy(predicted[rows], aligned.targets[rows]) for rows in folds]
 
 
 def accuracy_table(aligned: Aligned) -> pd.DataFrame:

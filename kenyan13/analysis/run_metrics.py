@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from kenyan13.metrics.classification import reliability, scores, top_accuracy
+from kenyan13.metrics.classification import reliability, top_accuracy
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.metrics.statistics import wilson
-from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
+from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
 from kenyan13.runs.run import Run
 
 
@@ -57,7 +57,7 @@ def measure(run: Run) -> RunMetrics:
 def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """Return the metrics of predictions of images that have a target."""
     targets, probabilities = targets_of(table), probabilities_of(table)
-    found = scores(targets, probabilities)
+    found = scores(table)
     return {
         "images": len(table),
         "accuracy": found["accuracy"],

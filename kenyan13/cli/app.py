@@ -71,12 +71,6 @@ def print_next(*commands: Sequence[str]) -> None:
         console.print(f"  {line}")
 
 
-def print_saved(folder: Path) -> None:
-    """Print where runs put together are saved, and what to do with them."""
-    console.print(f"\nSaved as a run: {folder}")
-    print_next(["kenyan13", "predict", str(folder), "photo.jpg"], ["kenyan13", "evaluate", str(folder)])
-
-
 @app.callback(epilog=examples("train data=demo model=small_cnn", "report"))
 def describe(
     wanted: Annotated[

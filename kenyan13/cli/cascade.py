@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, Runs, app, examples, print_saved
+from kenyan13.cli.app import RunFolder, Runs, app, examples, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -61,7 +61,6 @@ def cascade(
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.analysis.saving import save_runs
-    from kenyan13.data.stages import FIRST
     from kenyan13.metrics.statistics import standard_error
     from kenyan13.runs.directory import CONFIG
     from kenyan13.runs.predictions import classes_of
@@ -86,8 +85,8 @@ def cascade(
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
     print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
     if save is not None:
-        runs = sorted(map(read_run, stages), key=lambda run: run.setting("data.stage") != FIRST)
-        print_saved(save_runs(save, runs, composed.soft))
+        saved = save_runs(save, [*map(read_run, stages)], composed.soft)
+        print_next(["kenyan13", "predict", str(saved), "photo.jpg"])
 
 
 def matrix_text(matrix: "pd.DataFrame") -> str:

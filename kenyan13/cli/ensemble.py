@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, app, examples, print_saved
+from kenyan13.cli.app import Runs, app, examples, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, number
 
 if TYPE_CHECKING:
-    from kenyan13.analysis.alignment import Aligned
-    from kenyan13.analysis.ensemble import Probabilities
+    import pandas as pd
+
     from kenyan13.analysis.folds import Model
 
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
@@ -61,44 +61,38 @@ def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None)
     from kenyan13.analysis.saving import save_runs
 
     models = read_models(folders, top)
-    aligned, runs = out_of_fold(models), [run for model in models for run in model]
-    rows = [
-        [str(k), *accuracy_cells(model, aligned, probabilities), str(len(model))]
-        for k, (model, probabilities) in enumerate(zip(models, aligned.probabilities, strict=True), start=1)
-    ]
-    together = aligned.probabilities.mean(axis=0)
-    if len(models) > 1:
-        rows.append(["all", *accuracy_cells(models[0], aligned, together), str(len(runs))])
-    print(align([(str(k), name_of(model)) for k, model in enumerate(models, start=1)]))
-    head = ("", "accuracy %", "95 % interval", "mean of folds", "sd", "loss", "runs")
-    print("\n" + align([head, *rows], right=range(1, 7)))
-    if len(models) > 1:
-        tried = accuracy_table(aligned).to_dict("records")
+    aligned, several = out_of_fold(models), len(models) > 1
+    together, tried = aligned.table(aligned.probabilities.mean(axis=0)), accuracy_table(aligned).to_dict("records")
+    names = [name_of(model) + f" ({len(model)} folds)" * (len(model) > 1) for model in models]
+    labels = [*map(str, range(1, len(models) + 1)), *(["all"] if several else [])]
+    rows = zip([*models, models[0]], [*map(aligned.table, aligned.probabilities), together], strict=True)
+    cells = [[label, *accuracy_cells(*row)] for label, row in zip(labels, rows, strict=False)]
+    print(align([*zip(labels, names, strict=False)]))
+    head = ("", "accuracy %", "95 % interval", "mean of folds", "sd", "loss")
+    print("\n" + align([head, *cells], right=range(1, 6)))
+    if several:
         combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in tried]
         print("\nThe most accurate models combined, accuracy in percent (all: by AP):")
         print(align([("models", *METHODS), *combined], right=range(5)))
     images = int((aligned.targets >= 0).sum())
     print(f"\n{images:,} validation images; no run was trained on those that it predicts here.")
     if save is not None:
-        print_saved(save_runs(save, runs, aligned.table(together)))
+        saved = save_runs(save, [run for model in models for run in model], together)
+        print_next(["kenyan13", "predict", str(saved), "photo.jpg"])
 
 
-def accuracy_cells(model: "Model", aligned: "Aligned", probabilities: "Probabilities") -> list[str]:
-    """Return accuracy, its interval, mean and standard deviation over the folds of a model, and loss, as texts.
-
-    probabilities: of the aligned images, [n, classes].
-    """
-    from kenyan13.analysis.ensemble import fold_accuracies
-    from kenyan13.metrics.classification import scores
+def accuracy_cells(model: "Model", table: "pd.DataFrame") -> list[str]:
+    """Return accuracy of predictions, its interval, mean and sd over the folds of a model, and loss, as texts."""
     from kenyan13.metrics.statistics import wilson
+    from kenyan13.runs.predictions import labelled, read_predictions, scores
 
-    known, folds = aligned.targets >= 0, fold_accuracies(model, aligned, probabilities.argmax(axis=1))
-    found = scores(aligned.targets[known], probabilities[known])
-    low, high = wilson(found["accuracy"], int(known.sum()))
+    known = labelled(table)
+    parts = [known[known.index.isin(read_predictions(run.folder).index)] for run in model]
+    found, folds = scores(known), [scores(part)["accuracy"] for part in parts if len(part)]
+    low, high = wilson(found["accuracy"], len(known))
     spread = [number(mean(folds), 2, 100), number(stdev(folds), 2, 100)] if len(folds) > 1 else ["", ""]
-    return [
-        number(found["accuracy"], 2, 100), f"{100 * low:.1f}-{100 * high:.1f}", *spread, number(found["loss"], 4)
-    ]  # fmt: skip
+    interval = f"{100 * low:.1f}-{100 * high:.1f}"
+    return [number(found["accuracy"], 2, 100), interval, *spread, number(found["loss"], 4)]
 
 
 def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:

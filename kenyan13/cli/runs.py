@@ -15,8 +15,7 @@ from kenyan13.terminal import WIDTH, align, fit, number, print_note
 
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
-    from kenyan13.training.composed import ComposedRun
-    from kenyan13.training.inference import TrainedRun
+    from kenyan13.training.composed import AnyRun
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
@@ -118,7 +117,7 @@ def predict(
         print_predictions(opened, images, top, as_json)
 
 
-def open_run(run: Path, overrides: list[str]) -> "TrainedRun | ComposedRun":
+def open_run(run: Path, overrides: list[str]) -> "AnyRun":
     """Open a run; of a stage of a two-stage classifier, say that it is only one."""
     from kenyan13.data.stages import FIRST
     from kenyan13.training import composed
@@ -130,7 +129,7 @@ def open_run(run: Path, overrides: list[str]) -> "TrainedRun | ComposedRun":
     return opened
 
 
-def predict_test(run: "TrainedRun | ComposedRun", file: Path) -> None:
+def predict_test(run: "AnyRun", file: Path) -> None:
     """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     import numpy as np
 
@@ -150,7 +149,7 @@ def predict_test(run: "TrainedRun | ComposedRun", file: Path) -> None:
         console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
 
 
-def print_predictions(run: "TrainedRun | ComposedRun", images: list[Path], top: int, as_json: bool) -> None:
+def print_predictions(run: "AnyRun", images: list[Path], top: int, as_json: bool) -> None:
     """Print the top classes of each image, as a table or as JSON."""
     from kenyan13.training import composed, inference
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 BINS = 15  # of confidence (Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599)
 
@@ -39,19 +39,6 @@ def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(("precision", "recall", "f1"), found, strict=False))).assign(
         images=confusion.sum(axis=1)
     )
-
-
-def scores(targets: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Return loss (mean cross entropy, at most 27.6 an image), accuracy and macro_f1 of one image or more.
-
-    targets: int64 [n]; probabilities: float [n, classes].
-    """
-    right, predicted = probabilities[np.arange(len(targets)), targets], probabilities.argmax(axis=1)
-    return {
-        "loss": float(-np.log(np.maximum(right, 1e-12)).mean()),
-        "accuracy": float((predicted == targets).mean()),
-        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
-    }
 
 
 def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64], k: int = 2) -> float:

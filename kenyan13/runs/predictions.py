@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import TEST, VALIDATION, replacing
@@ -92,6 +93,15 @@ def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
     names = [*classes_of(table), *others]
     counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
     return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
+
+
+def scores(table: pd.DataFrame) -> dict[str, float]:
+    """Return loss (mean cross entropy), accuracy and macro_f1 of predictions of images that have a target."""
+    targets, probabilities = targets_of(table), probabilities_of(table)
+    right, predicted = probabilities[np.arange(len(targets)), targets], probabilities.argmax(axis=1)
+    f1 = f1_score(targets, predicted, average="macro", zero_division=0)
+    loss = -np.log(np.maximum(right, 1e-12)).mean()  # a probability may be rounded to 0
+    return {"loss": float(loss), "accuracy": float((predicted == targets).mean()), "macro_f1": float(f1)}
 
 
 def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -25,10 +25,10 @@ class Run:
     """What a run directory tells.
 
     name: fit for file names, and unique among the runs that are read together (`read_all`). settings: nested plain
-    values, defaults among them; empty for a folder that holds predictions only (of `kenyan13 cascade`); `members`, the
-    names of the runs that a run is put together from, if it is. data: classes,
-    and number and digest of each part's images. result, metrics (a row an epoch): None until they are there. problem:
-    why the directory cannot be read, or "".
+    values, defaults among them, and `members`, the names of the runs that it is put together from, if it is; empty for
+    a folder that holds predictions only (of `kenyan13 cascade`). data: classes, and number and digest of each part's
+    images. result, metrics (a row an epoch): None until they are there. problem: why the directory cannot be read, or
+    "".
     """
 
     folder: Path
@@ -101,23 +101,17 @@ def read_metrics(folder: Path) -> pd.DataFrame | None:
 
 def read_all(folders: Sequence[Path]) -> Iterator[Run]:
     """Yield the runs in run directories; one that cannot be read has a `problem`, and costs none of the others."""
-    for folder, name in zip(folders, unique_names(folders), strict=True):
+    taken: set[str] = set()
+    for folder in folders:
+        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
+        name = next(one for k in range(1, len(folders) + 2) if (one := f"{plain}~{k}" if k > 1 else plain) not in taken)
+        taken.add(name)
         try:
             run = read_run(folder, name)
             _ = run.predictions  # damaged ones raise UserError
             yield run
         except UserError as error:
             yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
-
-
-def unique_names(folders: Sequence[Path]) -> list[str]:
-    """Return what to call run directories: their names, fit for file names, with ~2 and so on where they repeat."""
-    taken: list[str] = []
-    for folder in folders:
-        plain = re.sub(r"[^\w.+-]", "_", folder.resolve().name)
-        again = (f"{plain}~{k}" for k in range(2, len(folders) + 1))
-        taken.append(next(name for name in (plain, *again) if name not in taken))
-    return taken
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError
-from kenyan13.metrics.classification import scores
+from kenyan13.runs import predictions
 from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG, MEMBERS
-from kenyan13.runs.predictions import (
-    average,
-    classes_of,
-    gate,
-    labelled,
-    prediction_table,
-    probabilities_of,
-    targets_of,
-)
+from kenyan13.runs.predictions import prediction_table
 from kenyan13.training import inference
 from kenyan13.training.inference import OpenRun, TrainedRun
 
@@ -35,10 +27,13 @@ from kenyan13.training.inference import OpenRun, TrainedRun
 class ComposedRun(OpenRun):
     """A run put together from others, its members."""
 
-    members: tuple["TrainedRun | ComposedRun", ...]
+    members: tuple["AnyRun", ...]
 
 
-def open_any(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun | ComposedRun:
+AnyRun = TrainedRun | ComposedRun
+
+
+def open_any(folder: Path, overrides: Sequence[str] = ()) -> AnyRun:
     """Load a run from its directory, wherever that has been moved to, or one that is put together with its members.
 
     Raises UserError where `inference.open_run` does, for any member, and for members that do not go together.
@@ -49,53 +44,48 @@ def open_any(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun | Compos
     members = tuple(open_any(folder / MEMBERS / name, overrides) for name in config["members"])
     classes = tuple(config["data"].get("classes", ()))
     none = [prediction_table((), member.classes, np.zeros((0, len(member.classes)))) for member in members]
-    if classes_of(combine(members, none)) != classes:
+    if predictions.classes_of(combine(members, none)) != classes:
         raise UserError(f"{folder / CONFIG} tells other classes than {folder / MEMBERS} has.", "save the run again")
     return ComposedRun(folder, read_settings(folder, overrides), classes, members)
 
 
 def combine(members: Sequence[OpenRun], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the predictions of members together, from those of each (see kenyan13.runs.predictions)."""
-    stages = {member.settings.data.stage: table for member, table in zip(members, tables, strict=True)}
-    if FIRST not in stages or len(stages) == 1:
-        return average(tables)
-    return gate(stages[FIRST], {str(stage): table for stage, table in stages.items() if stage != FIRST})
+    stages = {str(member.settings.data.stage): table for member, table in zip(members, tables, strict=True)}
+    if len(stages) == 1 or FIRST not in stages:
+        return predictions.average(tables)
+    return predictions.gate(stages.pop(FIRST), stages)
 
 
-def predict(run: TrainedRun | ComposedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
+def predict(run: AnyRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Return what `inference.predict` does, of any run: probabilities, float32 [n, classes], and row -> reason.
 
     Each member reads the images by itself, at the size and in the colours that it was trained with.
     """
     if isinstance(run, TrainedRun):
         return inference.predict(run, paths)
+    found = [predict(member, paths) for member in run.members]
     rows = [str(row) for row in range(len(paths))]
-    tables: list[pd.DataFrame] = []
-    bad: dict[int, str] = {}
-    for member in run.members:
-        probabilities, unread = predict(member, paths)
-        tables.append(prediction_table(rows, member.classes, probabilities))
-        bad |= unread
-    return probabilities_of(combine(run.members, tables)).astype(np.float32), bad
+    tables = [prediction_table(rows, member.classes, one) for member, (one, _) in zip(run.members, found, strict=True)]
+    probabilities = predictions.probabilities_of(combine(run.members, tables)).astype(np.float32)
+    return probabilities, found[0][1]  # all members read the same files
 
 
-def evaluate(run: TrainedRun | ComposedRun) -> dict[str, float]:
-    """Return loss, accuracy and macro F1 on the run's validation images; of members, each on its own (see `average`).
+def evaluate(run: AnyRun) -> dict[str, float]:
+    """Return loss, accuracy and macro F1 on the run's validation images: of folds, on each member's own.
 
     Raises UserError when the data now has other classes than the run.
     """
     if isinstance(run, TrainedRun):
         return inference.evaluate(run)
-    known = labelled(predict_validation(run))
-    return scores(targets_of(known), probabilities_of(known))
+    return predictions.scores(predictions.labelled(predict_validation(run)))
 
 
-def predict_validation(run: TrainedRun | ComposedRun) -> pd.DataFrame:
+def predict_validation(run: AnyRun) -> pd.DataFrame:
     """Return the predictions of the run's validation images: of folds, each image by those not trained on it."""
     if isinstance(run, ComposedRun):
         return combine(run.members, [predict_validation(member) for member in run.members])
     data = inference.open_data(run.settings)
     inference.check_classes(run, data.classes)
-    images = data.validation.catalogue
-    probabilities = inference.predict_stored(run, data.validation)
+    images, probabilities = data.validation.catalogue, inference.predict_stored(run, data.validation)
     return prediction_table(images.ids, run.classes, probabilities, images.targets)
