@@ -28,10 +28,11 @@ STAGES = ("first", "meats", "greens")
 
 @pytest.fixture(scope="module")
 def trained(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folds each of two models, of other backbones, crops and colours; and three stages."""
+    """Two folds each of two models, of other backbones, crops, colours and ways to predict; and three stages."""
     runs = tmp_path_factory.mktemp("trained")
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "trainer.max_epochs=1"]
     other = ["model.backbone=test_resnet", "model.pretrained=false", "model.crop=48", "optim.lr=1e-3"]
+    other += ["predict.mirror=true", "predict.temperature=true"]
     for fold in (0, 1):
         train(compose_settings([*common, "data.folds=2", f"data.fold={fold}", f"name=a{fold}"]))
         train(compose_settings([*common, *other, "data.folds=2", f"data.fold={fold}", f"name=b{fold}"]))

@@ -6,7 +6,7 @@ classifier by soft gating.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,5 +87,7 @@ def predict_validation(run: AnyRun) -> pd.DataFrame:
         return combine(run.members, [predict_validation(member) for member in run.members])
     data = inference.open_data(run.settings)
     inference.check_classes(run, data.classes)
-    images, probabilities = data.validation.catalogue, inference.predict_stored(run, data.validation)
+    # as in training: temperatures are fitted to these very images
+    probabilities = inference.predict_stored(replace(run, temperature=1.0), data.validation)
+    images = data.validation.catalogue
     return prediction_table(images.ids, run.classes, probabilities, images.targets)
