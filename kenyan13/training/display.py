@@ -54,7 +54,7 @@ def print_start(
     if isinstance(freeze, Freeze):
         print_levels(network, freeze)
     if epochs:
-        steps = train // model.batch_size or 1
+        steps = -(-train // model.batch_size)
         rate = f"{settings.optim['lr']:g}" if isinstance(settings.optim.get("lr"), int | float) else "its own"
         console.print(f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all; learning rate {rate}")
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))

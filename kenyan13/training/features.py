@@ -54,15 +54,14 @@ def cached_features(
         train = compute(settings, data, network, body, data.train, settings.augment, views)
         return {"train": train, "validation": compute(settings, data, network, body, data.validation, None, 1)}
 
-    return Features(**cached(settings, digest(settings, network, described, [settings.augment, views]), make))
+    return Features(**cached(settings, digest(settings, network, described, [settings.augment, views, settings.seed]), make))
 
 
-def plain_features(
-    settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
-) -> NDArray[np.float32]:
+def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
     """Return what the last layer gets of each training image and its mirror image, their mean: float32 [n, d].
 
-    Raises UserError for a network whose last layer is not linear.
+    In the cache lie those of all labelled images by content: the folds of a data set share them. Raises UserError for a
+    network whose last layer is not linear.
     """
     if not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
@@ -73,10 +72,17 @@ def plain_features(
     def body(images: Tensor) -> Tensor:
         return (pooled(images) + pooled(images.flip(3))) / 2
 
-    def make() -> dict[str, Tensor]:
-        return {"train": compute(settings, data, network, body, data.train, None, 1)[:, 0]}
+    parts = data.train, data.validation
+    contents = [images.store.digests[images.store_rows] for images in parts]
+    distinct, first = np.unique(np.concatenate(contents), return_index=True)
 
-    return cached(settings, digest(settings, network, described, "mirrored"), make)["train"].numpy()
+    def make() -> dict[str, Tensor]:
+        made = [compute(settings, data, network, body, images, None, 1)[:, 0] for images in parts]
+        return {"features": torch.cat(made)[torch.from_numpy(first)]}
+
+    made = cached(settings, digest(settings, network, distinct.tolist(), "mirrored"), make)["features"]
+    features: NDArray[np.float32] = made.numpy()[np.searchsorted(distinct, contents[0])]
+    return features
 
 
 def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -92,13 +98,16 @@ def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) 
         return {name: torch.from_numpy(saved[name]) for name in saved}
 
 
-def digest(settings: Settings, network: nn.Module, described: dict[str, Any], views: Any) -> str:
-    """Return hex digits that stand for everything that the features depend on. views: of the images, told as may be."""
+def digest(settings: Settings, network: nn.Module, described: Any, views: Any) -> str:
+    """Return hex digits that stand for everything that the features depend on.
+
+    described, views: the images and the views of them, told as may be.
+    """
     model = settings.model
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     weights = {name: value.numpy() for name, value in network.state_dict().items() if name not in head}
     lossy = settings.data.store is StoreKind.jpeg
-    made_with = [views, settings.seed, model.backbone, model.crop, lossy]
+    made_with = [views, model.backbone, model.crop, lossy]
     return str(joblib.hash([repr(made_with), precision(settings), described, weights]))
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,15 +19,13 @@ from kenyan13.training.display import print_epoch, print_head
 from kenyan13.training.features import plain_features
 
 
-def set_head(
-    head: LinearHead, settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
-) -> tuple[Fitted, float]:
+def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, network: nn.Module) -> tuple[Fitted, float]:
     """Fit a classifier to the training images' features and put it in place of the network's last layer.
 
     Classes count the same where conf/balance asks for that in training. Returns the classifier, and its mean cross
     entropy on the images that it was fitted to.
     """
-    features, targets = plain_features(settings, data, network, described), data.train.catalogue.targets
+    features, targets = plain_features(settings, data, network), data.train.catalogue.targets
     balanced = settings.balance.weighted_loss or settings.balance.sampling is not Sampling.shuffled
     fitted = head.fit(features, targets, settings.seed, balanced)
     last = network.get_classifier()  # type: ignore[operator]
@@ -43,7 +40,6 @@ def begin_with_head(
     head: LinearHead,
     settings: Settings,
     data: ImageDataModule,
-    described: dict[str, Any],
     module: Classifier,
     trainer: Trainer,
 ) -> None:
@@ -53,7 +49,7 @@ def begin_with_head(
     which are kept: the run then begins again.
     """
     begin, history = perf_counter(), find_callback(trainer, History)
-    fitted, loss = set_head(head, settings, data, module.network, described)
+    fitted, loss = set_head(head, settings, data, module.network)
     trainer.validate(module, datamodule=data, verbose=False)
     history.add(trainer, module, 0, perf_counter() - begin, train_loss=loss)
     find_callback(trainer, RunFiles).write(trainer, module)

@@ -116,7 +116,7 @@ def fit(
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and not last.exists():
         head_of = build("head", settings.head, context=context, kind=LinearHead)
-        begin_with_head(head_of, settings, data, described, module, trainer)
+        begin_with_head(head_of, settings, data, module, trainer)
     if trainer.max_epochs:
         fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:

@@ -1,0 +1,107 @@
+"""recipe=: what each chooses, which epoch is kept, and how probabilities are made."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kenyan13.config.arguments import with_recipe
+from kenyan13.config.settings import Keep, Settings
+from kenyan13.errors import UserError
+from kenyan13.metrics.calibration import scale
+from kenyan13.runs.directory import BEST
+from kenyan13.runs.locate import run_directory
+from kenyan13.runs.predictions import probabilities_of, read_predictions
+from kenyan13.runs.run import read_run
+from kenyan13.training.inference import evaluate, open_run, predict, read_data
+from kenyan13.training.run import enough_epochs, train
+
+Compose = Callable[..., Settings]
+NETWORK = ("model.backbone=test_resnet", "model.pretrained=false", "logger=none")
+
+
+def test_images_of_ones_own_get_the_modern_recipe() -> None:
+    own = ["data=folder", "data.root=birds"]
+    assert with_recipe(own) == [*own, "recipe=modern"]
+    for chosen in ("recipe=study", "recipe=quick", "experiment=CBC", "debug=smoke"):
+        assert with_recipe([*own, chosen]) == [*own, chosen]
+    assert with_recipe(["data=demo"]) == ["data=demo"]
+
+
+def test_settings_on_the_command_line_are_stronger_than_the_recipe(compose: Compose) -> None:
+    settings = compose(
+        "data=folder", "data.root=birds", "optim=sgd", "optim.lr=0.5", "predict.mirror=false", "head=random"
+    )
+    assert (settings.optim["_target_"], settings.optim["lr"]) == ("torch.optim.SGD", 0.5)
+    assert (settings.predict.mirror, settings.predict.temperature, settings.head) == (False, True, {})
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(5, 100), (125, 80), (628, 16), (1000, 10), (5228, 8)])
+def test_epochs_follow_the_number_of_images(images: int, epochs: int) -> None:
+    assert enough_epochs(images) == epochs
+
+
+def test_auto_epochs_stay_auto_in_the_settings(compose: Compose) -> None:
+    settings = compose(*NETWORK, "trainer.max_epochs=auto", "schedule=cosine_steps", "trainer.limit_train_batches=1")
+    assert settings.trainer["max_epochs"] == "auto"
+    result = train(settings)
+    assert result.epochs == enough_epochs(104) == 96
+    run = read_run(run_directory(settings))
+    assert run.setting("trainer.max_epochs") == "auto"
+    assert run.metrics is not None
+    assert run.metrics["lr"].iloc[-1] < 0.01 * run.metrics["lr"].max(), "the schedule knows the number of epochs"
+    assert train(settings) == result, "it is found again"
+
+
+def test_max_epochs_is_a_number_or_auto(compose: Compose) -> None:
+    with pytest.raises(UserError, match="max_epochs=many is no number"):
+        compose("trainer.max_epochs=many")
+
+
+@pytest.mark.parametrize("keep", list(Keep))
+def test_the_epoch_that_is_kept(compose: Compose, keep: Keep) -> None:
+    settings = compose(*NETWORK, f"keep={keep.name}", "trainer.max_epochs=4", "optim.lr=3e-3", "schedule=constant")
+    result, folder = train(settings), run_directory(settings)
+    metrics = pd.read_csv(folder / "metrics.csv")
+    column = {"loss": -metrics["val_loss"], "last": metrics["epoch"]}.get(keep.name)
+    best = int((metrics[f"val_{keep.name}"] if column is None else column).argmax())
+    assert result.best_epoch == metrics["epoch"][best]
+    assert result.accuracy == metrics["val_accuracy"][best]
+    assert result.min_val_loss == metrics["val_loss"][best]
+    found = evaluate(open_run(folder))
+    assert found["accuracy"] == pytest.approx(result.accuracy), "best.ckpt holds that epoch's weights"
+
+
+def test_probabilities_of_image_and_mirror_image_and_their_temperature(compose: Compose) -> None:
+    settings = compose(*NETWORK, "recipe=modern", "trainer.max_epochs=1", "optim.lr=1e-4", "name=modern")
+    result, folder = train(settings), run_directory(settings)
+    assert result.temperature != 1
+    opened = open_run(folder)
+    data = read_data(settings)
+    data.decode()
+    batch = next(iter(data.val_dataloader()))
+    images = data.on_after_batch_transfer(batch, 0).images.contiguous()
+    with torch.inference_mode():
+        logits = (opened.network.eval()(images) + opened.network(images.flip(3))) / 2
+    saved = probabilities_of(read_predictions(folder))[: len(images)]
+    assert saved == pytest.approx(logits.softmax(dim=1).numpy(), abs=1e-5), "in validation, without a temperature"
+    paths = [data.validation.catalogue.paths[row] for row in range(3)]
+    assert predict(opened, paths)[0] == pytest.approx(scale(saved[:3], result.temperature), abs=1e-4)
+    plain = open_run(folder, ["predict.temperature=false"])
+    assert predict(plain, paths)[0] == pytest.approx(saved[:3], abs=1e-4)
+    one_side = predict(open_run(folder, ["predict.mirror=false", "predict.temperature=false"]), paths)[0]
+    assert np.abs(one_side - saved[:3]).max() > 1e-3
+
+
+def test_folds_share_the_features_of_a_backbone(compose: Compose, tmp_path: Path) -> None:
+    common = (*NETWORK, "recipe=quick", f"data.cache={tmp_path}/images")
+    for fold in (0, 1):
+        train(compose(*common, "data.folds=3", f"data.fold={fold}"))
+    assert len(list((tmp_path / "features").glob("*.npz"))) == 1
+    other = train(compose(*common, "data.folds=3", "data.fold=0", "seed=3", "data.split_seed=42", "head.folds=3"))
+    assert other.accuracy > 0.1
+    assert len(list((tmp_path / "features").glob("*.npz"))) == 2, "another seed has other random weights"
+    assert (run_directory(compose(*common, "data.folds=3", "data.fold=1")) / BEST).is_file()
