@@ -54,7 +54,8 @@ def cached_features(
         train = compute(settings, data, network, body, data.train, settings.augment, views)
         return {"train": train, "validation": compute(settings, data, network, body, data.validation, None, 1)}
 
-    return Features(**cached(settings, digest(settings, network, described, [settings.augment, views, settings.seed]), make))
+    key = digest(settings, network, described, [settings.augment, views, settings.seed])
+    return Features(**cached(settings, key, make))
 
 
 def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
