@@ -64,24 +64,54 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json."""
+    """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json.
+
+    Printed, too, is what mirror images and a temperature bring, whether or not the run predicts with them.
+    """
     from kenyan13.runs.result import read_result
     from kenyan13.training import composed
 
-    metrics = composed.evaluate(open_run(run, overrides or []))
+    opened = open_run(run, overrides or [])
+    metrics = composed.evaluate(opened)
     result = read_result(run)
     if result is None:
         print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
-        console.print("The run has not finished: there is no result.json to compare with.")
+        console.print("The run has not finished: there is no result.json to compare with.\n")
+        print_pieces(opened)
         return
     recorded = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
     rows = [(name, f"{metrics[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
     print(align([("", "now", "result.json"), *rows]))
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
-    console.print("Both agree." if agrees else "They differ: other images, another device, or changed files.")
+    console.print("Both agree.\n" if agrees else "They differ: other images, another device, or changed files.\n")
+    print_pieces(opened)
     if not agrees:
         raise typer.Exit(1)
+
+
+def print_pieces(run: "AnyRun") -> None:
+    """Print what each piece of predicting brings on the run's validation images."""
+    from kenyan13.analysis.run_metrics import prediction_metrics
+    from kenyan13.metrics.calibration import scale_by_others
+    from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
+    from kenyan13.training.composed import predict_validation, with_mirror
+
+    plain, mirrored = (labelled(predict_validation(with_mirror(run, mirror))) for mirror in (False, True))
+    scaled = mirrored.copy()
+    scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
+    named = {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}
+    rows = []
+    for name, table in named.items():
+        found, error = scores(table), prediction_metrics(table)["calibration_error"]
+        rows.append((name, f"{found['accuracy']:.2%}", f"{found['loss']:.4f}", f"{error:.3f}"))
+    print(align([("", "accuracy", "loss", "calibration error"), *rows], right={1, 2, 3}))
+    chosen = run.settings.predict
+    uses = [name for name, used in (("mirror image", chosen.mirror), ("temperature", chosen.temperature)) if used]
+    print(
+        f"This run predicts new images with: {' and '.join(uses) or 'the image alone'}. Temperatures of this table are"
+    )
+    print("fitted to other images than they are used on.")
 
 
 @app.command(epilog=examples("predict runs/demo PHOTO.jpg holiday/", "predict runs/demo --test"))

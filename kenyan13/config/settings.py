@@ -137,7 +137,10 @@ class PredictSettings:
 
 
 class Keep(Enum):
-    """Which epoch's weights a run keeps: the lowest loss, the highest accuracy or F1 in validation, or the last."""
+    """Which epoch's weights a run keeps: of the lowest loss, the highest accuracy or F1 in validation, or the last.
+
+    With a head that was fitted before training, the last that is better than that.
+    """
 
     loss = "loss"
     accuracy = "accuracy"

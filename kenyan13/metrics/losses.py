@@ -23,10 +23,13 @@ def lowest(validation_losses: Sequence[float]) -> int:
 def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
     """Return the index, from 0, of the epoch whose weights are kept, the first of equals.
 
-    epochs: a row each, with the columns of metrics.csv; keep: one of kenyan13.config.settings.Keep.
+    epochs: a row each, with the columns of metrics.csv; keep: one of kenyan13.config.settings.Keep. Of "last", it is
+    the last epoch that is better than epoch 0, the head before training, by accuracy (of equal ones, by loss).
     """
     if keep == "last":
-        return len(epochs) - 1
+        scores = list(zip(epochs["val_accuracy"], -epochs["val_loss"], strict=True))
+        better = [row for row in range(len(scores)) if epochs["epoch"].iloc[0] > 0 or scores[row] > scores[0]]
+        return max(better, default=0)
     return lowest(epochs["val_loss"].tolist() if keep == "loss" else (-epochs[f"val_{keep}"]).tolist())
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError
+from kenyan13.metrics.calibration import scale
 from kenyan13.runs import predictions
 from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG, MEMBERS
@@ -25,9 +26,10 @@ from kenyan13.training.inference import OpenRun, TrainedRun
 
 @dataclass(frozen=True)
 class ComposedRun(OpenRun):
-    """A run put together from others, its members."""
+    """A run put together from others, its members; temperature: of what they predict together."""
 
     members: tuple["AnyRun", ...]
+    temperature: float = 1.0
 
 
 AnyRun = TrainedRun | ComposedRun
@@ -41,12 +43,15 @@ def open_any(folder: Path, overrides: Sequence[str] = ()) -> AnyRun:
     config = read_config(folder)
     if not config["members"]:
         return inference.open_run(folder, overrides)
-    members = tuple(open_any(folder / MEMBERS / name, overrides) for name in config["members"])
+    members = tuple(
+        replace(open_any(folder / MEMBERS / name, overrides), temperature=1.0) for name in config["members"]
+    )
     classes = tuple(config["data"].get("classes", ()))
     none = [prediction_table((), member.classes, np.zeros((0, len(member.classes)))) for member in members]
     if predictions.classes_of(combine(members, none)) != classes:
         raise UserError(f"{folder / CONFIG} tells other classes than {folder / MEMBERS} has.", "save the run again")
-    return ComposedRun(folder, read_settings(folder, overrides), classes, members)
+    settings = read_settings(folder, overrides)
+    return ComposedRun(folder, settings, classes, members, inference.temperature_of(folder, settings))
 
 
 def combine(members: Sequence[OpenRun], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -68,7 +73,7 @@ def predict(run: AnyRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], di
     rows = [str(row) for row in range(len(paths))]
     tables = [prediction_table(rows, member.classes, one) for member, (one, _) in zip(run.members, found, strict=True)]
     probabilities = predictions.probabilities_of(combine(run.members, tables)).astype(np.float32)
-    return probabilities, found[0][1]  # all members read the same files
+    return scale(probabilities, run.temperature), found[0][1]  # all members read the same files
 
 
 def evaluate(run: AnyRun) -> dict[str, float]:
@@ -81,13 +86,20 @@ def evaluate(run: AnyRun) -> dict[str, float]:
     return predictions.scores(predictions.labelled(predict_validation(run)))
 
 
+def with_mirror(run: AnyRun, mirror: bool) -> AnyRun:
+    """Return a run that predicts, or does not, by the mean of each image and its mirror image."""
+    if isinstance(run, ComposedRun):
+        return replace(run, members=tuple(with_mirror(member, mirror) for member in run.members))
+    return replace(run, settings=replace(run.settings, predict=replace(run.settings.predict, mirror=mirror)))
+
+
 def predict_validation(run: AnyRun) -> pd.DataFrame:
     """Return the predictions of the run's validation images: of folds, each image by those not trained on it."""
     if isinstance(run, ComposedRun):
         return combine(run.members, [predict_validation(member) for member in run.members])
     data = inference.open_data(run.settings)
     inference.check_classes(run, data.classes)
-    # as in training: temperatures are fitted to these very images
-    probabilities = inference.predict_stored(replace(run, temperature=1.0), data.validation)
+    without = replace(run, temperature=1.0)  # as in training: a temperature is fitted to these very images
+    probabilities = inference.predict_stored(without, data.validation)
     images = data.validation.catalogue
     return prediction_table(images.ids, run.classes, probabilities, images.targets)

@@ -64,9 +64,13 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
+    return TrainedRun(folder, settings, classes, network, temperature_of(folder, settings))
+
+
+def temperature_of(folder: Path, settings: Settings) -> float:
+    """Return the temperature of a run's probabilities of new images: that of its result, where settings ask for it."""
     result = read_result(folder)
-    temperature = result.temperature if result is not None and settings.predict.temperature else 1.0
-    return TrainedRun(folder, settings, classes, network, temperature)
+    return result.temperature if result is not None and settings.predict.temperature else 1.0
 
 
 def evaluate(run: TrainedRun) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """recipe=: what each chooses, which epoch is kept, and how probabilities are made."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 from kenyan13.config.arguments import with_recipe
 from kenyan13.config.settings import Keep, Settings
 from kenyan13.errors import UserError
-from kenyan13.metrics.calibration import scale
+from kenyan13.metrics.calibration import scale, scale_by_others
+from kenyan13.metrics.classification import reliability
+from kenyan13.metrics.losses import kept
 from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import probabilities_of, read_predictions
+from kenyan13.runs.predictions import probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.run import read_run
 from kenyan13.training.inference import evaluate, open_run, predict, read_data
 from kenyan13.training.run import enough_epochs, train
@@ -75,6 +78,23 @@ def test_the_epoch_that_is_kept(compose: Compose, keep: Keep) -> None:
     assert found["accuracy"] == pytest.approx(result.accuracy), "best.ckpt holds that epoch's weights"
 
 
+@pytest.mark.parametrize(
+    ("first", "accuracies", "losses", "expected"),
+    [
+        (1, [0.5, 0.7, 0.6], [1.0, 0.8, 0.9], 2),  # without epoch 0, simply the last
+        (0, [0.5, 0.7, 0.6], [1.0, 0.8, 0.9], 2),
+        (0, [0.6, 0.7, 0.5], [1.0, 0.8, 0.9], 1),
+        (0, [0.6, 0.5, 0.6], [1.0, 0.8, 0.9], 2),  # as accurate, with a lower loss
+        (0, [0.6, 0.5, 0.6], [0.9, 0.8, 0.9], 0),
+    ],
+)
+def test_the_last_epoch_that_is_better_than_the_head_before_training(
+    first: int, accuracies: list[float], losses: list[float], expected: int
+) -> None:
+    epochs = pd.DataFrame({"epoch": np.arange(3) + first, "val_accuracy": accuracies, "val_loss": losses})
+    assert kept(epochs, "last") == expected
+
+
 def test_probabilities_of_image_and_mirror_image_and_their_temperature(compose: Compose) -> None:
     settings = compose(*NETWORK, "recipe=modern", "trainer.max_epochs=1", "optim.lr=1e-4", "name=modern")
     result, folder = train(settings), run_directory(settings)
@@ -105,3 +125,19 @@ def test_folds_share_the_features_of_a_backbone(compose: Compose, tmp_path: Path
     assert other.accuracy > 0.1
     assert len(list((tmp_path / "features").glob("*.npz"))) == 2, "another seed has other random weights"
     assert (run_directory(compose(*common, "data.folds=3", "data.fold=1")) / BEST).is_file()
+
+
+def test_evaluate_tells_what_mirror_image_and_temperature_bring(
+    compose: Compose, kenyan13: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    settings = compose(*NETWORK, "recipe=modern", "trainer.max_epochs=1", "optim.lr=1e-4", "name=modern")
+    train(settings)
+    folder = run_directory(settings)
+    found = kenyan13("evaluate", str(folder), "trainer.accelerator=cpu")
+    assert found.returncode == 0
+    lines = {line[:20].strip(): line[20:].split() for line in found.stdout.splitlines()}
+    table = read_predictions(folder)
+    assert lines["and mirror image"][:2] == [f"{scores(table)['accuracy']:.2%}", f"{scores(table)['loss']:.4f}"]
+    scaled = scale_by_others(probabilities_of(table), targets_of(table))
+    assert lines["and temperature"][2] == f"{reliability(targets_of(table), scaled.astype(np.float64)).error:.3f}"
+    assert "predicts new images with: mirror image and temperature" in found.stdout
