@@ -52,6 +52,24 @@ reproduce: .venv/.complete  ## all groups of the study
 	@failed=; for group in $(GROUPS); do $(MAKE) --no-print-directory reproduce-group-$$group || failed="$$failed $$group"; done; \
 	test -z "$$failed" || { echo "Groups with failed runs:$$failed"; exit 2; }
 
+# Recipes on anybody's data, with the weights of a folder: each trains, and writes predictions of the test images.
+# make recipe-modern DATA=DIR WEIGHTS=DIR MODEL=mobilenetv2_100 SUBMISSION=modern.csv
+MODEL ?= mobilenetv2_100
+SUBMISSION ?= $@.csv
+IMAGES = data.layout=$(if $(wildcard $(DATA)/train.csv),competition,folder) 'data.root=$(DATA)' 'runs=$(RUNS)' $(ARGS)
+OWN_WEIGHTS = $(if $(WEIGHTS),'model.weights=$(WEIGHTS)/$(MODEL).safetensors')
+
+recipe-study recipe-quick recipe-modern: recipe-%: .venv/.complete  ## train with a recipe, predict the test images
+	$(BIN)/python train.py model=$(MODEL) recipe=$* name=$* $(OWN_WEIGHTS) $(IMAGES)
+	$(BIN)/kenyan13 predict '$(RUNS)/$*' --test -o '$(SUBMISSION)'
+
+recipe-best: .venv/.complete
+	$(BIN)/kenyan13 best $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(IMAGES)
+	$(BIN)/kenyan13 predict '$(RUNS)/best' --test -o '$(SUBMISSION)'
+
+recipes: recipe-study recipe-quick recipe-modern recipe-best  ## all recipes, and how they compare
+	$(BIN)/kenyan13 compare '$(RUNS)/study' '$(RUNS)/quick' '$(RUNS)/modern'
+
 lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -80,4 +98,4 @@ constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 clean:  ## remove caches and decoded images; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) bench lint browser test test-slow constraints clean
+.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) recipe-study recipe-quick recipe-modern recipe-best recipes bench lint browser test test-slow constraints clean

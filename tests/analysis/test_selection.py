@@ -1,0 +1,30 @@
+"""Which models are averaged: hand calculation on three models of four images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kenyan13.analysis.selection import select
+from kenyan13.runs.predictions import prediction_table, probabilities_of
+
+
+def table(rights: list[float]) -> pd.DataFrame:
+    """Return predictions of two classes: the probability of each image's target, which is class a."""
+    rows = np.array([[right, 1 - right] for right in rights])
+    return prediction_table([str(k) for k in range(len(rights))], ("a", "b"), rows, ["a"] * len(rights))
+
+
+def test_models_are_added_while_the_mean_gets_better() -> None:
+    """One and two make up for each other's mistakes; three adds nothing to them, though it is better than two."""
+    tables = {"three": table([0.5] * 4), "two": table([0.25, 0.25, 0.9, 0.9]), "one": table([0.9, 0.9, 0.3, 0.3])}
+    losses = {name: -np.log(probabilities_of(one)[:, 0]).mean() for name, one in tables.items()}
+    assert losses["one"] < losses["three"] < losses["two"]
+    chosen, mean = select(tables)
+    assert chosen == ["one", "two"]
+    assert probabilities_of(mean)[:, 0] == pytest.approx([0.575, 0.575, 0.6, 0.6])
+
+
+def test_one_model_alone_may_be_best() -> None:
+    chosen, mean = select({"poor": table([0.1, 0.2]), "good": table([0.9, 0.9])})
+    assert chosen == ["good"]
+    assert probabilities_of(mean)[:, 0] == pytest.approx([0.9, 0.9])

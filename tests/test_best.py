@@ -1,0 +1,61 @@
+"""`kenyan13 best` as a user types it: backbones tried, the best one fine-tuned in folds, and all averaged that pay."""
+
+from pathlib import Path
+
+import pytest
+from test_commands import TINY, Command, assert_one_screen
+
+from kenyan13.runs.predictions import labelled, read_predictions, scores
+from kenyan13.runs.run import read_run
+
+SETTINGS = [word for word in TINY if not word.startswith(("model=", "trainer.max_epochs="))]
+
+
+def test_the_best_models_of_several_backbones_become_one_run(
+    kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path
+) -> None:
+    places = ["model.pretrained=false", f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs"]
+    command = ["best", "test_resnet", "test_efficientnet", *SETTINGS, *places, "optim.lr=1e-3", "--top", "1"]
+    done = kenyan13(*command)
+    assert done.returncode == 0, done.stderr
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert len(folders) == 5 + 5 + 5 + 1, "two backbones' heads, one fine-tuned, each in five folds; and their mean"
+    predictions = read_predictions(tmp_path / "runs" / "best")
+    assert len(predictions) == 130, "every labelled image is predicted by models that were not trained on it"
+    found = scores(labelled(predictions))
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("mean of those with *")]
+    assert f"{100 * found['accuracy']:.1f}" in row
+    assert f"{found['loss']:.3f}" in row
+    result = read_run(tmp_path / "runs" / "best").result
+    assert result is not None
+    assert result.accuracy == pytest.approx(found["accuracy"])
+    assert result.temperature != 1
+    assert max(map(len, (line for line in done.stdout.splitlines() if str(tmp_path) not in line))) <= 80
+    again = kenyan13(*command)
+    assert again.returncode == 0, again.stderr
+    assert "had finished before" in again.stdout
+    predicted = kenyan13("predict", f"{tmp_path}/runs/best", f"{demo_root}/images/images", "--top", "1")
+    assert predicted.returncode == 0, predicted.stderr
+
+
+def test_hours_that_allow_nothing_leave_the_linear_classifiers(
+    kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path
+) -> None:
+    places = ["model.pretrained=false", f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs"]
+    done = kenyan13("best", "test_resnet", *SETTINGS, *places, "--hours", "0")
+    assert done.returncode == 0, done.stderr
+    assert "left out: --hours" in done.stdout
+    assert len(list((tmp_path / "runs").iterdir())) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["data=demo", "--weights", "{tmp}"], "There are no *.safetensors"),
+        (["resnett18", "data=demo"], "None of these models could be trained"),
+        (["resnet18", "data=birds"], "data=birds"),
+    ],
+)
+def test_mistakes_are_said_on_one_screen(kenyan13: Command, tmp_path: Path, arguments: list[str], part: str) -> None:
+    done = kenyan13("best", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
+    assert_one_screen(done, part)
