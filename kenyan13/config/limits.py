@@ -34,6 +34,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "augment.noise.std": (0, inf),
     "model.crop": (8, inf),
     "model.batch_size": (1, inf),
+    "model.rate": (0, inf),
+    "model.layer_decay": (0, 1),
     "head.strengths": (1e-9, inf),
     "head.folds": (2, inf),
     "freeze.level": (0, 5),

@@ -117,7 +117,10 @@ class BalanceSettings:
 
 @dataclass
 class ModelSettings:
-    """conf/model: the network, its weights, and the crop and batch size that go with it."""
+    """conf/model: the network, its weights, and the crop and batch size that go with it.
+
+    rate, layer_decay: good ones of AdamW to fine-tune all layers with, for others to name: optim.lr=${model.rate}.
+    """
 
     backbone: str = MISSING
     pretrained: bool = True
@@ -126,6 +129,8 @@ class ModelSettings:
     batch_size: int = MISSING
     channels_last: bool = True
     compile: bool = False
+    rate: float = 1e-3
+    layer_decay: float = 1.0
 
 
 @dataclass

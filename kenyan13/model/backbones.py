@@ -2,7 +2,8 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from importlib import import_module
 from pathlib import Path
 from textwrap import shorten as shorten_text
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.request import getproxies
 import timm
 import torch
 from huggingface_hub import constants as hub
+from timm.layers import PatchEmbed
 from timm.models import PretrainedCfg, load_state_dict
 from torch import Tensor, nn
 
@@ -58,6 +60,7 @@ def check_model(settings: ModelSettings) -> None:
     with torch.device("meta"):
         try:
             network = build(settings, 2, pretrained=False)
+            check_patches(network, settings.crop)
             network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
             raise UserError(
@@ -66,6 +69,15 @@ def check_model(settings: ModelSettings) -> None:
             ) from error
     if settings.weights is not None and not Path(settings.weights).expanduser().is_file():
         raise UserError(f"There is no weights file {settings.weights}.", *WAYS_TO_WEIGHTS[1:])
+
+
+def check_patches(network: nn.Module, crop: int) -> None:
+    """Raise ValueError where a transformer's patches do not cover the crop: timm would leave out its border."""
+    patches = getattr(network, "patch_embed", None)
+    side = patches.patch_size[0] if isinstance(patches, PatchEmbed) else 1
+    if crop % side:
+        above = crop - crop % side + side
+        raise ValueError(f"its patches of {side} px fit model.crop={above}" + f" or {above - side}" * (crop > side))
 
 
 def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
@@ -120,10 +132,13 @@ def build(settings: ModelSettings, num_classes: int, pretrained: bool) -> nn.Mod
 def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> None:
     """Load a state dict into the network: all of the backbone, and the head where it is for the same classes.
 
-    Takes .safetensors, .pth and the checkpoints of earlier runs. Raises UserError when the file cannot be read or holds
-    weights of another architecture.
+    Takes .safetensors, .pth and the checkpoints of earlier runs; embeddings of positions are resampled to the crop.
+    Raises UserError when the file cannot be read or holds weights of another architecture.
     """
     weights, of_classes = read_weights(file)
+    adapt = getattr(import_module(type(network).__module__), "checkpoint_filter_fn", None)  # timm's, of the family
+    with suppress(KeyError, RuntimeError):  # of another network: said below
+        weights = adapt(weights, network) if adapt else weights
     prefixes = head_prefixes(network)
     head = {name: value for name, value in network.state_dict().items() if name.startswith(prefixes)}
     same_head = all(name in weights and weights[name].shape == value.shape for name, value in head.items())

@@ -82,6 +82,7 @@ MISTAKES = [
     ("optim.lr=-1", "optim.lr=-1 is out of range.\n  -> allowed: at least 0"),
     ("freeze.level=6", "freeze.level=6 is out of range.\n  -> allowed: whole numbers, 0 to 5"),
     ("model.crop=0", "model.crop=0 is out of range"),
+    ("model.layer_decay=2", "model.layer_decay=2.0 is out of range.\n  -> allowed: 0 to 1"),
     ("augment.scale=[2,1]", "augment.scale=[2.0, 1.0] is not a range"),
     ("augment.scale=[1]", "augment.scale=[1.0] is not a range"),
     ("augment.horizontal_flip=50", "allowed: 0 to 1"),
@@ -147,6 +148,16 @@ def test_run_names_tell_backbone_and_level() -> None:
         "trainer.max_epochs=3 model.crop=96 seed=7": "resnet18_pt5_seed7_crop96_epochs3-f5af440b",
     }
     assert {given: run_name(compose_settings(given.split())) for given in names} == names, "hashes never change"
+
+
+def test_a_backbone_s_own_rate_counts_only_where_it_is_used() -> None:
+    plain = ["model=dinov2_small", "optim=timm"]
+    used = [*plain, "optim.lr=${model.rate}", "optim.layer_decay=${model.layer_decay}"]
+    settings = compose_settings(used)
+    assert (settings.optim["lr"], settings.optim["layer_decay"]) == (settings.model.rate, settings.model.layer_decay)
+    assert run_name(settings) == run_name(compose_settings([*plain, "optim.lr=1e-4", "optim.layer_decay=0.75"]))
+    names = [run_name(compose_settings([*plain, f"model.rate={rate}"])) for rate in (1e-4, 0.1)]
+    assert names[0] == names[1] == run_name(compose_settings(plain)) != run_name(settings)
 
 
 # a comma makes a sweep, so that it alone must be quoted

@@ -81,6 +81,16 @@ def test_preset_is_the_study_s(preset: str) -> None:
     assert size(for_13) == size(reference) - (1000 - 13) * (features + 1)
 
 
+# The colours of the weights' own training: of ImageNet, of TensorFlow (each channel to -1..1), of CLIP.
+IMAGENET, CLIP = (0.485, 0.456, 0.406), (0.48145466, 0.4578275, 0.40821073)
+MEANS = {
+    **dict.fromkeys(("efficientnet_lite0", "efficientnet_lite2", "efficientnetv2_s"), (0.5, 0.5, 0.5)),
+    **dict.fromkeys(("vit_small", "siglip2_base"), (0.5, 0.5, 0.5)),
+    **dict.fromkeys(("eva02_tiny", "eva02_small"), CLIP),
+}
+STDS = {IMAGENET: (0.229, 0.224, 0.225), CLIP: (0.26862954, 0.26130258, 0.27577711), (0.5,) * 3: (0.5,) * 3}
+
+
 @pytest.mark.parametrize("preset", sorted({file.stem for file in CONF.glob("model/*.yaml")} - set(PRESETS)))
 def test_other_presets_build(preset: str) -> None:
     model = compose_settings([f"model={preset}"]).model
@@ -88,6 +98,40 @@ def test_other_presets_build(preset: str) -> None:
         logits = build(model, 13, pretrained=False)(torch.empty(2, 3, model.crop, model.crop))
     assert logits.shape == (2, 13)
     assert timm.is_model_pretrained(model.backbone) == model.pretrained == (preset != "small_cnn")
+    colours = normalisation(model)
+    assert colours.mean == (mean := MEANS.get(preset, IMAGENET))
+    assert colours.std == STDS[mean]
+    # DINOv2's own 518 px take seven times as long
+    assert model.crop == (224 if preset in ("dinov2_small", "small_cnn") else colours.input_size[-1])
+    restricted = not (colours.license or "other").startswith(("apache", "mit", "bsd"))
+    first = (CONF / "model" / f"{preset}.yaml").read_text().splitlines()[0]
+    assert restricted == any(word in first for word in ("CC-BY-NC", "License", "from scratch")), colours.license
+
+
+@pytest.mark.parametrize(
+    ("backbone", "crop", "fitting"),
+    [
+        ("vit_small_patch14_reg4_dinov2", 225, "patches of 14 px fit model.crop=238 or 224"),
+        ("vit_small_patch16_dinov3", 12, "patches of 16 px fit model.crop=16"),
+        ("swinv2_tiny_window8_256", 226, "patches of 4 px fit model.crop=228 or 224"),
+    ],
+)
+def test_crops_that_patches_do_not_cover_are_refused(backbone: str, crop: int, fitting: str) -> None:
+    with pytest.raises(UserError, match=fitting):
+        create(untrained(backbone, crop), CLASSES)
+
+
+@pytest.mark.parametrize(("backbone", "resampled"), [("test_vit", {"pos_embed"}), ("test_convnext", set())])
+def test_weights_of_another_crop_are_taken(backbone: str, resampled: set[str], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    there = build(untrained(backbone, 160), 13, pretrained=False).state_dict()
+    there |= {name: torch.full_like(value, 0.25) for name, value in there.items() if name == "pos_embed"}
+    file = save(tmp_path / "weights.safetensors", there, CLASSES)
+    network = create(untrained(backbone, 96, file), CLASSES)
+    here = network.state_dict()
+    assert {name for name, value in here.items() if not torch.equal(value, there[name])} == resampled
+    assert all(torch.allclose(here[name], torch.tensor(0.25)) for name in resampled)  # of a constant, a constant
+    assert network(torch.zeros(1, 3, 96, 96)).shape == (1, 13)
 
 
 def test_small_cnn_layer_by_layer() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from kenyan13.config import targets
 from kenyan13.config.compose import compose_settings
+from kenyan13.config.presets import presets
 from kenyan13.config.settings import ModelSettings
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError
@@ -202,6 +204,43 @@ def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: str) 
         assert recorder.moved(epoch) == trained | statistics
     # of the second epoch too, before which validation has put all layers into evaluation mode
     assert recorder.norms == [{name: name in moving for name in norms}] * 4
+
+
+def assert_levels_train(backbone: str, crop: int) -> None:
+    """At each level, a step of training changes the level's parameters and no others; deeper ones come later."""
+    torch.manual_seed(3)
+    network = build(ModelSettings(backbone, crop=crop, batch_size=2), 4, pretrained=False)
+    with torch.no_grad():
+        for value in network.parameters():  # nothing stays at zero, where gradient and decay may be zero too
+            value.add_(0.02 * torch.randn_like(value))
+    levels = parameter_levels(network)
+    for level in range(6):
+        Freeze().apply(network.train(), level)
+        before = {name: value.clone() for name, value in network.named_parameters()}
+        optimizer = torch.optim.SGD(network.parameters(), 1e-3, weight_decay=0.1)
+        F.cross_entropy(network(torch.randn(2, 3, crop, crop)), torch.arange(2)).backward()
+        optimizer.step()
+        moved = {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
+        assert moved == {name for name in before if levels[name] <= level}
+    assert set(levels.values()) == set(range(6))
+    if hasattr(network, "group_matcher"):
+        depth = timm.models.group_parameters(network, network.group_matcher(), reverse=True)
+        parts = [[depth[name] for name in levels if levels[name] == level] for level in (5, 4, 3, 2, 1)]
+        assert all(max(part) <= min(later) for part, later in pairwise(parts))
+
+
+OTHERS = [preset["backbone"] for preset in presets("model").values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", sorted(one for one in OTHERS if one.partition(".")[0] not in STUDY))
+def test_a_step_at_each_level_of_each_preset(backbone: str) -> None:
+    assert_levels_train(backbone, 112)  # a multiple of 14, 16 and of Swin's windows
+
+
+@pytest.mark.parametrize("backbone", timm.list_models("test_*"))
+def test_a_step_at_each_level_of_each_tiny_network(backbone: str) -> None:
+    assert_levels_train(backbone, 64)
 
 
 @pytest.mark.parametrize(
