@@ -13,7 +13,7 @@ from urllib.request import getproxies
 import timm
 import torch
 from huggingface_hub import constants as hub
-from timm.layers import PatchEmbed
+from timm.layers.patch_embed import PatchEmbed
 from timm.models import PretrainedCfg, load_state_dict
 from torch import Tensor, nn
 

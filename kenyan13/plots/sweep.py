@@ -1,4 +1,4 @@
-"""The plot of a sweep over one setting, such as the learning rate."""
+"""The plot of a sweep over one setting, such as the learning rate; that of a rate that rises from step to step."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kenyan13.metrics.losses import outliers
-from kenyan13.plots.style import COLOURS, MARKERS, RING, STUDY, new_figure, set_log_ticks, short, styled
+from kenyan13.plots.style import COLOURS, MARKERS, OURS, PALE, RING, STUDY, new_figure, set_log_ticks, short, styled
 
 FEW = 5  # runs of which none is an outlier
 Values = NDArray[np.float64]
@@ -47,6 +47,25 @@ def sweep_plot(
         shown = [axes.axvline(x, color=c, linestyle=s, linewidth=1.3, label=text, zorder=1) for x, c, s, text in lines]
     if lines:
         figure.legend(handles=shown, loc="outside lower left", ncols=2, borderpad=0)
+    return figure
+
+
+@styled
+def range_test_plot(rates: Sequence[float], losses: Values, smoothed: Values, suggested: float) -> Figure:
+    """Draw the training loss at rates that rise from step to step; the suggested one is marked and named.
+
+    Faint: each step; strong: smoothed. Losses far above the first are outside the limits.
+    """
+    figure = new_figure(7.5, 4.2)
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color=PALE, label="Loss of each step")
+    axes.plot(rates, smoothed, color=OURS, label="Smoothed")
+    axes.axvline(suggested, color="black", linewidth=1.3, label=f"Suggested: {suggested:.1e}")
+    low, high = float(np.min(losses)), float(np.max(losses[: max(1, len(losses) // 4)]))
+    axes.set(xscale="log", xlabel="Learning rate (log scale)", ylabel="Training loss")
+    set_log_ticks(axes.xaxis, rates[0], rates[-1])
+    axes.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low) + 1e-9)
+    figure.legend(loc="outside lower left", ncols=3, borderpad=0)
     return figure
 
 

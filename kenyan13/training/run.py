@@ -83,26 +83,11 @@ def fit(
     settings: Settings, folder: Path, data: ImageDataModule, described: dict[str, Any], network: nn.Module, brief: bool
 ) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
-    if settings.model.channels_last:
-        network = network.to(memory_format=torch.channels_last)
     epochs = settings.trainer.get("max_epochs")
     epochs = enough_epochs(len(data.train.catalogue)) if epochs == "auto" else epochs
     given_trainer = {**settings.trainer, "max_epochs": epochs}
     context = {**plain(settings), "trainer": given_trainer, "run": {"folder": str(folder), "name": folder.name}}
-    freeze = next(iter(build_group("freeze", settings, context, Callback)), None)
-    head = None
-    if isinstance(freeze, Freeze) and freeze.features == "cached":
-        data.features = cached_features(settings, data, network, described)
-        head = split_network(network)[1]
-    if settings.model.compile:
-        network.compile()  # in place, so that names in checkpoints stay
-    weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
-    given = {} if weights is None else {"weight": weights}
-    loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)
-    optim = settings.optim
-    if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
-        optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
-    module = Classifier(network, data.classes, loss, optim, settings.schedule, head, settings.predict.mirror)
+    module, freeze = make_module(settings, data, described, network, context)
     trainer = build_trainer(settings, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
@@ -139,6 +124,36 @@ def fit(
 def enough_epochs(images: int) -> int:
     """Return the epochs of trainer.max_epochs=auto: some 10,000 views of training images, 8 to 100 epochs."""
     return min(100, max(8, round(10_000 / images)))
+
+
+def make_module(
+    settings: Settings,
+    data: ImageDataModule,
+    described: dict[str, Any],
+    network: nn.Module,
+    context: dict[str, Any],
+    kind: type[Classifier] = Classifier,
+) -> tuple[Classifier, Callback | None]:
+    """Return what the settings make of a network to be trained, and what freezes it; data may be given features.
+
+    described, context: what config.yaml records of the data, and what interpolations may name.
+    """
+    if settings.model.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    freeze = next(iter(build_group("freeze", settings, context, Callback)), None)
+    head = None
+    if isinstance(freeze, Freeze) and freeze.features == "cached":
+        data.features = cached_features(settings, data, network, described)
+        head = split_network(network)[1]
+    if settings.model.compile:
+        network.compile()  # in place, so that names in checkpoints stay
+    weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
+    given = {} if weights is None else {"weight": weights}
+    loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)
+    optim = settings.optim
+    if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
+        optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
+    return kind(network, data.classes, loss, optim, settings.schedule, head, settings.predict.mirror), freeze
 
 
 def describe(data: ImageDataModule) -> dict[str, Any]:

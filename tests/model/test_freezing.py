@@ -218,13 +218,14 @@ def assert_levels_train(backbone: str, crop: int) -> None:
         Freeze().apply(network.train(), level)
         before = {name: value.clone() for name, value in network.named_parameters()}
         optimizer = torch.optim.SGD(network.parameters(), 1e-3, weight_decay=0.1)
-        F.cross_entropy(network(torch.randn(2, 3, crop, crop)), torch.arange(2)).backward()
+        F.cross_entropy(network(torch.randn(2, 3, crop, crop)), torch.arange(2)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         moved = {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
         assert moved == {name for name in before if levels[name] <= level}
     assert set(levels.values()) == set(range(6))
     if hasattr(network, "group_matcher"):
-        depth = timm.models.group_parameters(network, network.group_matcher(), reverse=True)
+        matcher: Any = network.group_matcher
+        depth = timm.models.group_parameters(network, matcher(), reverse=True)
         parts = [[depth[name] for name in levels if levels[name] == level] for level in (5, 4, 3, 2, 1)]
         assert all(max(part) <= min(later) for part, later in pairwise(parts))
 

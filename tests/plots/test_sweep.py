@@ -1,4 +1,4 @@
-"""The plot of a sweep."""
+"""The plots of a sweep, and of a rate that rises from step to step."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from kenyan13.plots.saving import render
-from kenyan13.plots.sweep import sweep_plot
+from kenyan13.plots.sweep import range_test_plot, sweep_plot
 
 RATES = [10 ** (-6 + k / 4) for k in range(17)]
 LOSSES: list[float | None] = [2.3, 2, 1.7, 1.4, 1.2, 1, 0.9, 0.82, 0.76, 0.74, 0.78, 0.9, 1.2, 1.9, 2.5, 9e5, math.inf]
@@ -81,3 +81,17 @@ def test_one_run_and_no_value() -> None:
     empty = sweep_plot("optim.lr", [1e-3, 1e-4], [None, None], [math.nan, None], [None, None], 1e-5)
     assert [axes.get_title("left") for axes in empty.axes] == ["No value"] * 3
     assert render(empty)
+
+
+def test_a_rising_rate_s_losses_with_the_suggestion() -> None:
+    rates, losses = np.logspace(-6, 0, 40), np.r_[np.linspace(2, 1, 30), np.linspace(1, 50, 10)]
+    figure = range_test_plot(rates.tolist(), losses, losses + 0.5, 3e-4)
+    axes = figure.axes[0]
+    each, smoothed, suggested = axes.lines
+    assert np.asarray(each.get_ydata()) == pytest.approx(losses)
+    assert np.asarray(smoothed.get_ydata()) == pytest.approx(losses + 0.5)
+    assert list(np.asarray(suggested.get_xdata())) == [3e-4, 3e-4]
+    assert suggested.get_label() == "Suggested: 3.0e-04"
+    assert axes.get_xscale() == "log"
+    assert axes.get_ylim()[1] < 3, "what rises far is outside"
+    assert b"mathdefault" not in render(figure, "svg")

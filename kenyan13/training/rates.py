@@ -1,0 +1,109 @@
+"""kenyan13 lr-find: the loss while the rate rises from step to step (arXiv 1506.01186), by Lightning's Tuner."""
+
+import io
+import sys
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import replace
+from math import pi, sqrt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pytorch_lightning import seed_everything
+from pytorch_lightning.tuner.tuning import Tuner
+from scipy.ndimage import gaussian_filter1d
+from scipy.stats import median_abs_deviation
+from torch import Tensor
+from torch.optim import Optimizer
+
+from kenyan13.config.identity import plain
+from kenyan13.config.settings import Settings
+from kenyan13.config.targets import build
+from kenyan13.data.batches import Batch
+from kenyan13.errors import UserError
+from kenyan13.machine import keep_freed_memory
+from kenyan13.model.backbones import create
+from kenyan13.model.classifier import Classifier
+from kenyan13.model.linear import LinearHead
+from kenyan13.training.display import quiet_libraries
+from kenyan13.training.head import set_head
+from kenyan13.training.inference import open_data
+from kenyan13.training.run import describe, make_module
+from kenyan13.training.trainer import build_trainer, check_device
+
+LOWEST, HIGHEST = 1e-6, 1.0
+
+
+class RangeTest(Classifier):
+    """A Classifier that notes rate and loss of each step of the optimiser.
+
+    Lightning gives all parameter groups the same rate; here they keep the proportions that the settings give them.
+    """
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimiser, whose steps begin by taking each group's share of the rate."""
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self.since: list[float] = []  # losses of the batches since the last step
+        optimizer = super().configure_optimizers()
+        groups = optimizer.param_groups
+        full = max(group["lr"] for group in groups) or 1.0
+        shares = [group["lr"] / full for group in groups]
+
+        def before(*_: Any) -> None:
+            self.rates.append(groups[0]["lr"])
+            for group, share in zip(groups, shares, strict=True):
+                group["lr"] *= share  # of what Lightning sets anew after each step
+
+        def after(*_: Any) -> None:
+            self.losses.append(float(np.mean(self.since)))
+            self.since.clear()
+
+        optimizer.register_step_pre_hook(before)
+        optimizer.register_step_post_hook(after)
+        return optimizer
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's loss, and note it."""
+        loss = super().training_step(batch, batch_idx)
+        self.since.append(float(loss.detach()))
+        return loss
+
+
+def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
+    """Return a table with columns rate, loss and smoothed, a row a step, and a good full rate, optim.lr.
+
+    Trains a new network, which is thrown away, at the level of the first epoch; nothing is left behind. The curve ends
+    early where the loss has risen fourfold. The rate is a tenth of the highest one whose smoothed loss is the lowest,
+    or within one standard error. (Lightning's own suggestion, the steepest fall for each unit of rate, is decided by
+    chance among the lowest rates.) Raises UserError as training does, and where the loss falls at no rate.
+    """
+    quiet_libraries()
+    keep_freed_memory()
+    check_device(settings)
+    data = open_data(settings)
+    seed_everything(settings.seed, workers=False, verbose=False)
+    network = create(settings.model, data.classes)
+    endless = {**settings.trainer, "max_epochs": -1, "check_val_every_n_epoch": steps + 1}
+    bare = replace(settings, schedule={}, callbacks={}, stop={}, logger={}, trainer=endless)
+    with TemporaryDirectory() as folder:
+        context = {**plain(bare), "run": {"folder": folder, "name": "lr-find"}}
+        described = describe(data)
+        if settings.head:
+            set_head(build("head", settings.head, context=context, kind=LinearHead), bare, data, network, described)
+        module, freeze = make_module(bare, data, described, network, context, RangeTest)
+        trainer = build_trainer(bare, Path(folder), context, freeze)
+        # Lightning draws a bar, which nobody watches in a log
+        with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
+            Tuner(trainer).lr_find(module, None, None, None, data, "fit", LOWEST, HIGHEST, steps, update_attr=False)
+    table = pd.DataFrame({"rate": module.rates, "loss": module.losses})
+    table = table[np.isfinite(table["loss"])].reset_index(drop=True)
+    width = steps / 20
+    table["smoothed"] = gaussian_filter1d(table["loss"], width, mode="nearest")
+    if len(table) < 2 or not table["smoothed"].argmin():
+        raise UserError("The loss falls at no rate.", "more steps, as in --steps 300", "another model= or freeze=")
+    noise = median_abs_deviation(table["loss"] - table["smoothed"], scale="normal") / sqrt(2 * sqrt(pi) * width)
+    as_low = table["smoothed"] <= table["smoothed"].min() + noise
+    return table, float(table["rate"][as_low].max()) / 10
