@@ -19,6 +19,16 @@ def available_cores() -> int:
     return cores
 
 
+def processor() -> tuple[str, set[str]]:
+    """Return the processor's name and flags, as amx_bf16; without flags where the system is not Linux on x86."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor(), set()
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return fields.get("model name", ""), set(fields.get("flags", "").split())
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}

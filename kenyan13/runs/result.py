@@ -37,6 +37,7 @@ class Result:
     parameters: int = 0
     trainable_parameters: int = 0
     device: str = "unknown"
+    precision: str = "unknown"
     stopped: str = "unknown"
     temperature: float = 1.0
 

@@ -26,6 +26,7 @@ from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
 from kenyan13.terminal import progress
+from kenyan13.training.arithmetic import own_precision
 from kenyan13.training.display import quiet_libraries
 from kenyan13.training.trainer import one_device, precision
 
@@ -87,7 +88,7 @@ def evaluate(run: TrainedRun) -> dict[str, float]:
     trainer = Trainer(
         accelerator="cpu" if run.settings.trainer.get("accelerator") == "cpu" else "auto",
         devices=1,
-        precision=precision(run.settings),
+        precision=own_precision(run.settings, run.folder) or precision(run.settings),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from kenyan13.runs.predictions import (
     write_predictions,
 )
 from kenyan13.runs.result import Result, read_result, write_result
+from kenyan13.training.arithmetic import run_precision
 from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, split_network
@@ -87,13 +89,15 @@ def fit(
     epochs = enough_epochs(len(data.train.catalogue)) if epochs == "auto" else epochs
     given_trainer = {**settings.trainer, "max_epochs": epochs}
     context = {**plain(settings), "trainer": given_trainer, "run": {"folder": str(folder), "name": folder.name}}
-    module, freeze = make_module(settings, data, described, network, context)
-    trainer = build_trainer(settings, folder, context, freeze)
+    arithmetic = run_precision(settings, folder, network)
+    here = replace(settings, trainer={**settings.trainer, "precision": arithmetic})
+    module, freeze = make_module(here, data, described, network, context)
+    trainer = build_trainer(here, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = folder / directory.LAST
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
-        write_config(folder, settings, described)
+        write_config(folder, settings, described, precision=arithmetic)
         print_start(
             settings, folder, data, network, freeze, trainer.max_epochs or 0, resumed=last.exists(), brief=brief
         )
@@ -189,5 +193,6 @@ def summarise(
         trainable_parameters=trainable,
         temperature=fit_temperature(probabilities_of(predictions), targets_of(predictions)),
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
+        precision=str(trainer.precision),
         stopped=next(filter(None, rules), ended),
     )

@@ -32,7 +32,10 @@ def one_device(settings: Settings) -> torch.device:
 
 
 def precision(settings: Settings) -> Any:
-    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it."""
+    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it.
+
+    Training has a say, too, on CPUs: see kenyan13.training.arithmetic.
+    """
     chosen = settings.trainer.get("precision", "auto")
     if chosen != "auto":
         return chosen
