@@ -78,7 +78,7 @@ def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
     Trains a new network, which is thrown away, at the level of the first epoch; nothing is left behind. The curve ends
     early where the loss has risen fourfold. The rate is a tenth of the highest one whose smoothed loss is the lowest,
     or within one standard error. (Lightning's own suggestion, the steepest fall for each unit of rate, is decided by
-    chance among the lowest rates.) Raises UserError as training does, and where the loss falls at no rate.
+    chance among the lowest rates.) Raises UserError as training does, and where the loss rises at every rate.
     """
     quiet_libraries()
     keep_freed_memory()
@@ -101,9 +101,12 @@ def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
     table = pd.DataFrame({"rate": module.rates, "loss": module.losses})
     table = table[np.isfinite(table["loss"])].reset_index(drop=True)
     width = steps / 20
+    if len(table) < 2:
+        raise UserError("The loss is a number at no rate.", "another model= or optim=")
     table["smoothed"] = gaussian_filter1d(table["loss"], width, mode="nearest")
-    if len(table) < 2 or not table["smoothed"].argmin():
-        raise UserError("The loss falls at no rate.", "more steps, as in --steps 300", "another model= or freeze=")
     noise = median_abs_deviation(table["loss"] - table["smoothed"], scale="normal") / sqrt(2 * sqrt(pi) * width)
     as_low = table["smoothed"] <= table["smoothed"].min() + noise
-    return table, float(table["rate"][as_low].max()) / 10
+    rate = float(table["rate"][as_low].max()) / 10
+    if rate < LOWEST:
+        raise UserError("The loss rises at every rate.", "more steps, as in --steps 300", "another model= or freeze=")
+    return table, rate
