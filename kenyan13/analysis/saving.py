@@ -59,7 +59,7 @@ def save_runs(name: str, runs: Sequence[Run], table: pd.DataFrame) -> Path:
         for key in ("fold", "stage"):
             if any(run.setting(f"data.{key}") != getattr(settings.data, key) for run in runs):
                 setattr(settings.data, key, None)
-        write_config(partial, settings, describe(runs, table), members=names)
+        write_config(partial, settings, describe(runs, table), names)
         partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

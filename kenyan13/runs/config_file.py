@@ -28,14 +28,17 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 note_once = cache(print_note)
 
 
-def write_config(folder: Path, settings: Settings, data: Mapping[str, Any], **more: Sequence[str]) -> None:
+def write_config(
+    folder: Path, settings: Settings, data: Mapping[str, Any], members: Sequence[str] = (), precision: str = ""
+) -> None:
     """Write config.yaml. data: classes, and the number and digest of the images of each part.
 
-    more: `members`, names of the runs that a run is put together from; `precision`, what trainer.precision=auto is in
-    this run, on whatever machine it goes on.
+    members: names of the runs that a run is put together from. precision: what trainer.precision=auto is in this run,
+    on whatever machine it goes on.
     """
     written: dict[str, Any] = {"settings": plain(settings), "data": dict(data)}
-    written |= {"versions": versions(), "commit": git_commit(), **{key: value for key, value in more.items() if value}}
+    written |= {"versions": versions(), "commit": git_commit()}
+    written |= {key: value for key, value in {"members": [*members], "precision": precision}.items() if value}
     with replacing(folder / CONFIG) as file:
         OmegaConf.save(OmegaConf.create(written), file)
 

@@ -90,10 +90,9 @@ def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
     bare = replace(settings, schedule={}, callbacks={}, stop={}, logger={}, trainer=endless)
     with TemporaryDirectory() as folder:
         context = {**plain(bare), "run": {"folder": folder, "name": "lr-find"}}
-        described = describe(data)
         if settings.head:
-            set_head(build("head", settings.head, context=context, kind=LinearHead), bare, data, network, described)
-        module, freeze = make_module(bare, data, described, network, context, RangeTest)
+            set_head(build("head", settings.head, context=context, kind=LinearHead), bare, data, network)
+        module, freeze = make_module(bare, data, describe(data), network, context, RangeTest)
         trainer = build_trainer(bare, Path(folder), context, freeze)
         # Lightning draws a bar, which nobody watches in a log
         with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
