@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kenyan13.config.settings import Settings
 
 MODELS = ("efficientnetv2_s", "convnextv2_tiny", "dinov2_small")  # of several families, whose mistakes are different
-FOLDS = 5
 HEAD = ("", "accuracy %", "95 % interval", "log loss")
 
 
@@ -34,11 +33,11 @@ def best(
     hours: Annotated[float | None, typer.Option(min=0, help="Fine-tune no more than what this time allows.")] = None,
     save: Annotated[str, typer.Option(metavar="NAME|DIR", help="The run that is made of the best models.")] = "best",
 ) -> None:
-    """Make the best model of some images: several backbones, five folds, averaged.
+    """Make the best model of some images: several backbones, in folds, averaged.
 
     Linear classifiers on frozen features (recipe=quick) rank the backbones; the best ones are fine-tuned
-    (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each is a run of five
-    folds: interrupted, the same command goes on.
+    (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each fold is a run:
+    interrupted, the same command goes on.
     """
     from kenyan13.analysis.folds import pool
     from kenyan13.analysis.saving import save_runs
@@ -48,7 +47,8 @@ def best(
     models, settings = choose_models(given or [], weights)
     found: dict[str, list[Path]] = {}
     for model, chosen in models.items():
-        found |= train_folds(f"{model} quick", [*chosen, *settings, "recipe=quick"])
+        without = [word for word in settings if not word.startswith("trainer.max_epochs=")]  # quick's are none
+        found |= train_folds(f"{model} quick", [*chosen, *without, "recipe=quick"])
     if not found:
         raise UserError(
             "None of these models could be trained.", "names are those of conf/model or timm's; --weights DIR"
@@ -87,9 +87,9 @@ def train_folds(name: str, overrides: Sequence[str]) -> dict[str, list[Path]]:
     from kenyan13.training.run import train
 
     console.print(f"\n{name}", style="bold")
-    folders = []
-    for fold in range(FOLDS):
-        settings = compose_settings([*overrides, f"data.folds={FOLDS}", f"data.fold={fold}"])
+    folders: list[Path] = []
+    for fold in range(compose_settings(overrides).data.folds):
+        settings = compose_settings([*overrides, f"data.fold={fold}"])
         try:
             train(settings, brief=True)
         except UserError as error:
@@ -131,10 +131,10 @@ def estimate(settings: "Settings") -> float:
     images = torch.zeros(model.batch_size, 3, model.crop, model.crop, device=device)
     network = build(model, len(data.classes), pretrained=False).to(device)
     step = seconds_a_step(network, images, MIXED if "bf16" in str(precision(settings)) else FLOAT)
-    labelled = len(data.train.catalogue) + data.validation_images
-    train = labelled * (FOLDS - 1) / FOLDS
-    views = enough_epochs(round(train)) * (train + 2 / 3 * labelled / FOLDS)  # validation: two forward passes an image
-    return FOLDS * step * views / model.batch_size
+    folds, labelled = settings.data.folds, sum(map(len, data.catalogues[:2]))
+    train = labelled * (folds - 1) / folds
+    views = enough_epochs(round(train)) * (train + 2 / 3 * labelled / folds)  # validation: two forward passes an image
+    return folds * step * views / model.batch_size
 
 
 def print_models(tables: "dict[str, pd.DataFrame]", chosen: Sequence[str], mean: "pd.DataFrame") -> None:

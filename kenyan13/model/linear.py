@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class LinearHead:
         splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
         weights = "balanced" if balanced else None
         tried: list[tuple[float, float, Any]] = []
-        with warnings.catch_warnings():
+        # One thread: on a busy machine, two that wait for each other take many times as long.
+        with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes with fewer images than folds, and of few iterations
             for strength in self.strengths:
                 made = classifier(strength, weights)

@@ -70,13 +70,19 @@ def remembered_seconds(settings: Settings, network: nn.Module) -> dict[str, floa
 
 
 def seconds_a_step(network: nn.Module, images: Tensor, arithmetic: str) -> float:
-    """Return the shortest time of three passes forward and back, after one to warm up. images: float [n, 3, h, w]."""
+    """Return the shortest time of three passes forward and back, after one to warm up.
+
+    images: float [n, 3, height, width], on the device of the network.
+    """
     network.train()
-    targets, times = torch.zeros(len(images), dtype=torch.int64), []
+    device = images.device
+    targets, times = torch.zeros(len(images), dtype=torch.int64, device=device), []
     for _ in range(4):
         start = perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == MIXED):
+        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == MIXED):
             loss = F.cross_entropy(network(images), targets)
         loss.backward()  # type: ignore[no-untyped-call]
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
         times.append(perf_counter() - start)
     return min(times[1:])

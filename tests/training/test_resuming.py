@@ -129,7 +129,7 @@ VARIANTS = {
         "balance=weighted_loss", "schedule=cosine_steps", "optim=timm", "optim.layer_decay=0.75",
         "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0",
     ],
-    "linear_head": ["model.backbone=test_resnet", "model.pretrained=false", "head=linear", "stop=loss"],
+    "modern": ["model.backbone=test_resnet", "model.pretrained=false", "recipe=modern", "stop=loss"],
     "moving_statistics": [
         "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
     ],
