@@ -34,6 +34,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "augment.noise.std": (0, inf),
     "model.crop": (8, inf),
     "model.batch_size": (1, inf),
+    "model.cotuning": (0, inf),
     "model.rate": (0, inf),
     "model.layer_decay": (0, 1),
     "head.strengths": (1e-9, inf),
@@ -115,6 +116,10 @@ def check_cached(settings: Settings) -> None:
         raise UserError(
             "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be.",
             "freeze.frozen_bn=eval",
+        )
+    if settings.model.cotuning:
+        raise UserError(
+            "freeze.features=cached trains no backbone, which is what Co-Tuning is for.", "model.cotuning=0"
         )
     if settings.predict.mirror:
         raise UserError("freeze.features=cached keeps no mirror images' features.", "predict.mirror=false")

@@ -129,6 +129,7 @@ class ModelSettings:
     batch_size: int = MISSING
     channels_last: bool = True
     compile: bool = False
+    cotuning: float = 0.0
     rate: float = 1e-3
     layer_decay: float = 1.0
 

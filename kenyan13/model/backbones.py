@@ -122,8 +122,8 @@ def downloading(backbone: str) -> Iterator[None]:
         hub.HF_HUB_OFFLINE = before
 
 
-def build(settings: ModelSettings, num_classes: int, pretrained: bool) -> nn.Module:
-    """Return timm's network; those of a fixed input size are made for the crop."""
+def build(settings: ModelSettings, num_classes: int | None, pretrained: bool) -> nn.Module:
+    """Return timm's network, with None for the classes of its weights; those of a fixed size are made for the crop."""
     size: dict[str, Any] = {"img_size": settings.crop} if normalisation(settings).fixed_input_size else {}
     network: nn.Module = timm.create_model(settings.backbone, pretrained=pretrained, num_classes=num_classes, **size)
     return network
@@ -135,10 +135,7 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     Takes .safetensors, .pth and the checkpoints of earlier runs; embeddings of positions are resampled to the crop.
     Raises UserError when the file cannot be read or holds weights of another architecture.
     """
-    weights, of_classes = read_weights(file)
-    adapt = getattr(import_module(type(network).__module__), "checkpoint_filter_fn", None)  # timm's, of the family
-    with suppress(KeyError, RuntimeError):  # of another network: said below
-        weights = adapt(weights, network) if adapt else weights
+    weights, of_classes = fitting_weights(network, file)
     prefixes = head_prefixes(network)
     head = {name: value for name, value in network.state_dict().items() if name.startswith(prefixes)}
     same_head = all(name in weights and weights[name].shape == value.shape for name, value in head.items())
@@ -151,6 +148,30 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
             f"{file} holds weights of another network. {shorten_text(str(error), 400, placeholder=' ...')}",
             "choose the model= or model.backbone= that they were made with",
         ) from error
+
+
+def pretrained_classifier(settings: ModelSettings) -> nn.Linear | None:
+    """Return the last layer that came with the weights, for the classes that they were made with; None without any."""
+    if settings.weights is None:
+        head = build(settings, None, pretrained=True).get_classifier() if settings.pretrained else None  # type: ignore[operator]
+        return head if isinstance(head, nn.Linear) else None
+    network = build(settings, 2, pretrained=False)
+    weights, prefixes = fitting_weights(network, Path(settings.weights).expanduser())[0], head_prefixes(network)
+    weight, bias = (weights.get(f"{prefixes[0]}{name}") for name in ("weight", "bias"))
+    if weight is None or bias is None or weight.ndim != 2 or len(prefixes) > 1:
+        return None
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
+    """Return what `read_weights` does, with the names and position embeddings of the network."""
+    weights, of_classes = read_weights(file)
+    adapt = getattr(import_module(type(network).__module__), "checkpoint_filter_fn", None)  # timm's, of the family
+    with suppress(KeyError, RuntimeError):  # of another network: said where they are loaded
+        weights = adapt(weights, network) if adapt else weights
+    return weights, of_classes
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:

@@ -20,6 +20,7 @@ from kenyan13.config.presets import TARGET
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
+from kenyan13.model.cotuning import CoTuning, pooled_features
 from kenyan13.model.optimisation import create_optimizer, explained
 
 
@@ -38,11 +39,12 @@ class Classifier(LightningModule):
     """Trains `network` (images -> logits [n, classes]) with the loss, optimiser and schedule that are configured.
 
     loss: (logits, targets) -> loss; optim, schedule: nodes of conf/optim and conf/schedule; forward: what is computed
-    instead of the whole network, as its head where batches hold features; mirror: validate as `mean_logits` does.
+    instead of the whole network, as its head where batches hold features; mirror: validate as `mean_logits` does;
+    auxiliary: a second loss in training, of the network's pooled features.
 
-    Logs train_loss (mean over the epoch's images of what is minimised), val_loss (plain cross entropy whatever is
-    minimised, so that runs compare), val_accuracy (micro) and val_macro_f1. Images of no class (target -1) do not count
-    in these. After validation, `predictions` holds what was predicted for all images.
+    Logs train_loss (mean over the epoch's images of what is minimised, but the auxiliary loss), val_loss (plain cross
+    entropy whatever is minimised, so that runs compare), val_accuracy (micro) and val_macro_f1. Images of no class
+    (target -1) do not count in these. After validation, `predictions` holds what was predicted for all images.
     """
 
     def __init__(
@@ -54,11 +56,12 @@ class Classifier(LightningModule):
         schedule: Mapping[str, Any] | None = None,
         forward: Callable[[Tensor], Tensor] | None = None,
         mirror: bool = False,
+        auxiliary: CoTuning | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.compute_logits = (forward or network,)  # in a tuple: a module would be taken for a second part of this one
-        self.classes, self.mirror = classes, mirror
+        self.classes, self.mirror, self.auxiliary = classes, mirror, auxiliary
         self.loss = loss or nn.CrossEntropyLoss()
         self.optim, self.schedule_node = dict(optim or {}), dict(schedule or {})
         interval = self.schedule_node.get("interval", "epoch")
@@ -82,13 +85,14 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss."""
-        logits = self(batch.images)
+        features = None if self.auxiliary is None else pooled_features(self.network, batch.images.to(self.dtype))
+        logits = self(batch.images) if features is None else self.network.get_classifier()(features)  # type: ignore[operator]
         with explained("loss", type(self.loss).__name__):
             loss: Tensor = self.loss(logits, batch.targets)
             if loss.ndim:
                 raise ValueError(f"it gives {list(loss.shape)} numbers for a batch, not one")
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
-        return loss
+        return loss if self.auxiliary is None or features is None else loss + self.auxiliary(features, batch.targets)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the batch's logits for the epoch's end."""
@@ -118,7 +122,7 @@ class Classifier(LightningModule):
         Lightning would step a plateau schedule after the last checkpoint of an epoch is written, which a resumed run
         would then lack.
         """
-        optimizer = create_optimizer(self.optim, self.network)
+        optimizer = create_optimizer(self.optim, self.network, self.auxiliary)
         epochs = self.trainer.max_epochs or 1
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs) if self.by_step else 1
         node, context = self.schedule_node, {"run": {"steps_per_epoch": steps}, "trainer": {"max_epochs": epochs}}

@@ -18,8 +18,10 @@ from kenyan13.errors import UserError, first_line
 NETWORK = ("model_or_params", "model", "network")  # first parameters of targets that take a network, as timm's do
 
 
-def create_optimizer(optim: Mapping[str, Any], network: nn.Module) -> Optimizer:
+def create_optimizer(optim: Mapping[str, Any], network: nn.Module, auxiliary: nn.Module | None = None) -> Optimizer:
     """Return the optimiser that conf/optim describes, over all parameters of the network.
+
+    auxiliary: a module that trains beside it, at the full rate and without weight decay.
 
     A target whose first parameter is called model, network or model_or_params gets the network, others its parameters.
     timm's parameter groups carry `lr_scale`, a factor of the rate that torch's optimisers and schedules ignore without
@@ -30,6 +32,9 @@ def create_optimizer(optim: Mapping[str, Any], network: nn.Module) -> Optimizer:
     optimizer: Optimizer = build("optim", optim, given, kind=Optimizer)
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("lr_scale", 1.0)
+    if auxiliary is not None:
+        full = max(group["lr"] for group in optimizer.param_groups)
+        optimizer.add_param_group({"params": list(auxiliary.parameters()), "lr": full, "weight_decay": 0.0})
     return optimizer
 
 

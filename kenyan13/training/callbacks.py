@@ -135,7 +135,9 @@ class RunFiles(Checkpoint):
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)
             trainer.lightning_module.on_save_checkpoint(checkpoint)
-            trainer.strategy.save_checkpoint({key: checkpoint[key] for key in ("state_dict", "classes")}, temporary)
+            state = checkpoint["state_dict"].items()
+            weights = {name: value for name, value in state if not name.startswith("auxiliary.")}  # of training only
+            trainer.strategy.save_checkpoint({"state_dict": weights, "classes": checkpoint["classes"]}, temporary)
         else:
             trainer.save_checkpoint(temporary, weights_only)
         if trainer.is_global_zero:

@@ -16,9 +16,11 @@ from kenyan13.data.batches import Features, ImageDataset, Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
+from kenyan13.model.backbones import pretrained_classifier
+from kenyan13.model.cotuning import CoTuning, pooled_features
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.runs.directory import replacing
-from kenyan13.terminal import progress
+from kenyan13.terminal import print_note, progress
 from kenyan13.training.trainer import one_device, precision
 
 
@@ -36,7 +38,7 @@ def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Calla
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     own = {name for name, value in network.named_parameters() if any(value is one for one in last.parameters())}
     if isinstance(last, nn.Linear) and head == own and not getattr(network, "drop_rate", 0):
-        return lambda images: network.forward_head(network.forward_features(images), pre_logits=True), last  # type: ignore[operator]
+        return lambda images: pooled_features(network, images), last
     return network.forward_features, network.forward_head  # type: ignore[return-value]
 
 
@@ -67,11 +69,8 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
     if not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
-    def pooled(images: Tensor) -> Tensor:
-        return network.forward_head(network.forward_features(images), pre_logits=True)  # type: ignore[operator, no-any-return]
-
     def body(images: Tensor) -> Tensor:
-        return (pooled(images) + pooled(images.flip(3))) / 2
+        return (pooled_features(network, images) + pooled_features(network, images.flip(3))) / 2
 
     parts = data.train, data.validation
     contents = [images.store.digests[images.store_rows] for images in parts]
@@ -84,6 +83,19 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
     made = cached(settings, digest(settings, network, distinct.tolist(), "mirrored"), make)["features"]
     features: NDArray[np.float32] = made.numpy()[np.searchsorted(distinct, contents[0])]
     return features
+
+
+def co_tuning(settings: Settings, data: ImageDataModule, network: nn.Module) -> CoTuning | None:
+    """Return the auxiliary loss that model.cotuning asks for; None where the weights came without a classifier."""
+    classifier = pretrained_classifier(settings.model) if settings.model.cotuning else None
+    if classifier is None or not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+        if settings.model.cotuning:
+            print_note("These weights came without a classifier: no Co-Tuning.")
+        return None
+    auxiliary = CoTuning(classifier, len(data.classes), settings.model.cotuning)
+    features = torch.from_numpy(plain_features(settings, data, network))
+    auxiliary.relate(features, torch.from_numpy(data.train.catalogue.targets))
+    return auxiliary
 
 
 def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

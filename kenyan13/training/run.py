@@ -41,7 +41,7 @@ from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.arithmetic import run_precision
 from kenyan13.training.callbacks import History, RunFiles, find_callback
 from kenyan13.training.display import console, print_end, print_start, quiet_libraries
-from kenyan13.training.features import cached_features, split_network
+from kenyan13.training.features import cached_features, co_tuning, split_network
 from kenyan13.training.head import begin_with_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
@@ -149,6 +149,7 @@ def make_module(
     if isinstance(freeze, Freeze) and freeze.features == "cached":
         data.features = cached_features(settings, data, network, described)
         head = split_network(network)[1]
+    auxiliary = co_tuning(settings, data, network)
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
@@ -157,7 +158,8 @@ def make_module(
     optim = settings.optim
     if settings.trainer.get("gradient_clip_val") and "mixed" in str(precision(settings)) and optim.get("fused"):
         optim = {**optim, "fused": False}  # Lightning clips no gradients that a fused step may yet unscale
-    return kind(network, data.classes, loss, optim, settings.schedule, head, settings.predict.mirror), freeze
+    mirror = settings.predict.mirror
+    return kind(network, data.classes, loss, optim, settings.schedule, head, mirror, auxiliary), freeze
 
 
 def describe(data: ImageDataModule) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from pytorch_lightning import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -129,7 +130,7 @@ VARIANTS = {
         "balance=weighted_loss", "schedule=cosine_steps", "optim=timm", "optim.layer_decay=0.75",
         "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0",
     ],
-    "modern": ["model.backbone=test_resnet", "model.pretrained=false", "recipe=modern", "stop=loss"],
+    "modern": ["model.backbone=test_resnet", "recipe=modern", "stop=loss"],
     "moving_statistics": [
         "model.backbone=test_efficientnet", "model.pretrained=false", "freeze=pt0", "freeze.frozen_bn=train",
     ],
@@ -147,9 +148,13 @@ KILLS = [
 
 @pytest.mark.parametrize(("variant", "moment"), KILLS)
 def test_killed_run_goes_on_to_the_same_bits(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch, variant: str, moment: str
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str, moment: str
 ) -> None:
     common = [*VARIANTS[variant], "trainer.max_epochs=4"]
+    if variant == "modern":  # weights with a classifier, as ImageNet's have, which goes on beside the new one
+        weights = tmp_path / "weights.pth"
+        torch.save(timm.create_model("test_resnet", num_classes=20).state_dict(), weights)
+        common.append(f"model.weights={weights}")
     straight, broken = compose(*common, "name=straight"), compose(*common, "name=broken")
     train(straight)
     with monkeypatch.context() as patch:
