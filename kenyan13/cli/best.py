@@ -33,7 +33,7 @@ def best(
     hours: Annotated[float | None, typer.Option(min=0, help="Fine-tune no more than what this time allows.")] = None,
     save: Annotated[str, typer.Option(metavar="NAME|DIR", help="The run that is made of the best models.")] = "best",
 ) -> None:
-    """Make the best model: several backbones, in folds, averaged.
+    """Make the best model: several networks, averaged.
 
     Linear classifiers on frozen features (recipe=quick) rank the backbones; the best ones are fine-tuned
     (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each fold is a run:

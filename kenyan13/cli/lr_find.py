@@ -17,7 +17,7 @@ def lr_find(
     steps: Annotated[int, typer.Option(min=20, help="How many batches to train on, each at a higher rate.")] = 100,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for plot and table.")] = Path("lr_find"),
 ) -> None:
-    """Suggest a learning rate: train while it rises, for a minute.
+    """Suggest a learning rate, by a minute of training.
 
     A new network trains at rates from 1e-6 to 1, and is thrown away. The suggestion is a tenth of the highest rate at
     which the loss, smoothed, was lowest. With rates by depth (optim.layer_decay), layers keep their shares of the rate.
