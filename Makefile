@@ -60,7 +60,7 @@ IMAGES = data.layout=$(if $(wildcard $(DATA)/train.csv),competition,folder) 'dat
 OWN_WEIGHTS = $(if $(WEIGHTS),'model.weights=$(WEIGHTS)/$(MODEL).safetensors')
 
 recipe-study recipe-quick recipe-modern: recipe-%: .venv/.complete  ## train with a recipe, predict the test images
-	$(BIN)/python train.py model=$(MODEL) recipe=$* name=$* $(OWN_WEIGHTS) $(IMAGES)
+	$(BIN)/python train.py $(if $(wildcard conf/model/$(MODEL).yaml),model,model.backbone)=$(MODEL) recipe=$* name=$* $(OWN_WEIGHTS) $(IMAGES)
 	$(BIN)/kenyan13 predict '$(RUNS)/$*' --test -o '$(SUBMISSION)'
 
 recipe-best: .venv/.complete
@@ -68,7 +68,7 @@ recipe-best: .venv/.complete
 	$(BIN)/kenyan13 predict '$(RUNS)/best' --test -o '$(SUBMISSION)'
 
 recipes: recipe-study recipe-quick recipe-modern recipe-best  ## all recipes, and how they compare
-	$(BIN)/kenyan13 compare '$(RUNS)/study' '$(RUNS)/quick' '$(RUNS)/modern'
+	$(BIN)/kenyan13 compare '$(RUNS)/study' '$(RUNS)/quick' '$(RUNS)/modern' '$(RUNS)/best'
 
 lint: .venv/.complete  ## ruff and mypy
 	$(BIN)/ruff check
