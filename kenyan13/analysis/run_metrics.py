@@ -1,4 +1,4 @@
-"""A run's metrics at the epoch of its lowest validation loss, from whatever its directory has."""
+"""A run's metrics at the epoch that is kept, from whatever its directory has."""
 
 from dataclasses import asdict, dataclass
 from functools import cache

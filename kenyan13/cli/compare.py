@@ -83,7 +83,7 @@ def metric_cells(metrics: "RunMetrics") -> dict[str, str]:
     """Return a run's metrics as texts, by their names."""
     low, high = metrics.accuracy_low, metrics.accuracy_high
     return {
-        "lowest validation loss": number(metrics.min_val_loss, 4),
+        "validation loss": number(metrics.min_val_loss, 4),
         "in epoch": "-" if metrics.best_epoch is None else f"{metrics.best_epoch} of {metrics.epochs}",
         "accuracy there, %": number(metrics.accuracy, 2, 100),
         "95 % interval": "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",

@@ -43,15 +43,16 @@ def loss_plot(train: Sequence[float], validation: Sequence[float], title: str = 
 def accuracy_plot(accuracies: Sequence[float], macro_f1: Sequence[float], best_epoch: int) -> Figure:
     """Draw validation accuracy and macro F1 (0..1) over the epochs from 1.
 
-    best_epoch: that of the lowest validation loss, from 1, which is marked: the run's accuracy is the one there.
+    best_epoch: the one that is kept, from 1, which is marked: the run's accuracy is the one there; 0 for none of them.
     """
     figure = new_figure(7.5, 3.4)
     axes = figure.add_subplot()
     for k, (name, values) in enumerate((("Accuracy", accuracies), ("Macro F1", macro_f1))):
         (line,) = axes.plot(np.arange(1, len(values) + 1), 100 * np.asarray(values), color=COLOURS[k], label=name)
         line.set(linestyle="-:"[k], marker=MARKERS[k], markevery=max(1, len(values) // MARKED))
-    best = 100 * accuracies[best_epoch - 1]
-    axes.plot([best_epoch], [best], label=f"{best:.1f} % at the lowest validation loss (epoch {best_epoch})", **RING)
+    if best_epoch:
+        best = 100 * accuracies[best_epoch - 1]
+        axes.plot([best_epoch], [best], label=f"{best:.1f} % in the epoch that is kept ({best_epoch})", **RING)
     axes.set_ylabel("Accuracy, F1 (%)")
     _set_epochs(axes, len(accuracies))
     figure.legend(loc="outside lower left", ncols=3, borderpad=0)

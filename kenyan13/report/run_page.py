@@ -11,7 +11,7 @@ from kenyan13.analysis.grouping import reorder
 from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
 from kenyan13.metrics.classification import per_class, reliability
-from kenyan13.metrics.losses import lowest
+from kenyan13.metrics.losses import kept
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
@@ -33,7 +33,7 @@ def run_page(run: Run, output: Path) -> Section:
     found, folder = measure(run), Folder(output, run.name)
     page.tables = [table for table in [metric_table(run, found)] if table.rows]
     if run.metrics is not None:
-        page.plots += draw_epochs(run.metrics, folder)
+        page.plots += draw_epochs(run.metrics, folder, run.setting("keep") or "loss")
     if run.predictions is not None and len(known := labelled(run.predictions)):
         classes, wrong = classes_of(known), mistakes(known)
         counts = confusion_of(known).to_numpy()
@@ -63,7 +63,7 @@ def metric_table(run: Run, found: RunMetrics) -> Table:
     """Return the metrics of a run, each with what it means."""
     table = Table("", "Metrics", [Column("metric", "metric"), Column("value", "value"), Column("remark", "remark")])
     if found.min_val_loss is not None:
-        table.add("lowest validation loss", f"{found.min_val_loss:.4f}", f"in epoch {found.best_epoch}")
+        table.add("validation loss", f"{found.min_val_loss:.4f}", f"in epoch {found.best_epoch}")
     if found.accuracy is not None and found.images:
         error = standard_error(found.accuracy, found.images)
         interval = f"{found.accuracy_low:.2%} to {found.accuracy_high:.2%} (Wilson, {found.images:,} images)"
@@ -97,8 +97,9 @@ def class_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
     return Table("", "Classes", columns, found.to_dict("records"))
 
 
-def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
+def draw_epochs(metrics: pd.DataFrame, folder: Folder, keep: str) -> list[Plot]:
     """Draw accuracy and losses over the epochs of training, if there are any."""
+    best_epoch = int(metrics["epoch"].iloc[kept(metrics, keep)])
     metrics = metrics[metrics["epoch"] > 0]
     if metrics.empty:
         return []
@@ -109,7 +110,7 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder) -> list[Plot]:
         folder.draw(
             "accuracy", "Accuracy on validation images",
             f"From {accuracies[0]:.1%} in the first to {accuracies[-1]:.1%} in the last of {len(train)} epochs.",
-            accuracy_plot, accuracies, macro_f1, lowest(validation) + 1,
+            accuracy_plot, accuracies, macro_f1, best_epoch,
         ),
         folder.draw(
             "losses", "Losses",

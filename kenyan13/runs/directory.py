@@ -2,7 +2,7 @@
 
 config.yaml        settings, classes, data, versions and commit
 metrics.csv        one row an epoch
-checkpoints/       best.ckpt (lowest validation loss; weights), last.ckpt (all that resuming needs)
+checkpoints/       best.ckpt (weights of the epoch that is kept), last.ckpt (all that resuming needs)
 predictions.csv    validation ids, targets and class probabilities at the best epoch; predictions_test.csv likewise
 result.json        summary, written when training has finished
 events.out...      TensorBoard

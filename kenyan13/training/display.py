@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 from tqdm.auto import tqdm as Bar
 
-from kenyan13.config.settings import Layout, Settings
+from kenyan13.config.settings import Keep, Layout, Settings
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
@@ -58,7 +58,8 @@ def print_start(
         rate = f"{settings.optim['lr']:g}" if isinstance(settings.optim.get("lr"), int | float) else "its own"
         console.print(f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all; learning rate {rate}")
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))
-    console.print("\n* lowest validation loss so far", style="dim")
+    best = "lowest validation loss" if settings.keep is Keep.loss else "the epoch to keep"
+    console.print(f"\n* {best} so far", style="dim")
 
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:
@@ -94,7 +95,7 @@ class EpochBar(TQDMProgressBar):
 class EpochLines(Callback):
     """Prints the metrics of each epoch in a line of at most 80 columns, above the bar, with the time that is left.
 
-    A star marks the lowest validation loss so far; `print_start` says so.
+    A star marks the epoch to keep, of those so far; `print_start` says so.
     """
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -136,7 +137,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
     again = "This run has finished before (to train again: another name=, or remove it)"
     console.print("\n" + (again if before else "Finished"), style="bold")
     lines = {
-        "lowest validation loss": f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}",
+        "validation loss": f"{result.min_val_loss:.4f}  in epoch {result.best_epoch} of {result.epochs}",
         "accuracy there": f"{result.accuracy:.2%}  (standard error {error:.2%}: {result.validation_images:,} images)",
         "macro F1 there": f"{result.macro_f1:.3f}",
         "overfitting": f"{slope}  (rise of validation / training loss an epoch)",

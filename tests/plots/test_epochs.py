@@ -76,4 +76,4 @@ def test_accuracy_and_f1_with_the_epoch_of_the_lowest_loss() -> None:
     assert data(accuracy)[1] == pytest.approx([50, 75, 70])
     assert data(macro_f1)[1] == pytest.approx([40, 60, 65])
     assert data(best) == ([2], [75])
-    assert legend(figure)[2] == "75.0 % at the lowest validation loss (epoch 2)"
+    assert legend(figure)[2] == "75.0 % in the epoch that is kept (2)"
