@@ -44,8 +44,17 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float [n, num_classes], of images, float [n, 3, img_size, img_size]."""
-        logits: Tensor = self.head(self.hidden(self.stages(images)))
-        return logits
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return what the convolutions make of images (timm's interface)."""
+        features: Tensor = self.stages(images)
+        return features
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Return logits of features, or what the last layer gets, float [n, 256] (timm's interface)."""
+        hidden: Tensor = self.hidden(features)
+        return hidden if pre_logits else self.head(hidden)
 
     def get_classifier(self) -> nn.Module:
         """Return the last linear layer (timm's interface)."""

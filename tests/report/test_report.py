@@ -84,7 +84,7 @@ def test_a_runs_page_has_its_metrics(tmp_path: Path) -> None:
     answering(tmp_path / "runs", "mine", wrong="abc", losses=(2, 1, 1.5))
     page = report(tmp_path / "runs/mine", output=tmp_path / "report")
     text = " ".join(" ".join(page.texts).split())
-    assert "lowest validation loss 1.0000 in epoch 2" in text
+    assert "validation loss 1.0000 in epoch 2" in text
     assert "accuracy 75.00% standard error 12.50%; 95 % interval 46.77% to 91.11% (Wilson, 12 images)" in text
     assert "expected calibration error 5.0%" in text
     assert "AUC loss 4.50 sum of the validation losses" in text
