@@ -1,12 +1,15 @@
 """`kenyan13 probe` as a user types it: backbones ranked by linear classifiers on their features."""
 
+from math import log
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 from test_commands import TINY, Command, assert_one_screen
 
-from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
+from kenyan13.cli.probe import rank
+from kenyan13.runs.predictions import prediction_table, probabilities_of, read_predictions, targets_of
 
 
 def test_backbones_are_ranked_out_of_fold(kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path) -> None:
@@ -38,3 +41,9 @@ def test_backbones_are_ranked_out_of_fold(kenyan13: Command, demo_root: Path, ca
 )
 def test_mistakes_are_said_on_one_screen(kenyan13: Command, arguments: list[str], part: str) -> None:
     assert_one_screen(kenyan13("probe", *arguments), part)
+
+
+def test_images_of_no_class_do_not_count() -> None:
+    """As in the validation images of one stage of a two-stage classifier."""
+    table = prediction_table("abc", ("x", "y"), np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]]), np.array([0, 1, -1]))
+    assert rank({"one": table})["one"] == ("one", "100.0", "34.2-100.0", f"{-(log(0.9) + log(0.6)) / 2:.3f}")

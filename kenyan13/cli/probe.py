@@ -55,12 +55,9 @@ def probe(
 
 def rank(found: "dict[str, pd.DataFrame]") -> dict[str, tuple[str, ...]]:
     """Return the cells of each model, and of the mean of all, by name, those with the lowest log loss first."""
-    from sklearn.metrics import log_loss
-
     from kenyan13.analysis.alignment import align as aligned_of
-    from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.statistics import wilson
-    from kenyan13.runs.predictions import probabilities_of, targets_of
+    from kenyan13.runs.predictions import labelled, scores
 
     tables = dict(found)
     if len(found) > 1:
@@ -68,8 +65,9 @@ def rank(found: "dict[str, pd.DataFrame]") -> dict[str, tuple[str, ...]]:
         tables["mean of all"] = aligned.table(aligned.probabilities.mean(axis=0))
     losses, cells = {}, {}
     for model, table in tables.items():
-        accuracy, probabilities = prediction_metrics(table)["accuracy"], probabilities_of(table)
-        losses[model] = float(log_loss(targets_of(table), probabilities, labels=range(probabilities.shape[1])))
-        low, high = wilson(accuracy, len(table))
+        known = labelled(table)
+        scored = scores(known)
+        accuracy, losses[model] = scored["accuracy"], scored["loss"]
+        low, high = wilson(accuracy, len(known))
         cells[model] = model, number(accuracy, 1, 100), f"{100 * low:.1f}-{100 * high:.1f}", number(losses[model], 3)
     return {model: cells[model] for model in sorted(cells, key=losses.__getitem__)}

@@ -40,8 +40,10 @@ def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) ->
 def scale_by_others(probabilities: Probabilities, targets: NDArray[np.int64]) -> Probabilities:
     """Return probabilities, [n, classes], scaled by temperatures that were fitted to other images.
 
-    The images, two or more, are divided at random (always alike) into five parts, or as many as there are images.
+    The images are divided at random (always alike) into five parts, or as many as there are images; one stays as it is.
     """
+    if len(targets) < 2:
+        return probabilities
     scaled = np.empty(probabilities.shape)
     for rest, part in KFold(min(5, len(targets)), shuffle=True, random_state=0).split(targets):
         scaled[part] = scale(probabilities[part], fit_temperature(probabilities[rest], targets[rest]))

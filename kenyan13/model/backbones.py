@@ -169,7 +169,7 @@ def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], 
     """Return what `read_weights` does, with the names and position embeddings of the network."""
     weights, of_classes = read_weights(file)
     adapt = getattr(import_module(type(network).__module__), "checkpoint_filter_fn", None)  # timm's, of the family
-    with suppress(KeyError, RuntimeError):  # of another network: said where they are loaded
+    with suppress(Exception):  # of another network: said where they are loaded
         weights = adapt(weights, network) if adapt else weights
     return weights, of_classes
 

@@ -36,6 +36,13 @@ class CoTuning(nn.Module):
         return self.weight * F.cross_entropy(self.classifier(features), self.relation[targets])
 
 
+def linear_end(network: nn.Module) -> nn.Linear | None:
+    """Return the last layer of a network of timm's where it makes all logits of `pooled_features`; else None."""
+    last = network.get_classifier()  # type: ignore[operator]
+    alone = hasattr(network, "forward_head") and getattr(network, "aux_head", None) is None  # VOLO has a second head
+    return last if isinstance(last, nn.Linear) and alone else None
+
+
 def pooled_features(network: nn.Module, images: Tensor) -> Tensor:
     """Return what the last layer of a network of timm's gets of images: float [n, d]."""
     return cast(Tensor, network.forward_head(network.forward_features(images), pre_logits=True))  # type: ignore[operator]

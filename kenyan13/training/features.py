@@ -17,7 +17,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import pretrained_classifier
-from kenyan13.model.cotuning import CoTuning, pooled_features
+from kenyan13.model.cotuning import CoTuning, linear_end, pooled_features
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import print_note, progress
@@ -34,10 +34,9 @@ def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Calla
     if random or not hasattr(network, "forward_head"):
         reason = "has dropout in it" if random else "cannot be taken apart"
         raise UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
-    last = network.get_classifier()  # type: ignore[operator]
-    head = {name for name, level in parameter_levels(network).items() if level == 0}
-    own = {name for name, value in network.named_parameters() if any(value is one for one in last.parameters())}
-    if isinstance(last, nn.Linear) and head == own and not getattr(network, "drop_rate", 0):
+    last, levels = linear_end(network), parameter_levels(network)
+    head = {value for name, value in network.named_parameters() if levels[name] == 0}
+    if last is not None and head == {*last.parameters()} and not getattr(network, "drop_rate", 0):
         return lambda images: pooled_features(network, images), last
     return network.forward_features, network.forward_head  # type: ignore[return-value]
 
@@ -66,7 +65,7 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
     In the cache lie those of all labelled images by content: the folds of a data set share them. Raises UserError for a
     network whose last layer is not linear.
     """
-    if not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+    if linear_end(network) is None:
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
     def body(images: Tensor) -> Tensor:
@@ -88,7 +87,7 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
 def co_tuning(settings: Settings, data: ImageDataModule, network: nn.Module) -> CoTuning | None:
     """Return the auxiliary loss that model.cotuning asks for; None where the weights came without a classifier."""
     classifier = pretrained_classifier(settings.model) if settings.model.cotuning else None
-    if classifier is None or not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+    if classifier is None or linear_end(network) is None:
         if settings.model.cotuning:
             print_note("These weights came without a classifier: no Co-Tuning.")
         return None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,9 @@ from torch import nn
 
 from kenyan13.config.settings import Sampling, Settings
 from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.errors import UserError, first_line
 from kenyan13.model.classifier import Classifier
+from kenyan13.model.cotuning import linear_end
 from kenyan13.model.linear import Fitted, LinearHead
 from kenyan13.runs.directory import OUT_OF_FOLD
 from kenyan13.runs.predictions import prediction_table, write_predictions
@@ -23,12 +26,16 @@ def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, networ
     """Fit a classifier to the training images' features and put it in place of the network's last layer.
 
     Classes count the same where conf/balance asks for that in training. Returns the classifier, and its mean cross
-    entropy on the images that it was fitted to.
+    entropy on the images that it was fitted to. Raises UserError where classes are too small.
     """
     features, targets = plain_features(settings, data, network), data.train.catalogue.targets
     balanced = settings.balance.weighted_loss or settings.balance.sampling is not Sampling.shuffled
-    fitted = head.fit(features, targets, settings.seed, balanced)
-    last = network.get_classifier()  # type: ignore[operator]
+    try:
+        fitted = head.fit(features, targets, settings.seed, balanced)
+    except ValueError as error:  # of scikit-learn, where classes have a single image
+        steps = ("give each class two images to train on, or more", "head=random, with trainer.max_epochs above 0")
+        raise UserError(f"head=linear cannot be fitted: {first_line(error)}", *steps) from error
+    last = cast(nn.Linear, linear_end(network))
     with torch.no_grad():
         last.weight.copy_(torch.from_numpy(fitted.weight))
         last.bias.copy_(torch.from_numpy(fitted.bias))

@@ -105,7 +105,7 @@ def fit(
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and not last.exists():
         head_of = build("head", settings.head, context=context, kind=LinearHead)
-        begin_with_head(head_of, settings, data, module, trainer)
+        begin_with_head(head_of, here, data, module, trainer)
     if trainer.max_epochs:
         fit_or_leave(trainer, module, data, last if last.exists() else None)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
@@ -152,6 +152,8 @@ def make_module(
     auxiliary = co_tuning(settings, data, network)
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
+        if auxiliary is not None:  # for which this part is called by itself
+            network.forward_features = torch.compile(network.forward_features)  # type: ignore[arg-type]
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
     given = {} if weights is None else {"weight": weights}
     loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)

@@ -53,3 +53,8 @@ def test_calibration_by_other_images() -> None:
     again = scale_by_others(probabilities, changed)
     assert (again[0] == scaled[0]).all()
     assert (again != scaled).any()
+
+
+def test_a_single_image_stays_as_it_is() -> None:
+    probabilities, targets = overconfident(3.0)
+    assert (scale_by_others(probabilities[:1], targets[:1]) == probabilities[:1]).all()

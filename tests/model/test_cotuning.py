@@ -115,3 +115,19 @@ def test_weights_without_a_classifier_are_said(compose: Compose, capsys: pytest.
     assert "no Co-Tuning" in capsys.readouterr().err
     with pytest.raises(UserError, match="Co-Tuning"):
         compose("freeze=pt0", "freeze.features=cached", "model.cotuning=1")
+
+
+def test_with_co_tuning_the_network_is_compiled_too(
+    compose: Compose, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not called as a whole in training: its part is compiled by itself."""
+    calls: list[int] = []
+
+    def compiled(part: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda images: calls.append(len(images)) or part(images)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(nn.Module, "compile", lambda network: None)
+    common = "model.backbone=test_resnet", f"model.weights={weights}", "logger=none", "trainer.max_epochs=1"
+    train(compose(*common, "model.cotuning=1", "model.compile=true", "data.subset=64", "balance=none"))
+    assert sum(calls) >= 64

@@ -1,15 +1,19 @@
 """head=linear: a run of the linear classifier alone, and training that begins with it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import timm
+import torch
 
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.metrics.classification import top_accuracy
+from kenyan13.model.cotuning import linear_end
 from kenyan13.report.writing import write_report
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
@@ -64,3 +68,32 @@ def test_what_cannot_be_is_said(compose: Compose) -> None:
         compose("trainer.max_epochs=0")
     with pytest.raises(UserError, match=r"head\.folds=1 is out of range"):
         compose("head=linear", "head.folds=1")
+
+
+def test_networks_without_a_linear_end_are_refused(compose: Compose) -> None:
+    """VOLO's logits are of two heads; the small CNN cannot be taken apart. Co-Tuning passes over them with a note."""
+    with pytest.raises(UserError, match="SmallCNN ends in no linear layer: no head=linear"):
+        train(compose("recipe=quick", "trainer.max_epochs=0"))
+    with torch.device("meta"):
+        networks = [timm.create_model(name) for name in ("volo_d1_224", "deit_tiny_distilled_patch16_224", "vgg11")]
+    assert [linear_end(network) is None for network in networks] == [True, True, False]
+
+
+def folders(root: Path, images: list[Path], **counts: int) -> Path:
+    """A data set with so many images a class in train/, and two of each in val/."""
+    for name, count in counts.items():
+        for part, number in (("train", count), ("val", 2)):
+            (root / part / name).mkdir(parents=True)
+            for _ in range(number):
+                shutil.copy(image := images.pop(), root / part / name / image.name)
+    return root
+
+
+def test_classes_of_a_single_image(compose: Compose, demo_root: Path, tmp_path: Path) -> None:
+    images = sorted(demo_root.rglob("*.jpg"))
+    for name, counts in {"two": {"a": 1, "b": 9}, "all": {"a": 1, "b": 1, "c": 1}}.items():
+        root = folders(tmp_path / name, images, **counts)
+        with pytest.raises(UserError, match="head=linear cannot be fitted"):
+            train(compose(*NETWORK, "data=folder", f"data.root={root}", "recipe=quick", "trainer.max_epochs=0"))
+    root = folders(tmp_path / "some", images, a=1, b=9, c=9)
+    assert train(compose(*NETWORK, "data=folder", f"data.root={root}", "recipe=modern")).epochs == 2
