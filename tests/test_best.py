@@ -1,12 +1,16 @@
 """`kenyan13 best` as a user types it: backbones tried, the best one fine-tuned in folds, and all averaged that pay."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from test_commands import TINY, Command, assert_one_screen
 
+from kenyan13.cli.best import estimate
+from kenyan13.config.settings import Settings
 from kenyan13.runs.predictions import labelled, read_predictions, scores
 from kenyan13.runs.run import read_run
+from kenyan13.training import arithmetic
 
 SETTINGS = [word for word in TINY if not word.startswith(("model=", "trainer.max_epochs="))]
 SETTINGS += ["model.pretrained=false", "data.folds=2", "trainer.max_epochs=2"]
@@ -60,3 +64,13 @@ def test_hours_that_allow_nothing_leave_the_linear_classifiers(
 def test_mistakes_are_said_on_one_screen(kenyan13: Command, tmp_path: Path, arguments: list[str], part: str) -> None:
     done = kenyan13("best", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
     assert_one_screen(done, part)
+
+
+def test_the_estimate_is_of_the_epochs_that_are_chosen(
+    compose: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "seconds_a_step", lambda *_: 1.0)
+    common = "model.backbone=test_resnet", "recipe=modern"
+    two, four = (estimate(compose(*common, f"trainer.max_epochs={epochs}")) for epochs in (2, 4))
+    assert two == 5 * 2 * (104 + 26 * 2 / 3) / 16
+    assert four == 2 * two

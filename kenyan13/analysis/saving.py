@@ -16,14 +16,7 @@ from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.calibration import fit_temperature
 from kenyan13.runs.config_file import read_config, read_settings, write_config
 from kenyan13.runs.directory import BEST, CONFIG, MEMBERS, RESULT, VALIDATION
-from kenyan13.runs.predictions import (
-    classes_of,
-    labelled,
-    probabilities_of,
-    scores,
-    targets_of,
-    write_predictions,
-)
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, scores, targets_of, write_predictions
 from kenyan13.runs.result import Result, write_result
 from kenyan13.runs.run import Run, read_all
 
@@ -90,12 +83,11 @@ def describe(runs: Sequence[Run], table: pd.DataFrame) -> dict[str, Any]:
 def summarise(runs: Sequence[Run], known: pd.DataFrame) -> Result:
     """Return the result of runs together, from their predictions of images that have a target."""
     found, results = scores(known), [run.result for run in runs if run.result]
-    temperature = fit_temperature(probabilities_of(known), targets_of(known))
     return Result(
         min_val_loss=found["loss"], accuracy=found["accuracy"], macro_f1=found["macro_f1"], device=results[0].device,
         train_images=max(result.train_images for result in results), validation_images=len(known),
         parameters=sum(result.parameters for result in results),
         trainable_parameters=sum(result.trainable_parameters for result in results),
         seconds=round(sum(result.seconds for result in results), 1), stopped=f"put together from {len(runs)} runs",
-        temperature=temperature,
+        temperature=fit_temperature(probabilities_of(known), targets_of(known)),
     )  # fmt: skip

@@ -124,7 +124,7 @@ def estimate(settings: "Settings") -> float:
     from kenyan13.model.backbones import build
     from kenyan13.training.arithmetic import FLOAT, MIXED, seconds_a_step
     from kenyan13.training.inference import read_data
-    from kenyan13.training.run import enough_epochs
+    from kenyan13.training.run import epochs_of
     from kenyan13.training.trainer import one_device, precision
 
     model, device, data = settings.model, one_device(settings), read_data(settings)
@@ -133,16 +133,14 @@ def estimate(settings: "Settings") -> float:
     step = seconds_a_step(network, images, MIXED if "bf16" in str(precision(settings)) else FLOAT)
     folds, labelled = settings.data.folds, sum(map(len, data.catalogues[:2]))
     train = labelled * (folds - 1) / folds
-    views = enough_epochs(round(train)) * (train + 2 / 3 * labelled / folds)  # validation: two forward passes an image
+    views = epochs_of(settings, round(train)) * (train + 2 / 3 * labelled / folds)  # validation: two passes an image
     return folds * step * views / model.batch_size
 
 
 def print_models(tables: "dict[str, pd.DataFrame]", chosen: Sequence[str], mean: "pd.DataFrame") -> None:
     """Print how good each model is out of fold, which ones are averaged, and how good their mean is."""
-    together = "mean of those with *"
-    ranked = rank(
-        {**{name + (" *" if name in chosen else ""): table for name, table in tables.items()}, together: mean}
-    )
+    marked = {name + " *" * (name in chosen): table for name, table in tables.items()}
+    ranked = rank({**marked, "mean of those with *": mean})
     rows = [cells for name, cells in ranked.items() if name != "mean of all"]
     console.print("\n" + align([HEAD, *rows], right={1, 2, 3}))
     console.print(f"Out of fold, on {len(mean):,} images: each by models that were not trained on it.")

@@ -5,6 +5,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.model_selection import KFold
 
 Probabilities = NDArray[np.floating]
@@ -15,9 +16,7 @@ def scale(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Return softmax(log p / temperature) of probabilities, [n, classes]: above 1, they are less confident."""
     if temperature == 1:
         return probabilities
-    logits = np.log(np.maximum(probabilities, 1e-12)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scaled: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    scaled: Probabilities = softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature, axis=1)
     return scaled
 
 

@@ -76,10 +76,6 @@ def check_values(result: Result) -> None:
         value = getattr(result, name)
         if not isinstance(value, kind if kind is str else kind | int):
             raise ValueError(f"{name} is {value!r}")
-    if not (
-        isfinite(result.min_val_loss)
-        and 0 <= result.accuracy <= 1
-        and result.temperature > 0
-        and result.validation_images > 0
-    ):
+    above = min(result.validation_images, result.temperature)
+    if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and above > 0):
         raise ValueError("loss, accuracy or number of images cannot be")

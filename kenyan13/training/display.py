@@ -33,7 +33,6 @@ def print_start(
     data: ImageDataModule,
     network: nn.Module,
     freeze: Callback | None,
-    epochs: int,
     resumed: bool,
     brief: bool = False,
 ) -> None:
@@ -53,7 +52,7 @@ def print_start(
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
     if isinstance(freeze, Freeze):
         print_levels(network, freeze)
-    if epochs:
+    if epochs := settings.trainer.get("max_epochs") or 0:
         steps = -(-train // model.batch_size)
         rate = f"{settings.optim['lr']:g}" if isinstance(settings.optim.get("lr"), int | float) else "its own"
         console.print(f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all; learning rate {rate}")

@@ -85,12 +85,10 @@ def fit(
     settings: Settings, folder: Path, data: ImageDataModule, described: dict[str, Any], network: nn.Module, brief: bool
 ) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
-    epochs = settings.trainer.get("max_epochs")
-    epochs = enough_epochs(len(data.train.catalogue)) if epochs == "auto" else epochs
-    given_trainer = {**settings.trainer, "max_epochs": epochs}
-    context = {**plain(settings), "trainer": given_trainer, "run": {"folder": str(folder), "name": folder.name}}
+    epochs = epochs_of(settings, len(data.train.catalogue))
     arithmetic = run_precision(settings, folder, network)
-    here = replace(settings, trainer={**settings.trainer, "precision": arithmetic})
+    here = replace(settings, trainer={**settings.trainer, "max_epochs": epochs, "precision": arithmetic})
+    context = {**plain(here), "run": {"folder": str(folder), "name": folder.name}}
     module, freeze = make_module(here, data, described, network, context)
     trainer = build_trainer(here, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
@@ -98,9 +96,7 @@ def fit(
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
         write_config(folder, settings, described, precision=arithmetic)
-        print_start(
-            settings, folder, data, network, freeze, trainer.max_epochs or 0, resumed=last.exists(), brief=brief
-        )
+        print_start(here, folder, data, network, freeze, resumed=last.exists(), brief=brief)
         if not last.exists():
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and not last.exists():
@@ -125,9 +121,10 @@ def fit(
     return result
 
 
-def enough_epochs(images: int) -> int:
-    """Return the epochs of trainer.max_epochs=auto: some 10,000 views of training images, 8 to 100 epochs."""
-    return min(100, max(8, round(10_000 / images)))
+def epochs_of(settings: Settings, images: int) -> int:
+    """Return trainer.max_epochs; auto is some 10,000 views of so many training images, 8 to 100 epochs."""
+    chosen: int | str = settings.trainer.get("max_epochs", 1000)  # Lightning's default
+    return min(100, max(8, round(10_000 / images))) if isinstance(chosen, str) else chosen
 
 
 def make_module(
@@ -153,7 +150,7 @@ def make_module(
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
         if auxiliary is not None:  # for which this part is called by itself
-            network.forward_features = torch.compile(network.forward_features)  # type: ignore[arg-type]
+            network.forward_features = torch.compile(network.forward_features)  # type: ignore[assignment]
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
     given = {} if weights is None else {"weight": weights}
     loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)

@@ -67,7 +67,7 @@ def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], fre
         callbacks += build_group(group, settings, context, Callback)
     loggers = build_group("logger", settings, context, Logger)  # type: ignore[type-abstract]
     watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
-    node = dict(context["trainer"])
+    node = dict(settings.trainer)
     if not watched or node.get("enable_progress_bar") is False:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if node.get("overfit_batches"):

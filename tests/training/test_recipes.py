@@ -20,7 +20,7 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.run import read_run
 from kenyan13.training.inference import evaluate, open_run, predict, read_data
-from kenyan13.training.run import enough_epochs, train
+from kenyan13.training.run import epochs_of, train
 
 Compose = Callable[..., Settings]
 NETWORK = ("model.backbone=test_resnet", "model.pretrained=false", "logger=none")
@@ -43,15 +43,16 @@ def test_settings_on_the_command_line_are_stronger_than_the_recipe(compose: Comp
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(5, 100), (125, 80), (628, 16), (1000, 10), (5228, 8)])
-def test_epochs_follow_the_number_of_images(images: int, epochs: int) -> None:
-    assert enough_epochs(images) == epochs
+def test_epochs_follow_the_number_of_images(compose: Compose, images: int, epochs: int) -> None:
+    assert epochs_of(compose("trainer.max_epochs=auto"), images) == epochs
+    assert epochs_of(compose("trainer.max_epochs=3"), images) == 3
 
 
 def test_auto_epochs_stay_auto_in_the_settings(compose: Compose) -> None:
     settings = compose(*NETWORK, "trainer.max_epochs=auto", "schedule=cosine_steps", "trainer.limit_train_batches=1")
     assert settings.trainer["max_epochs"] == "auto"
     result = train(settings)
-    assert result.epochs == enough_epochs(104) == 96
+    assert result.epochs == epochs_of(settings, 104) == 96
     run = read_run(run_directory(settings))
     assert run.setting("trainer.max_epochs") == "auto"
     assert run.metrics is not None
