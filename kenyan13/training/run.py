@@ -150,7 +150,7 @@ def make_module(
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
         if auxiliary is not None:  # for which this part is called by itself
-            network.forward_features = torch.compile(network.forward_features)  # type: ignore[assignment]
+            network.forward_features = torch.compile(network.forward_features)  # type: ignore[arg-type, assignment]
     weights = inverse_frequency_weights(data.class_counts) if settings.balance.weighted_loss else None
     given = {} if weights is None else {"weight": weights}
     loss = build("loss", settings.loss, context=context, kind=nn.Module, **given)
