@@ -50,9 +50,7 @@ def best(
         without = [word for word in settings if not word.startswith("trainer.max_epochs=")]  # quick's are none
         found |= train_folds(f"{model} quick", [*chosen, *without, "recipe=quick"])
     if not found:
-        raise UserError(
-            "None of these models could be trained.", "names are those of conf/model or timm's; --weights DIR"
-        )
+        raise UserError("None of these models could be trained.", "the reasons are above")
     tables = {name: pool([read_run(folder) for folder in folders]) for name, folders in found.items()}
     ranked = [name.removesuffix(" quick") for name in rank(tables) if name in found]
     for model in affordable({model: [*models[model], *settings] for model in ranked[:top]}, hours):
