@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import log_loss
 from test_commands import TINY, Command, assert_one_screen
 
-from kenyan13.cli.probe import rank
+from kenyan13.cli.probe import chosen_model, rank
 from kenyan13.runs.predictions import prediction_table, probabilities_of, read_predictions, targets_of
 
 
@@ -47,3 +47,15 @@ def test_images_of_no_class_do_not_count() -> None:
     """As in the validation images of one stage of a two-stage classifier."""
     table = prediction_table("abc", ("x", "y"), np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]]), np.array([0, 1, -1]))
     assert rank({"one": table})["one"] == ("one", "100.0", "34.2-100.0", f"{-(log(0.9) + log(0.6)) / 2:.3f}")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("resnet18", "model=resnet18"),
+        ("tf_efficientnet_lite2", "model=efficientnet_lite2"),  # whose crop is not the default's
+        ("regnety_008", "model.backbone=regnety_008"),
+    ],
+)
+def test_names_of_timm_find_their_presets(name: str, setting: str) -> None:
+    assert chosen_model(name) == setting

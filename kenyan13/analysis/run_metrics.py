@@ -15,7 +15,7 @@ from kenyan13.runs.run import Run
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """A run's metrics at the epoch (from 1) of its lowest loss; None for what its files do not tell. Shares are 0..1.
+    """A run's metrics at the epoch (from 1) that is kept; None for what its files do not tell. Shares are 0..1.
 
     accuracy_low, accuracy_high: Wilson's 95 % interval; images: the validation images that all these are of;
     auc_loss, overfitting: see kenyan13.metrics.losses; seconds: of all epochs.

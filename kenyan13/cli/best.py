@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenyan13.cli.app import app, console, examples, print_next
-from kenyan13.cli.probe import rank
+from kenyan13.cli.probe import chosen_model, rank
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, duration
 
@@ -64,17 +64,13 @@ def best(
 
 def choose_models(given: Sequence[str], weights: Path | None) -> tuple[dict[str, list[str]], list[str]]:
     """Return the settings of each model by name, and those of all models."""
-    from kenyan13.config.presets import presets
-
     files = {} if weights is None else {file.stem: file for file in sorted(weights.glob("*.safetensors"))}
     if weights is not None and not files:
         raise UserError(f"There are no *.safetensors in {weights}.", "give the folder of weights: --weights DIR")
     settings = [word for word in given if "=" in word]
     models = {}
     for name in dict.fromkeys([word for word in given if "=" not in word] or files or MODELS):
-        same = [key for key, preset in presets("model").items() if name in (key, preset["backbone"].split(".")[0])]
-        chosen = f"model={same[0]}" if same else f"model.backbone={name}"
-        models[name] = [chosen, *([f"model.weights={files[name]}"] if name in files else [])]
+        models[name] = [chosen_model(name), *([f"model.weights={files[name]}"] if name in files else [])]
     return models, settings
 
 

@@ -28,7 +28,6 @@ def probe(
     predicts, evaluates, is reported and combined like any other.
     """
     from kenyan13.config.compose import compose_settings
-    from kenyan13.config.presets import presets
     from kenyan13.runs.directory import OUT_OF_FOLD
     from kenyan13.runs.locate import run_directory
     from kenyan13.runs.predictions import read_predictions
@@ -39,8 +38,7 @@ def probe(
         raise UserError("There is no model to probe.", "kenyan13 probe resnet18 mobilenetv2_100")
     found, seconds, folders = {}, {}, {}
     for model in dict.fromkeys(models):
-        chosen = f"model={model}" if model in presets("model") else f"model.backbone={model}"
-        settings = compose_settings(["recipe=quick", chosen, *(word for word in given if "=" in word)])
+        settings = compose_settings(["recipe=quick", chosen_model(model), *(word for word in given if "=" in word)])
         seconds[model] = train(settings, brief=True).seconds
         folders[model] = run_directory(settings)
         found[model] = read_predictions(folders[model], OUT_OF_FOLD)
@@ -51,6 +49,14 @@ def probe(
     best = next(model for model in ranked if model in folders)
     combined = [["kenyan13", "ensemble", *map(str, folders.values())]] if len(folders) > 1 else []
     print_next(["kenyan13", "predict", str(folders[best]), "PHOTO.jpg"], *combined)
+
+
+def chosen_model(name: str) -> str:
+    """Return the setting that chooses a network by its name in conf/model or in timm: of a preset's, the preset."""
+    from kenyan13.config.presets import presets
+
+    same = [key for key, preset in presets("model").items() if name in (key, preset["backbone"].partition(".")[0])]
+    return f"model={same[0]}" if same else f"model.backbone={name}"
 
 
 def rank(found: "dict[str, pd.DataFrame]") -> dict[str, tuple[str, ...]]:
