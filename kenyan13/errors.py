@@ -20,6 +20,8 @@ class UserError(Exception):
     """What is wrong (naming the file, row or key), then one or more things to do about it."""
 
     def __init__(self, problem: str, *next_steps: str) -> None:
+        if problem.startswith("Caught "):  # a loader process hands on the text of its traceback, which ends with ours
+            problem = problem.rpartition("UserError: ")[2].rstrip()
         super().__init__(problem, *next_steps)
         self.problem = problem
         self.next_steps = next_steps

@@ -15,6 +15,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "data.subset": (1, inf),
     "data.split_seed": (0, 2**32 - 1),
     "data.workers": (0, inf),
+    "data.max_pixels": (1, inf),
     "augment.crop_area": (0.01, 1),
     "augment.crop_ratio": (0.01, 100),
     "augment.brightness": (0, inf),

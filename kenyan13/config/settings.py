@@ -9,6 +9,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+MAX_PIXELS = 178_956_970  # of one image, as many as Pillow reads: 0.7 GB decoded
+
 
 class Layout(Enum):
     """How images and labels lie on disk."""
@@ -66,6 +68,9 @@ class DataSettings:
     cache: str = MISSING
     store: StoreKind = StoreKind.raw
     workers: int | None = None
+    max_pixels: int = MAX_PIXELS
+    group_duplicates: bool = False
+    corrections: str | None = None
 
 
 @dataclass

@@ -14,7 +14,7 @@ from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.terminal import print_note
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, beside one a class
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",

@@ -74,7 +74,8 @@ class ImageDataModule(LightningDataModule):
         paths = sorted(ids)
         row_of = {path: row for row, path in enumerate(paths)}
         chosen = self.settings.data
-        store = open_store(paths, resize_length(self.crop), Path(chosen.cache).expanduser(), chosen.store)
+        cache = Path(chosen.cache).expanduser()
+        store = open_store(paths, resize_length(self.crop), cache, chosen.store, chosen.max_pixels)
         if store.bad:
             lines = [f"{ids[paths[row]]}: {reason} ({paths[row]})" for row, reason in sorted(store.bad.items())]
             message = list_unreadable(lines, len(ids))

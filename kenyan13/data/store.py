@@ -7,8 +7,9 @@ renamed, so it is there whole or not at all.
 
 import hashlib
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
@@ -16,14 +17,14 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 from filelock import FileLock
+from PIL import Image
 
-from kenyan13.config.settings import StoreKind
-from kenyan13.data.images import Pixels, load
+from kenyan13.config.settings import MAX_PIXELS, StoreKind
+from kenyan13.data.images import MAX_ASPECT, Pixels, load, read_file, stored_size
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores
 from kenyan13.terminal import print_note, progress
 
-ASPECT = 1.4  # long to short side of a typical photograph, to estimate a store's size
 QUALITY = 95  # of JPEG
 BYTES = {StoreKind.raw: 3, StoreKind.jpeg: 0.4, StoreKind.off: 0}  # a pixel, about
 
@@ -34,8 +35,10 @@ class Store:
     bad: row -> reason, for the files that could not be read.
     """
 
-    def __init__(self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind) -> None:
-        self.folder, self.paths, self.length, self.kind = folder, paths, length, kind
+    def __init__(
+        self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self.folder, self.paths, self.length, self.kind, self.max_pixels = folder, paths, length, kind, max_pixels
         with np.load(folder / "index.npz", allow_pickle=False) as index:
             names = ("shapes", "offsets", "stats", "digests", "reasons")
             self.shapes, self.offsets, self.stats, self.digests, reasons = (index[name] for name in names)
@@ -46,7 +49,7 @@ class Store:
 
     def __getitem__(self, row: int) -> Pixels:
         if self.kind is StoreKind.off:
-            return load(self.paths[row], self.length)
+            return self.load(row)
         if self.pixels is None:
             self.pixels = np.memmap(self.folder / "images.bin", np.uint8, mode="r")
         stored = self.pixels[self.offsets[row] : self.offsets[row + 1]]
@@ -55,15 +58,30 @@ class Store:
         height, width = self.shapes[row]
         return stored.reshape(height, width, 3)
 
+    def load(self, row: int) -> Pixels:
+        """Decode an image anew. Raises UserError where its file is no longer what it was when the store was made."""
+        path = self.paths[row]
+        try:
+            contents = read_file(path)
+            if digest_of(contents) == self.digests[row]:
+                return load(contents, self.length, self.max_pixels)
+            problem = "has changed since training began"
+        except OSError as error:
+            problem = f"cannot be read any more: {error}"
+        raise UserError(f"{path} {problem}.", "put it back as it was, or start again", "data.store=raw keeps pixels")
+
     def __getstate__(self) -> dict[str, object]:
         # A pickled memmap would carry all pixels to every worker; each maps the file itself instead.
         return {**self.__dict__, "pixels": None}
 
 
-def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw) -> Store:
+def open_store(
+    paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw, max_pixels: int = MAX_PIXELS
+) -> Store:
     """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
 
-    Two processes may ask at once: one builds, the other waits. Raises UserError where the disk is too small.
+    It is stale, too, where a file that could not be read can be read now, as by another limit or another library. Two
+    processes may ask at once: one builds, the other waits. Raises UserError where the disk is too small.
     """
     cache.mkdir(parents=True, exist_ok=True)
     names = "\n".join(str(path.absolute()) for path in paths)
@@ -71,20 +89,25 @@ def open_store(paths: Sequence[Path], length: int, cache: Path, kind: StoreKind 
     folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}{suffix}"
     with FileLock(f"{folder}.lock"):
         try:
-            store = Store(folder, paths, length, kind)
+            store = Store(folder, paths, length, kind, max_pixels)
             # unchanged size and time are trusted; of other files the contents decide
             changed = np.flatnonzero((file_stats(paths) != store.stats).any(axis=1)).tolist()
-            if all(content_digest(paths[row]) == store.digests[row] for row in changed):
+            again = decode_all([paths[row] for row in store.bad], length, max_pixels)
+            if all(content_digest(paths[row]) == store.digests[row] for row in changed) and all(
+                pixels is None for pixels, _, _ in again
+            ):
                 return store
         except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             pass  # not there yet, or torn: built anew
-        build(paths, length, folder, kind)
-        return Store(folder, paths, length, kind)
+        build(paths, length, folder, kind, max_pixels)
+        return Store(folder, paths, length, kind, max_pixels)
 
 
-def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
+def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int = MAX_PIXELS) -> None:
     """Decode all files into a new store and put it at `folder`, instead of an older one."""
-    expected = int(len(paths) * length * length * ASPECT * BYTES[kind])
+    sizes = np.array([size for path in paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
+    pixels = sum(map(np.prod, (stored_size(*size, length) for size in sizes.tolist())))
+    expected = int(pixels * BYTES[kind])
     free = shutil.disk_usage(folder.parent).free
     if expected > free:
         raise UserError(
@@ -97,24 +120,37 @@ def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> 
         if expected
         else f"Reading {len(paths):,} images once, to see whether they can be read"
     )
+    if longer := int((sizes.max(axis=1) > MAX_ASPECT * sizes.min(axis=1)).sum()):
+        print_note(f"Cut to the middle, as longer than {MAX_ASPECT} times their short side: {longer:,} images")
     for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
         fresh = Path(unfinished) / folder.name
         fresh.mkdir()
-        write(paths, length, fresh, kind)
+        write(paths, length, fresh, kind, max_pixels)
         if folder.exists():
             shutil.rmtree(folder)  # a run that has it mapped keeps its view
         fresh.rename(folder)
 
 
-def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind) -> None:
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Return an image's width and height, by its header; None for what is none, which decoding will name."""
+    try:
+        if not path.is_file():
+            return None  # a named pipe would be waited for
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # Pillow's formats raise nearly everything
+        return None
+
+
+def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int = MAX_PIXELS) -> None:
     """Write images.bin and index.npz; unreadable files get an empty shape and a reason."""
     stats = file_stats(paths)  # before the contents are read: a file that changes meanwhile is read again later
     shapes, offsets = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths) + 1, dtype=np.int64)
     reasons, digests = [], []
     with (folder / "images.bin").open("wb") as file:
-        decoded = progress(decode_all(paths, length), "Decoding", len(paths))
+        decoded = progress(decode_all(paths, length, max_pixels), "Decoding", len(paths))
         for row, (pixels, reason, digest) in enumerate(decoded):
             if pixels is not None:
                 shapes[row] = pixels.shape[:2]
@@ -135,20 +171,28 @@ def encode(pixels: Pixels, kind: StoreKind) -> bytes:
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def decode_all(paths: Sequence[Path], length: int) -> Iterator[tuple[Pixels | None, str, str]]:
+def decode_all(
+    paths: Sequence[Path], length: int, max_pixels: int = MAX_PIXELS
+) -> Iterator[tuple[Pixels | None, str, str]]:
     """Yield (pixels, why there are none, content digest) of each file in turn, decoded on all cores."""
 
     def one(path: Path) -> tuple[Pixels | None, str, str]:
-        digest = content_digest(path)
+        digest = ""
         try:
-            return load(path, length), "", digest
+            contents = read_file(path)
+            digest = digest_of(contents)
+            return load(contents, length, max_pixels), "", digest
         except Exception as error:  # Pillow's formats raise nearly everything
             return None, f"{error or type(error).__name__}".replace(str(path), path.name), digest
 
-    # Threads, for Pillow decodes and resizes without holding the interpreter; in pieces, to bound the memory.
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for start in range(0, len(paths), 256):
-            yield from pool.map(one, paths[start : start + 256])
+    # Threads, for Pillow decodes and resizes without holding the interpreter; a few images ahead, to bound the memory.
+    workers, ahead = available_cores(), deque[Future[tuple[Pixels | None, str, str]]]()
+    with ThreadPoolExecutor(workers) as pool:
+        for path in paths:
+            ahead.append(pool.submit(one, path))
+            if len(ahead) > 4 * workers:
+                yield ahead.popleft().result()
+        yield from (future.result() for future in ahead)
 
 
 def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -161,6 +205,11 @@ def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np
 def content_digest(path: Path) -> str:
     """Return a digest of a file's bytes, 32 hex digits; empty for a file that cannot be opened."""
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        return digest_of(read_file(path))
     except OSError:
         return ""
+
+
+def digest_of(contents: bytes) -> str:
+    """Return a digest of bytes, 32 hex digits."""
+    return hashlib.blake2b(contents, digest_size=16).hexdigest()

@@ -159,7 +159,7 @@ def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32]
     are not a number).
     """
     bad: dict[int, str] = {}
-    known = forward(run, readable_crops(paths, run.settings.model.crop, bad), len(paths))
+    known = forward(run, readable_crops(paths, run.settings, bad), len(paths))
     if bad and run.settings.data.on_bad is OnBad.stop:
         raise UserError(
             list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths)),
@@ -199,9 +199,10 @@ def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def readable_crops(paths: Sequence[Path], crop: int, bad: dict[int, str]) -> Iterator[Pixels]:
+def readable_crops(paths: Sequence[Path], settings: Settings, bad: dict[int, str]) -> Iterator[Pixels]:
     """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
-    for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop))):
+    crop = settings.model.crop
+    for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), settings.data.max_pixels)):
         if pixels is None:
             bad[row] = reason
         else:

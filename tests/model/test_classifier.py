@@ -1,5 +1,7 @@
 """The classifier: its losses by hand, its metrics over every image once, and what its checkpoints hold."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from math import log
 from pathlib import Path
@@ -18,7 +20,7 @@ from torch.utils.data import DataLoader
 from kenyan13.config.compose import compose_settings
 from kenyan13.data.batches import Batch
 from kenyan13.model.backbones import read_weights
-from kenyan13.model.classifier import Classifier, inverse_frequency_weights
+from kenyan13.model.classifier import Classifier, counting_by_bins, inverse_frequency_weights
 
 CLASSES = tuple("abcde")
 STUDY_COUNTS = np.array([632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628])
@@ -215,3 +217,38 @@ def test_checkpoint_holds_plain_values(logits: Tensor, targets: Tensor, tmp_path
     assert weights.keys() == {"factor"}
     assert torch.equal(weights["factor"], tuned.network.state_dict()["factor"])
     assert weights["factor"].item() != 1
+
+
+def test_metrics_are_counted_alike_where_algorithms_must_be_deterministic() -> None:
+    draw = torch.Generator().manual_seed(3)
+    logits, targets = torch.randn(300, 5, generator=draw), torch.randint(5, (300,), generator=draw)
+    module = classifier(Scale())
+    plain = {name: float(value) for name, value in module.metrics(logits, targets).items()}
+    module.metrics.reset()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with counting_by_bins():
+            assert not torch.are_deterministic_algorithms_enabled()
+            assert {name: float(value) for name, value in module.metrics(logits, targets).items()} == plain
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.slow
+def test_validation_needs_memory_for_images_and_classes_only() -> None:
+    """20,000 images of 500 classes; a table of images x classes² would have 40 GB."""
+    program = """
+import re, sys; from pathlib import Path
+import torch; from torch import nn; from pytorch_lightning import Trainer; from torch.utils.data import DataLoader
+from kenyan13.data.batches import Batch; from kenyan13.model.classifier import Classifier
+logits, targets = torch.randn(20_000, 500), torch.randint(500, (20_000,))
+batches = [Batch(logits[part], targets[part], part) for part in torch.arange(20_000).split(100)]
+trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+                  enable_model_summary=False, deterministic="warn")
+trainer.validate(Classifier(nn.Identity(), tuple(map(str, range(500)))), DataLoader(batches, batch_size=None))
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) * 1024 < 2e9
