@@ -32,7 +32,7 @@ def study_exposures(
     data: Annotated[Path, typer.Option(help="The folder with train.csv.")] = Path("data/kenyan13"),
 ) -> None:
     """Count how often each image is trained on. Each seed makes its own split; the others are validated."""
-    from kenyan13.data.catalogue import GET_DATA, read_labels
+    from kenyan13.data.tables import GET_DATA, read_labels
     from kenyan13.study import exposure
 
     numbers = tuple(seed or exposure.study_seeds())

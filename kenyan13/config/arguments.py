@@ -36,7 +36,9 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     conf/train.yaml has the choices of the study; its batches and rates leave small data undertrained.
     """
     named = any(argument.partition("=")[0] in ("recipe", "experiment", "debug") for argument in arguments)
-    return list(arguments) if named or "data=folder" not in arguments else [*arguments, "recipe=modern"]
+    return (
+        list(arguments) if named or not {"data=folder", "data=table"} & {*arguments} else [*arguments, "recipe=modern"]
+    )
 
 
 def translate_one(argument: str, sweep: bool) -> str:

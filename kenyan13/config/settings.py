@@ -18,6 +18,7 @@ class Layout(Enum):
     competition = "competition"
     folder = "folder"
     demo = "demo"
+    table = "table"
 
 
 class OnBad(Enum):
@@ -51,11 +52,21 @@ class Fill(Enum):
 
 
 @dataclass
+class ColumnSettings:
+    """Names of a table's columns; None: those of the usual names."""
+
+    id: str | None = None
+    label: str | None = None
+    split: str | None = None
+
+
+@dataclass
 class DataSettings:
     """conf/data: which images, and how they are divided."""
 
     layout: Layout = MISSING
     root: str = MISSING
+    columns: ColumnSettings = field(default_factory=ColumnSettings)
     validation_fraction: float = MISSING
     fold: int | None = None
     folds: int = MISSING

@@ -16,6 +16,7 @@ from kenyan13.data.batches import Batch, FeatureDataset, Features, ImageDataset,
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
+from kenyan13.data.source import describe_source, print_once
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import open_store
@@ -43,6 +44,7 @@ class ImageDataModule(LightningDataModule):
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
         source = read(settings.data)
         train, validation = split(source, settings.data)
+        print_once(tuple(describe_source(source, train, validation)))
         self.classes = stage_classes(train.classes, settings.data.groups, settings.data.stage)
         test = [source.test] if settings.data.test and source.test else []
         if settings.data.test and not test:

@@ -13,8 +13,9 @@ from pytorch_lightning import Trainer
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Images
-from kenyan13.data.catalogue import Catalogue, images_below, read
+from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.data.files import list_images
 from kenyan13.data.images import Pixels, list_unreadable, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
@@ -128,7 +129,7 @@ def find_images(named: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in named:
         if path.is_dir():
-            found += images_below(path)
+            found += list_images(path).images
         elif path.is_file():
             found.append(path)
         else:

@@ -27,7 +27,7 @@ CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_composes_and_is_listed_where_people_look(group: str, choice: str) -> None:
-    overrides = [f"{group}={choice}"] + (["data.root=there"] if choice == "folder" else [])
+    overrides = [f"{group}={choice}"] + (["data.root=there"] if choice in ("folder", "table") else [])
     assert isinstance(compose_settings(overrides), Settings)
     text = (CONF / group / f"{choice}.yaml").read_text()
     assert text.startswith("# "), "a file says in its first line what it is for"

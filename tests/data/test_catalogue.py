@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.catalogue import GET_DATA, Catalogue, read, read_competition, read_folders
+from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.folders import read_folders
+from kenyan13.data.tables import GET_DATA, read_competition
 from kenyan13.errors import UserError
 
 TRAIN = "id,class\n9,ugali\n00000000000000000003,bhaji\n18446744073709551615,ugali\n1,mukimo\n"
@@ -89,17 +91,17 @@ def test_every_dialect_of_csv_reads_the_same(tmp_path: Path, train: bytes) -> No
     ("train", "words"),
     [
         ("", ["train.csv cannot be read as CSV"]),
-        (b"\xff\xfei\x00d\x00", ["train.csv cannot be read as CSV"]),
+        (b"\xff\xfei\x00d\x00", ["train.csv cannot be read as CSV: it is written in UTF-16"]),
         ('id,class\n1,"bhaji\n2,ugali\n', ["train.csv cannot be read as CSV"]),
         ("id,class\n1,rice, fried\n", ["train.csv cannot be read as CSV"]),
         ("id,class\n1,bhaji\n2,rice, fried\n", ["train.csv cannot be read as CSV", "line 3"]),
         ("id,class\n\n,\n", ["train.csv has no rows"]),
-        ("id,label\n1,bhaji\n", ["train.csv has no column class; its columns are id, label."]),
-        ("name,label\n1,bhaji\n", ["no column id and no column class"]),
+        ("id,kind\n1,bhaji\n", ["train.csv has no column class; its columns are id, kind."]),
+        ("name,kind\n1,bhaji\n", ["no column id and no column class"]),
         ("id;class\n1;bhaji\n", ["no column id", "its columns are id;class."]),
         ("id,class\n1,bhaji\n2,\n3,ugali\n4\n,ugali\n", ["empty cells in line 3, 5, 6."]),
         ("id,class\n1,bhaji\n\n\n2,  \n", ["empty cells in line 5."]),
-        ("id,class\n7,bhaji\n1,bhaji\n7,ugali\n1,bhaji\n", ["repeated id 7, 1."]),
+        ("id,class\n7,bhaji\n1,bhaji\n7,ugali\n1,bhaji\n", ["repeated ids: 7 (lines 2, 4), 1 (lines 3, 5)."]),
     ],
 )
 def test_faulty_label_files_are_refused_with_the_place(tmp_path: Path, train: str | bytes, words: list[str]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from kenyan13.data.catalogue import read_labels
+from kenyan13.data.tables import read_labels
 from kenyan13.errors import UserError
 from kenyan13.runs.predictions import prediction_table
 from kenyan13.study.exposure import STUDY_METHODS, combine_unseen, exposures, study_seeds

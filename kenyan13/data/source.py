@@ -1,0 +1,105 @@
+"""A data set as it has been read: its images with their labels, and what of its files is not used."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kenyan13.errors import UserError, shorten
+from kenyan13.terminal import WIDTH, fit, print_note
+
+LINES = 5  # that are printed of a data set at most
+# Folder names, and values of a table's column, that mean a part of the data; whatever the case.
+PART = re.compile(
+    r"(?:seg[\W_]+)?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation|ate)?)?|dev(?:elopment)?)|(?P<test>test(?:ing)?))"
+    r"(?:[\W_]*(?:set|data|dataset|images|imgs|split))?"
+)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Images in file order. ids: n texts; paths: n files; targets: int64 [n], positions in `classes`, -1 for none."""
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    targets: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "Catalogue":
+        """Return the given rows, in the given order."""
+        at = np.asarray(rows, dtype=np.int64)
+        ids, paths = (tuple(values[row] for row in at) for values in (self.ids, self.paths))
+        return Catalogue(ids, paths, self.targets[at], self.classes)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All images of a data set: labelled ones, and validation and test ones where they are given apart.
+
+    left_out: reason -> files below the data's folder that are not used. notes: what had to be guessed, a line each.
+    """
+
+    labelled: Catalogue
+    validation: Catalogue | None = None
+    test: Catalogue | None = None
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def part_of(name: str) -> str | None:
+    """Return train, val or test where a name means that part of the data (Training, seg_test, dev); else None."""
+    found = PART.fullmatch(name.strip().casefold())
+    return found and found.lastgroup
+
+
+def refuse_look_alikes(names: Iterable[str], place: Path) -> None:
+    """Raise UserError for class names that differ in case, blanks, Unicode form or invisible characters only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        seen = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
+        alike.setdefault(unicodedata.normalize("NFKC", " ".join(seen.split()).casefold()), []).append(name)
+    if pairs := [" and ".join(map(ascii, several)) for several in alike.values() if len(several) > 1]:
+        problem = f"{place}: names of classes that look alike: {shorten(pairs, 4)}."
+        raise UserError(problem, "give one class one spelling, or two classes different names")
+
+
+def left_out_lines(left_out: Mapping[str, Sequence[str]], most: int = 3) -> list[str]:
+    """Return up to so many lines about files that are not used: their number, the reason, and examples."""
+    lines = [f"Left out: {len(files):,} {reason}: {shorten(files, 3)}" for reason, files in left_out.items()]
+    if len(lines) > most:
+        rest = [f"{len(files):,} {reason.partition(' (')[0]}" for reason, files in left_out.items()][most - 1 :]
+        lines[most - 1 :] = [f"Left out, too: {', '.join(rest)}"]
+    return [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in lines]
+
+
+def describe_source(source: Source, train: Catalogue, validation: Catalogue) -> list[str]:
+    """Return what a run is going to use of a data set, and what not, in at most five lines of 80 columns."""
+    test = "" if source.test is None else f", {len(source.test):,} to test"
+    if source.test is not None and (source.test.targets < 0).any():
+        test += f" ({(source.test.targets < 0).sum():,} without label)"
+    counts = Counter(np.concatenate([train.targets, validation.targets]).tolist()).most_common()
+    (most, many), (least, few) = counts[0], counts[-1]
+    names = [fit(train.classes[index], 16) for index in (least, most)]
+    sizes = f"{few:,} ({names[0]}) to {many:,} ({names[1]}) images each"
+    lines = [
+        f"Images: {len(train):,} to train, {len(validation):,} to validate{test}",
+        f"Classes: {len(train.classes)} of {sizes}",
+        *source.notes[: LINES - 3],
+    ]
+    return lines + left_out_lines(source.left_out, LINES - len(lines))
+
+
+@cache
+def print_once(lines: tuple[str, ...]) -> None:
+    """Print lines on standard error, but not the same ones twice: the runs of a sweep have the same data."""
+    for line in lines:
+        print_note(line)

@@ -1,0 +1,229 @@
+"""The layouts with tables: the competition's train.csv and test.csv, and one CSV of any paths and labels."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kenyan13.config.settings import ColumnSettings
+from kenyan13.data.files import IMAGE_SUFFIXES, list_images
+from kenyan13.data.source import Catalogue, Source, part_of, refuse_look_alikes
+from kenyan13.errors import UserError, did_you_mean, shorten
+
+GET_DATA = (
+    "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
+    "data.root=DIR if it lies elsewhere, data=folder data.root=DIR for one folder a class",
+    "data=demo trains on synthetic drawings, without any download",
+)
+# What columns are usually called: the first name is taken without a word, of the others a single one with a note.
+NAMES = {
+    "id": "id image_id img_id photo_id file filename file_name image img path filepath file_path image_path image_name",
+    "label": "class label category target class_name label_name category_name species breed",
+    "split": "split set subset partition part",
+}
+MISSING = {"nan", "null", "na", "n/a", "#n/a", "<na>"}  # what programs write for a label that is not there
+PLACES = ("images/images/", "images/", "")  # where the images of the ids in train.csv may lie
+AS_UTF8 = "save it as UTF-8; in Excel: Save as, CSV UTF-8"
+
+
+def read_competition(root: Path, columns: ColumnSettings | None = None) -> Source:
+    """Read train.csv (id,class), test.csv (id; class may be there) and the images images/images/<id>.jpg.
+
+    Ids have 20 digits, more than int64 and float can hold: they stay texts. They may have a suffix, or a path.
+    """
+    chosen, notes = columns or ColumnSettings(), list[str]()
+    train = read_rows(labels_of(root, *GET_DATA), chosen, ("id", "label"), notes)
+    listing = list_images(root, {"train.csv", "test.csv"})
+    found: dict[str, Path] = {}  # by path, with and without suffix; of two images of one name the .jpg is meant
+    for path in sorted(listing.images, key=lambda path: path.suffix != ".jpg"):
+        name = path.relative_to(root).as_posix()
+        found[name] = path
+        found.setdefault(name.removesuffix(path.suffix), path)
+
+    def locate(id_: str) -> Path | None:
+        return next((found[place + id_] for place in PLACES if place + id_ in found), None)
+
+    labelled = to_catalogue(train, find_files(root / "train.csv", train, locate, root / "images" / "images"))
+    test, used = None, {*labelled.paths}
+    if (root / "test.csv").is_file():
+        rows = read_rows(root / "test.csv", chosen, ("id",), notes)
+        paths = find_files(root / "test.csv", rows, locate, root / "images" / "images")
+        test = to_catalogue(rows, paths, labelled.classes)
+        used |= {*test.paths}
+        if both := {*labelled.paths} & {*test.paths}:
+            notes.append(f"{len(both):,} images are in train.csv and test.csv: {shorten([p.stem for p in both], 2)}")
+    if unused := [path for path in listing.images if path not in used]:
+        listing.leave_out("images of no row of a table", *unused)
+    return Source(labelled, test=test, left_out=listing.left_out, notes=notes)
+
+
+def labels_of(root: Path, *next_steps: str) -> Path:
+    """Return the file of the labels. Raises UserError, naming the next steps, where there is none."""
+    if not (root / "train.csv").is_file():
+        raise UserError(f"There is no train.csv in {root}.", *next_steps)
+    return root / "train.csv"
+
+
+def read_labels(root: Path, *next_steps: str) -> Catalogue:
+    """Read the labelled images of train.csv in file order; the images themselves need not be there.
+
+    Raises UserError when there is no train.csv, naming the next steps, or it cannot be used.
+    """
+    rows = read_rows(labels_of(root, *next_steps), ColumnSettings(), ("id", "label"), [])
+    return to_catalogue(rows, [root / "images" / "images" / f"{id_}.jpg" for id_ in rows["id"]])
+
+
+def read_path_table(file: Path, columns: ColumnSettings) -> Source:
+    """Read a CSV of images and labels: paths are relative to its folder, and are the ids.
+
+    A column `split` may divide them into train, val and test, where labels may be empty.
+    """
+    notes = list[str]()
+    table = read_rows(file, columns, ("id", "label"), notes, by_split=True)
+    parts = table["split"].map(part_of) if "split" in table else pd.Series("train", table.index)
+    if len(strange := table.index[parts.isna()]):
+        words = shorten([f"line {line}: {table['split'][line]}" for line in strange], 4)
+        raise UserError(f"{file}: no part of the data ({words}).", "write train, val or test into the column split")
+    paths = dict(zip(table["id"], find_files(file, table, lambda text: existing(file.parent, text), None), strict=True))
+    classes = tuple(np.unique(table["label"][parts == "train"].to_numpy(str)).tolist())
+    refuse_look_alikes(dict.fromkeys(table["label"]), file)
+    made = {part: to_catalogue(rows := table[parts == part], [paths[one] for one in rows["id"]], classes)
+            for part in dict.fromkeys(["train", *parts])}  # fmt: skip
+    return Source(made["train"], made.get("val"), made.get("test"), notes=notes)
+
+
+def existing(folder: Path, text: str) -> Path | None:
+    """Return the file that a table names, relative to its folder; None where it is not there."""
+    path = folder / Path(text.replace("\\", "/")).expanduser()
+    return path if path.suffix.lower() in IMAGE_SUFFIXES | {""} and path.is_file() else None
+
+
+def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] = ()) -> Catalogue:
+    """Return rows of a table as images of classes, by default those of the rows; without a label, the target is -1.
+
+    Raises UserError for labels that are no class.
+    """
+    labels = rows["label"] if "label" in rows else pd.Series("", rows.index)
+    names = [*classes] or np.unique(labels.to_numpy(str)).tolist()
+    targets = pd.Index(names).get_indexer(pd.Index(labels))
+    if strange := sorted({*labels[targets < 0]} - {""}):
+        problem = f"Labels that no training image has: {shorten(strange)}."
+        raise UserError(problem, f"classes: {shorten(names, 20)}{did_you_mean(strange[0], names)}")
+    return Catalogue(tuple(rows["id"]), tuple(paths), targets.astype(np.int64), tuple(names))
+
+
+def find_files(file: Path, rows: pd.DataFrame, locate: Callable[[str], Path | None], folder: Path | None) -> list[Path]:
+    """Return the image of each row of a table. Raises UserError for ids without one, with their lines.
+
+    folder: where the layout has the images, <id>.jpg; None where ids are paths.
+    """
+    paths = [locate(id_) for id_ in rows["id"]]
+    absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
+    if absent:
+        where = f" in {folder}" if folder else ""
+        needs = f"each id needs {folder}/<id>.jpg" if folder else f"paths are relative to {file.parent}"
+        raise UserError(
+            f"{len(absent):,} of {len(rows):,} ids in {file} have no image{where} ({shorten(absent, 5)}).",
+            f"{needs}: complete the images, or delete these lines",
+        )
+    return [path for path in paths if path]
+
+
+def read_rows(
+    file: Path, columns: ColumnSettings, needed: Sequence[str], notes: list[str], by_split: bool = False
+) -> pd.DataFrame:
+    """Read a CSV's columns id and label (and split) as texts, under their line numbers; empty lines are left out.
+
+    What had to be guessed goes into notes. Raises UserError for missing columns, empty cells and repeated ids.
+    """
+    table = load_table(file)
+    named = find_columns(file, list(table.columns), columns, needed, notes)
+    if not by_split:
+        named.pop("split", None)
+    table = table[list(named.values())].set_axis(list(named), axis=1)
+    filled = [role for role in named if role in needed or role == "split"]
+    tested = table["split"].map(part_of) == "test" if "split" in table else pd.Series(False, table.index)
+    empty = table.index[(table[filled] == "").any(axis=1) & ~(tested & (table["id"] != ""))]
+    if len(empty):
+        raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
+    repeated = table[table["id"].duplicated(keep=False)].groupby("id", sort=False)
+    if len(repeated):
+        listed = [f"{id_} (lines {shorten(list(rows.index), 3)})" for id_, rows in repeated]
+        raise UserError(f"{file}: repeated ids: {shorten(listed, 4)}.", "keep one line an id")
+    if "label" in table:
+        strange = table.index[table["label"].str.casefold().isin(MISSING)]
+        if len(strange):
+            problem = f"{file}: the class {table['label'][strange[0]]} in line {shorten(list(strange))}."
+            raise UserError(problem, "fill in the labels that are missing; if it is a class, give it another name")
+        refuse_look_alikes(dict.fromkeys(table["label"]), file)
+    return table
+
+
+def load_table(file: Path) -> pd.DataFrame:
+    """Return a CSV's cells as texts without blanks around them, under line numbers. Raises UserError if it is none."""
+    content = file.read_bytes()
+    try:
+        content.decode("utf-8")
+        encoding = "UTF-16" if b"\0" in content else ""
+    except UnicodeDecodeError:
+        encoding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content else "Latin-1 or the like"
+    if content.startswith(b"PK\x03\x04"):
+        raise UserError(f"{file} cannot be read as CSV: it is a spreadsheet or a zip file.", AS_UTF8)
+    if encoding:
+        raise UserError(f"{file} cannot be read as CSV: it is written in {encoding}, not in UTF-8.", AS_UTF8)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
+            table: pd.DataFrame = pd.read_csv(
+                file, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False, skip_blank_lines=False
+            )
+            header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        raise UserError(
+            f"{file} cannot be read as CSV: {error}".strip(),
+            "it needs a header row, commas, and in each row as many cells as in the header",
+        ) from None
+    names = header.iloc[0].str.strip()
+    if twice := sorted({*names[names.duplicated() & (names != "")]}):
+        raise UserError(f"{file} has two columns {shorten(twice)}.", "delete or rename one of them")
+    table = table.set_axis(table.columns.str.strip(), axis=1).set_axis(table.index + 2)
+    table = table.apply(lambda column: column.str.strip())
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise UserError(f"{file} has no rows below its header.", "each image needs a row")
+    return table
+
+
+def find_columns(
+    file: Path, there: list[str], columns: ColumnSettings, needed: Sequence[str], notes: list[str]
+) -> dict[str, str]:
+    """Return role (id, label, split) -> its column: that of data.columns, or the one of a usual name.
+
+    Raises UserError where a needed one is missing, or there are several.
+    """
+    found, missing = {}, []
+    for role, words in NAMES.items():
+        usual = words.split()
+        close = [name for name in there if name.casefold().replace(" ", "_") in usual]
+        if chosen := getattr(columns, role):
+            close = [chosen] if chosen in there else []
+        elif usual[0] in there:
+            close = usual[:1]
+        if len(close) > 1 and role in needed:
+            steps = [f"choose one: data.columns.{role}={name}" for name in close[:3]]
+            raise UserError(f"{file} has several columns for the {role}: {shorten(close)}.", *steps)
+        if len(close) == 1:
+            found[role] = close[0]
+            if close[0] not in (chosen, usual[0]):
+                notes.append(f"{file.name}: the column {close[0]} is read as the {role}")
+        elif role in needed:
+            missing.append(chosen or usual[0])
+    if missing:
+        raise UserError(
+            f"{file} has no column {' and no column '.join(missing)}; its columns are {shorten(there)}.",
+            "name them, as in 'data.columns={id:image_id,label:species}'",
+            f"or let the first line be {','.join(NAMES[role].split()[0] for role in needed)}",
+        )
+    return found
