@@ -9,6 +9,8 @@ from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM
 from rich.console import Console
 from rich.text import Text
 
+from kenyan13.terminal import visible
+
 # Hydra's own switch for full tracebacks, read here before main() sets it for another purpose; the second variable
 # keeps it for the other processes of a data-parallel run.
 FULL_ERROR = os.environ.get("KENYAN13_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0")) not in ("", "0")
@@ -27,7 +29,7 @@ class UserError(Exception):
         self.next_steps = next_steps
 
     def __str__(self) -> str:
-        return "\n".join([self.problem, *(f"  -> {step}" for step in self.next_steps)])
+        return visible("\n".join([self.problem, *(f"  -> {step}" for step in self.next_steps)]))
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -1,13 +1,32 @@
 """The terminal: progress bars on standard error, so that what a command prints can be piped; tables, and times."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rich.console import Console
+import rich.console
 from rich.progress import track
 
 T = TypeVar("T")
 WIDTH = 80  # columns that everything printed fits in
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters a terminal shows, as \\x1b, instead of obeying; line ends and tabs stay.
+
+    Names of others' classes and files may hold them; so may they hold marks that turn the direction of writing.
+    """
+    return re.sub(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", lambda m: ascii(m[0])[1:-1], text
+    )
+
+
+class Console(rich.console.Console):
+    """A terminal that obeys no text that it is given to print."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; texts are made visible."""
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
@@ -23,6 +42,7 @@ def print_note(text: str) -> None:
 
 def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Return rows of cells as lines of aligned columns; those in `right` are flush right."""
+    rows = [[visible(text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def cell(text: str, column: int) -> str:
@@ -46,6 +66,7 @@ def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
 
 def fit(text: str, width: int) -> str:
     """Return a text cut in the middle to at most `width` columns (5 or more), more of its end than of its beginning."""
+    text = visible(text)
     if len(text) <= width:
         return text
     start = (width - 3) // 3

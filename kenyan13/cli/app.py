@@ -9,11 +9,11 @@ from shutil import which
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from kenyan13.errors import UserError
 from kenyan13.runs.find import resolve_newest
+from kenyan13.terminal import Console
 
 
 class Verbs(TyperGroup):

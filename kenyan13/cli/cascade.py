@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, Runs, app, examples, print_next
+from kenyan13.cli.app import RunFolder, Runs, app, console, examples, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -34,7 +34,7 @@ def groups(
     order = grouping.reorder(matrix.to_numpy())
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; confused classes stand together.\n")
-    print(matrix_text(matrix.iloc[order, order]))
+    console.print(matrix_text(matrix.iloc[order, order]))
     if len(found) == 1 and len(found[0]) == len(classes):
         raise UserError(
             f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
@@ -44,7 +44,7 @@ def groups(
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
         return
     print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
-    print(grouping.as_setting(grouping.name_groups(found, classes)))
+    console.print(grouping.as_setting(grouping.name_groups(found, classes)))
 
 
 @app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))
@@ -74,7 +74,7 @@ def cascade(
     titles = {"stage1": "Stage 1", "hard": "Hard gating", "soft": "Soft gating"}
     for name, matrix in composed.matrices.items():
         title = titles.get(name, f"Stage 2, images sent to {name}")
-        print(f"\n{title} (rows are targets, columns are predictions)\n\n{matrix_text(matrix)}")
+        console.print(f"\n{title} (rows are targets, columns are predictions)\n\n{matrix_text(matrix)}")
     images = len(composed.hard)
     print(f"\n{images:,} validation images of {len(classes_of(composed.hard))} classes\n")
     found = {"hard gating": prediction_metrics(composed.hard), "soft gating": prediction_metrics(composed.soft)}
@@ -83,7 +83,7 @@ def cascade(
         for name, one in found.items()
     ]
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
-    print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
+    console.print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
     if save is not None:
         saved = save_runs(save, [*map(read_run, stages)], composed.soft)
         print_next(["kenyan13", "predict", str(saved), "photo.jpg"])

@@ -40,7 +40,7 @@ def compare(
     if as_json:
         print(json.dumps(as_plain(found, comparisons, remarks, concluded), indent=2, ensure_ascii=False))
         return
-    print("\n\n".join(filter(None, [*tables(found), test_table(comparisons), fill(remarks), fill(concluded)])))
+    console.print("\n\n".join(filter(None, [*tables(found), test_table(comparisons), fill(remarks), fill(concluded)])))
 
 
 def fill(sentences: Sequence[str]) -> str:

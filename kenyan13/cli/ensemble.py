@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, app, examples, print_next
+from kenyan13.cli.app import Runs, app, console, examples, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, number
 
@@ -105,4 +105,4 @@ def combine_test(folders: Sequence[Path], method: Method, top: int | None, file:
     aligned = mean_over_folds(models)
     predicted = METHODS[method](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
-    print(f"{len(aligned.ids):,} test images predicted by {sum(map(len, models))} runs, {method}: {file}")
+    console.print(f"{len(aligned.ids):,} test images predicted by {sum(map(len, models))} runs, {method}: {file}")

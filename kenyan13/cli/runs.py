@@ -38,7 +38,7 @@ def list_runs(
     print(align([HEAD, *rows], right={0, 1, 2, 3}))
     for run in found:
         if run.problem or run.failure:
-            print(f"{run.folder}: {run.problem or run.failure}")
+            console.print(f"{run.folder}: {run.problem or run.failure}")
 
 
 def cells(run: "runs.Run") -> tuple[str, ...]:

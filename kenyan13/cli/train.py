@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -11,12 +12,12 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.cli.app import print_next
 from kenyan13.config.arguments import translate
-from kenyan13.config.compose import finish, to_settings
+from kenyan13.config.compose import compose_settings, finish, to_settings
 from kenyan13.config.explain import explain, known_settings, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
@@ -81,11 +82,27 @@ def main() -> None:
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
-        for flag in get_args_parser().parse_known_args(sys.argv[1:])[1]:  # --max_epochs and the like
+        given, unknown = get_args_parser().parse_known_intermixed_args(sys.argv[1:])
+        for flag in unknown:  # --max_epochs and the like
             name, _, value = flag.lstrip("-").partition("=")
             name, value = name.replace("-", "_"), value or "".join(sys.argv[sys.argv.index(flag) + 1 :][:1])
             known = name in known_settings() or (CONF / name).is_dir()
             meant = f"write {name}={shlex.quote(value)}" if known else unknown_setting(name).problem
             raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant)
-        sys.argv[1:] = translate(sys.argv[1:], sweep=bool({"-m", "--multirun"} & set(sys.argv)))
+        if given.cfg:
+            check_shown(given.overrides, given.multirun)
+        # Flags first: argparse wants all settings in one row, and -m may stand between them.
+        flags = [word for word in sys.argv[1:] if word not in given.overrides]
+        sys.argv[1:] = [*flags, *translate(given.overrides, sweep=given.multirun)]
         job()
+
+
+def check_shown(overrides: Sequence[str], several: bool) -> None:
+    """Raise UserError for settings that --cfg would show but no run could have; a value may be missing yet."""
+    if several:
+        raise UserError("-m and --cfg do not go together.", "leave out -m, and give each setting one value")
+    try:
+        compose_settings(overrides)
+    except UserError as error:
+        if not isinstance(error.__cause__, MissingMandatoryValue):
+            raise

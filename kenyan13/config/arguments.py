@@ -6,13 +6,26 @@ Imports no torch.
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from kenyan13.config.presets import CONF
-from kenyan13.config.settings import BUILT, SEVERAL
+from kenyan13.config.settings import BUILT, SEVERAL, Settings
 from kenyan13.errors import UserError, shorten
 
+
+def text_settings(kind: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of the settings of a dataclass that are texts."""
+    for item in fields(kind):
+        if is_dataclass(item.type):
+            yield from text_settings(item.type, f"{prefix}{item.name}.")
+        elif item.type in (str, str | None):
+            yield f"{prefix}{item.name}"
+
+
+TEXTS = frozenset(name for name in text_settings(Settings) if not (CONF / name).is_dir())
 PATHS = ("data.root", "data.cache", "model.weights", "runs")
 RANGE = re.compile(r"([-+.\de]+?)\.\.([-+.\de]+)(?:/(\d+))?")
 MOST = 1000  # more values of a range are a slip of the finger
@@ -23,7 +36,8 @@ def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
 
     Raises UserError for a range that is none, and, unless it is for a sweep, for one that stands for several runs.
 
-    Paths are quoted, with ~ filled in. seed=1..5 and optim.lr=1e-6..1e-2 become lists of values (see `expand`),
+    Texts are quoted where Hydra would read them as something else (name=1e3), and ~ is filled in. seed=1..5 and
+    optim.lr=1e-6..1e-2 become lists of values (see `expand`),
     model=vgg* Hydra's glob.
     A part of what Hydra builds may be any argument of its target, so that optim.eps=1e-7 becomes ++optim.eps=1e-7.
     """
@@ -51,18 +65,33 @@ def translate_one(argument: str, sweep: bool) -> str:
         choices = shorten(sorted(file.stem for file in (CONF / key).glob("*.yaml")), 40)
         steps = ["images of your own: data=folder data.root=PATH"] if key == "data" else []
         raise UserError(f"{key}={value} is no choice.", *steps, f"one of: {choices}")
-    if key in PATHS and not re.search(r"[,'\"$]", value):
-        home = str(Path(value).expanduser())
-        value = f"'{home}'" if re.search(r"[^\w./\\\\-]", home) else home
+    if key in TEXTS and "," not in value:
+        value = quote_text(key, value)
     elif not re.search(r"[\[\]{}'\"$]", value):
         listed = translate_list(key, value)
         if not sweep and (listed != value or re.search(r",|^\w+\(", value)):
             step = f"add -m to train one run a value: python train.py -m {shlex.quote(f'{key}={value}')}"
             raise UserError(f"{key}={value} stands for several runs.", step, "for a list as one value: key=[a,b]")
-        value = listed
+        texts = key in TEXTS and not re.match(r"\w+\(", listed)
+        value = ",".join(quote_text(key, word) for word in listed.split(",")) if texts else listed
     if not prefix and key.partition(".")[0] in BUILT and "." in key:
         prefix = "++"
     return f"{prefix}{key}={value}"
+
+
+def quote_text(key: str, value: str) -> str:
+    """Return the value of a text setting in quotes, where without them it might be read as a number or the like."""
+    if re.search(r"['\"$]|\\$|^null$", value):
+        return value
+    home = str(Path(value).expanduser()) if key in PATHS else value
+    plain = re.fullmatch(r"(?!(?i:true|false|inf|nan)$)([^\W\d]|[~/]|\.{1,2}(?=/|$))[\w./~\\-]*", home)
+    return home if plain else f"'{home}'"
+
+
+def keep_text(override: str) -> str:
+    """Return `key=value` as it is fit to be read as YAML: a text stays a text."""
+    key, equals, value = override.partition("=")
+    return f"{key}={quote_text(key, value)}" if equals and key in TEXTS else override
 
 
 def translate_list(key: str, value: str) -> str:

@@ -1,5 +1,6 @@
 """From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
 
+import os
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from kenyan13.config.settings import Settings
 from kenyan13.config.targets import check_built
 from kenyan13.errors import UserError
 
+LONGEST = 200  # bytes of a run's name: file systems allow 255, of which files beside the folder need some
 UNRESOLVED = ("schedule", "callbacks", "logger")  # their interpolations may name what is known only when a run starts
 
 # What is done with settings after their composition; the study adds its own (kenyan13/study/naming.py).
@@ -66,6 +68,8 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
         setattr(settings, group, values)
     if settings.name is not None and not re.fullmatch(r"(?!last$)[^-./\s][^/]*", settings.name):
         raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
+    if (length := len(os.fsencode(settings.name or ""))) > LONGEST:
+        raise UserError(f"name={settings.name[:40]}... has {length} bytes.", f"allowed: {LONGEST}")
     check(settings)
     check_built(settings, [override.lstrip("+").partition("=")[0] for override in overrides])
     return settings

@@ -11,6 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kenyan13.config.arguments import keep_text
 from kenyan13.config.compose import pick
 from kenyan13.config.explain import explain, unknown_setting
 from kenyan13.config.identity import complete, default_settings, plain
@@ -80,7 +81,7 @@ def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
     """
     whole = read_config(folder)["settings"]
     try:
-        given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides))))
+        given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist([*map(keep_text, overrides)])))
         known = [*dict(flatten(whole))]
         strange = [key for key, _ in flatten(given) if key not in known and not key.startswith("data.groups.")]
         if strange:

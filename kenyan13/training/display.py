@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
-from rich.console import Console
 from torch import nn
 from tqdm.auto import tqdm as Bar
 
@@ -20,7 +19,7 @@ from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result
-from kenyan13.terminal import align, duration, fit
+from kenyan13.terminal import Console, align, duration, fit
 from kenyan13.training.callbacks import History, find_callback
 
 console = Console(highlight=False, soft_wrap=True, markup=False)

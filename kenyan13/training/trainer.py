@@ -46,12 +46,16 @@ def precision(settings: Settings) -> Any:
 def check_device(settings: Settings) -> None:
     """Raise UserError when the machine has no such device."""
     asked = {key: settings.trainer.get(key, "auto") for key in ("accelerator", "devices")}
+    most = max(os.cpu_count() or 1, torch.cuda.device_count())
     try:
+        if isinstance(asked["devices"], int) and asked["devices"] > most:
+            raise ValueError(f"This machine has no more than {most}.")
         Trainer(**asked, precision=precision(settings), logger=False, enable_checkpointing=False)
     except Exception as error:  # each accelerator raises its own
         written = " ".join(f"trainer.{key}={value}" for key, value in asked.items())
         raise UserError(
-            f"{written}: {first_line(error)}", "trainer=cpu trains on the CPU, trainer.precision=32-true in float32"
+            f"{written}: {first_line(error).partition(' HINT')[0]}",
+            "trainer=cpu trainer.devices=1 trains on the CPU, trainer.precision=32-true in float32",
         ) from error
 
 

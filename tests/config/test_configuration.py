@@ -79,7 +79,7 @@ MISTAKES = [
     ("callbacks.devicestats=1", "There is no setting 'callbacks.devicestats'"),
     ("callbacks=[default,device_stat]", "There is no callbacks=device_stat. Did you mean 'device_stats'?"),
     ("logger=tensorbord", "There is no logger=tensorbord. Did you mean 'tensorboard'?"),
-    ("optim.lr=-1", "optim.lr=-1 is out of range.\n  -> allowed: at least 0"),
+    ("optim.lr=-1", "optim.lr=-1 is out of range.\n  -> allowed: at least 1e-12"),
     ("freeze.level=6", "freeze.level=6 is out of range.\n  -> allowed: whole numbers, 0 to 5"),
     ("model.crop=0", "model.crop=0 is out of range"),
     ("model.layer_decay=2", "model.layer_decay=2.0 is out of range.\n  -> allowed: 0 to 1"),
