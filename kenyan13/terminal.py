@@ -9,6 +9,7 @@ from rich.progress import track
 
 T = TypeVar("T")
 WIDTH = 80  # columns that everything printed fits in
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def visible(text: str) -> str:
@@ -16,9 +17,7 @@ def visible(text: str) -> str:
 
     Names of others' classes and files may hold them; so may they hold marks that turn the direction of writing.
     """
-    return re.sub(
-        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", lambda m: ascii(m[0])[1:-1], text
-    )
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Console(rich.console.Console):

@@ -197,7 +197,10 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
         (["predict", "{broken}/.."], ["is no run directory, which comes first."]),
         (["data=folder", "data.root=a b"], ["kenyan13 train data=folder 'data.root=a b'"]),
         (["predict", "{run}", "/no/such.jpg"], ["There is no image or folder /no/such.jpg"]),
-        (["predict", "{run}", "{broken}"], ["1 of 1 images cannot be read", "broken.jpg", "data.on_bad=skip"]),
+        (
+            ["predict", "{run}", "{broken}", "data.on_bad=stop"],
+            ["1 of 1 images cannot be read", "broken.jpg", "data.on_bad=skip"],
+        ),
         (["predict", "{run}", "--test", "--json"], ["--test goes with --output"]),
         (["evaluate", "{run}", "data.root=[a"], ["cannot be read"]),
         (["evaluate", "{run}", "model.backbone=foo"], ["timm has no architecture 'foo'"]),

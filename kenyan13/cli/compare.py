@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kenyan13.cli.app import Runs, app, examples
+from kenyan13.cli.app import Runs, app, console, examples
 from kenyan13.terminal import WIDTH, align, duration, fit, number
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
-"""Commands that use runs: runs lists them, evaluate and predict take one."""
+"""Commands that use runs: runs lists them, evaluate takes one."""
 
-import json
-import os
-import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +8,12 @@ import typer
 
 from kenyan13.cli.app import RunFolder, app, console, examples
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import CONFIG
-from kenyan13.terminal import WIDTH, align, fit, number, print_note
+from kenyan13.terminal import align, number, print_note
 
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
     from kenyan13.training.composed import AnyRun
 
-SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
 
@@ -54,7 +50,7 @@ def cells(run: "runs.Run") -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@app.command(epilog=examples("evaluate runs/demo"))
+@app.command(epilog=examples("evaluate runs/demo", "evaluate runs/birds --test"))
 def evaluate(
     run: RunFolder,
     overrides: Annotated[
@@ -63,6 +59,7 @@ def evaluate(
             metavar="KEY=VALUE", help="Settings to change, as in data.root=DIR where the images were moved."
         ),
     ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Score the test images, if they have labels.")] = False,
 ) -> None:
     """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json.
 
@@ -72,6 +69,9 @@ def evaluate(
     from kenyan13.training import composed
 
     opened = open_run(run, overrides or [])
+    if test:
+        evaluate_test(opened)
+        return
     metrics = composed.evaluate(opened)
     result = read_result(run)
     if result is None:
@@ -87,6 +87,39 @@ def evaluate(
     console.print("Both agree.\n" if agrees else "They differ: other images, another device, or changed files.\n")
     print_pieces(opened)
     if not agrees:
+        raise typer.Exit(1)
+
+
+def evaluate_test(run: "AnyRun") -> None:
+    """Print how good a run is on the labelled test images; predictions_test.csv in its directory is for the report."""
+    from kenyan13.metrics.classification import per_class
+    from kenyan13.metrics.statistics import wilson
+    from kenyan13.runs.directory import TEST
+    from kenyan13.runs.predictions import confusion_of, labelled, scores, write_predictions
+    from kenyan13.training import composed, inference
+
+    test = inference.test_images(run)
+    if not (test.targets >= 0).any():
+        raise UserError(
+            f"The test images in {run.settings.data.root} have no labels.",
+            "to score them: class folders in test/, or a column of classes in test.csv",
+            f"to predict them: kenyan13 predict {shlex.quote(str(run.folder))} --test",
+        )
+    table, bad = composed.predict_catalogue(run, test)
+    write_predictions(run.folder / TEST, table)
+    known = labelled(table)
+    found = scores(known)
+    low, high = wilson(found["accuracy"], len(known))
+    print(f"accuracy  {found['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%}, {len(known):,} test images)")
+    print(f"macro F1  {found['macro_f1']:.4f}\nloss      {found['loss']:.4f}\n")
+    found_each = per_class(confusion_of(known).to_numpy()).itertuples()
+    rows = [
+        (name, f"{row.images:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.3f}")
+        for name, row in zip(run.classes, found_each, strict=True)
+    ]
+    print(align([("class", "images", "precision", "recall", "F1"), *rows], right={1, 2, 3, 4}))
+    if bad:
+        console.print(f"\n{len(bad):,} images could not be read and are left out.")
         raise typer.Exit(1)
 
 
@@ -114,39 +147,6 @@ def print_pieces(run: "AnyRun") -> None:
     print("fitted to other images than they are used on.")
 
 
-@app.command(epilog=examples("predict runs/demo PHOTO.jpg holiday/", "predict runs/demo --test"))
-def predict(
-    run: RunFolder,
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IMAGE|FOLDER", help="Photos, folders of photos, and settings: data.root=DIR."),
-    ] = None,
-    test: Annotated[
-        bool, typer.Option("--test", help="Predict the data set's test images and write submission.csv.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where --test writes; by default RUN/submission.csv.")
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Predict photos, or with --test the test images."""
-    overrides = [one for one in given or [] if SETTING.match(one)]
-    images = [Path(one) for one in given or [] if not SETTING.match(one)]
-    if run.is_file() or bool(images) == test:
-        problem = "Photos and --test do not go together." if test else "Photos, or folders of photos, are missing."
-        if not (run / CONFIG).is_file():
-            problem = f"{run} is no run directory, which comes first."
-        raise UserError(problem, "kenyan13 predict RUN PHOTO.jpg...", "for test images: kenyan13 predict RUN --test")
-    if (test and as_json) or (output and not test):
-        raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
-    opened = open_run(run, overrides)
-    if test:
-        predict_test(opened, output or run / "submission.csv")
-    else:
-        print_predictions(opened, images, top, as_json)
-
-
 def open_run(run: Path, overrides: list[str]) -> "AnyRun":
     """Open a run; of a stage of a two-stage classifier, say that it is only one."""
     from kenyan13.data.stages import FIRST
@@ -157,63 +157,3 @@ def open_run(run: Path, overrides: list[str]) -> "AnyRun":
         told = "groups" if stage == FIRST else stage
         print_note(f"This run only tells {told} apart; kenyan13 cascade --save puts stages together.")
     return opened
-
-
-def predict_test(run: "AnyRun", file: Path) -> None:
-    """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
-    import numpy as np
-
-    from kenyan13.runs.directory import TEST
-    from kenyan13.runs.predictions import prediction_table, write_predictions, write_submission
-    from kenyan13.training import composed, inference
-
-    test = inference.test_images(run)
-    probabilities, bad = composed.predict(run, test.paths)
-    rows = [row for row in range(len(test)) if row not in bad]
-    names = np.array(run.classes)[probabilities[rows].argmax(axis=1)]
-    ids = [test.ids[row] for row in rows]
-    write_submission(file, ids, names)
-    write_predictions(file.parent / TEST, prediction_table(ids, run.classes, probabilities[rows]))
-    console.print(f"{len(rows):,} test images predicted: {file}")
-    if bad:
-        console.print(f"{len(bad):,} images could not be read and are left out: a competition may refuse the file.")
-
-
-def print_predictions(run: "AnyRun", images: list[Path], top: int, as_json: bool) -> None:
-    """Print the top classes of each image, as a table or as JSON."""
-    from kenyan13.training import composed, inference
-
-    paths = inference.find_images(images)
-    probabilities, bad = composed.predict(run, paths)
-    best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
-    predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
-    if as_json:
-        classes = [[{"class": name, "probability": share} for name, share in one] for one in predictions]
-        listed = [
-            {"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes[row]})
-            for row, path in enumerate(paths)
-        ]
-        print(json.dumps(listed, indent=2, ensure_ascii=False))
-    else:
-        common = os.path.commonpath([path.absolute().parent for path in paths])
-        print_table([os.path.relpath(path, common) for path in paths], predictions, bad)
-    if len(bad) == len(paths):
-        raise typer.Exit(1)
-
-
-def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], bad: dict[int, str]) -> None:
-    """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines.
-
-    predictions: (class, probability) from the most probable one on; bad: row -> why an image could not be read.
-    """
-    widest = min(30, max(len(name) for row in predictions for name, _ in row))
-    cell = widest + 7 + 2  # with the probability and the gap before it
-    width = min(max(map(len, paths)), WIDTH - cell)
-    a_line = (WIDTH - width) // cell
-    for row, path in enumerate(paths):
-        if row in bad:
-            print(f"{fit(path, width):<{width}}  {fit(f'not read: {bad[row]}', WIDTH - width - 2)}")
-            continue
-        cells = [f"  {fit(name, widest):<{widest}} {probability:6.1%}" for name, probability in predictions[row]]
-        for start in range(0, len(cells), a_line):
-            print(f"{'' if start else fit(path, width):<{width}}" + "".join(cells[start : start + a_line]))

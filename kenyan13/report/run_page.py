@@ -12,7 +12,7 @@ from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
 from kenyan13.metrics.classification import per_class, reliability
 from kenyan13.metrics.losses import kept
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
@@ -20,7 +20,7 @@ from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, targets_of
+from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, scores, targets_of
 from kenyan13.runs.run import Run
 from kenyan13.terminal import duration
 
@@ -69,6 +69,12 @@ def metric_table(run: Run, found: RunMetrics) -> Table:
         interval = f"{found.accuracy_low:.2%} to {found.accuracy_high:.2%} (Wilson, {found.images:,} images)"
         table.add("accuracy", f"{found.accuracy:.2%}", f"standard error {error:.2%}; 95 % interval {interval}")
         table.add("macro F1", f"{found.macro_f1:.3f}", "mean F1 of the classes")
+    tested = run.test_predictions
+    if tested is not None and len(tested := labelled(tested)):
+        low, high = wilson((known := scores(tested))["accuracy"], len(tested))
+        interval = f"95 % interval {low:.2%} to {high:.2%} (Wilson, {len(tested):,} images)"
+        table.add("test accuracy", f"{known['accuracy']:.2%}", interval)
+        table.add("test macro F1", f"{known['macro_f1']:.3f}", "of the test images that have labels")
     if found.top2_accuracy is not None:
         table.add("top-2 accuracy", f"{found.top2_accuracy:.2%}", "one of the two most probable is right")
         gap = "mean difference between confidence and accuracy"

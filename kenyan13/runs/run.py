@@ -13,7 +13,7 @@ import pandas as pd
 from kenyan13.config.identity import relevant, short
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_config
-from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State, read_state
+from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, TEST, VALIDATION, State, read_state
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.result import Result, read_result
 
@@ -62,6 +62,11 @@ class Run:
         """
         return read_predictions(self.folder) if (self.folder / VALIDATION).is_file() else None
 
+    @cached_property
+    def test_predictions(self) -> pd.DataFrame | None:
+        """The predictions of the test images, likewise."""
+        return read_predictions(self.folder, TEST) if (self.folder / TEST).is_file() else None
+
     @property
     def failure(self) -> str:
         """Why the run has failed, in a line; "" where it has not."""
@@ -108,7 +113,7 @@ def read_all(folders: Sequence[Path]) -> Iterator[Run]:
         taken.add(name)
         try:
             run = read_run(folder, name)
-            _ = run.predictions  # damaged ones raise UserError
+            _ = run.predictions, run.test_predictions  # damaged ones raise UserError
             yield run
         except UserError as error:
             yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError
 from kenyan13.metrics.calibration import scale
@@ -74,6 +75,14 @@ def predict(run: AnyRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], di
     tables = [prediction_table(rows, member.classes, one) for member, (one, _) in zip(run.members, found, strict=True)]
     probabilities = predictions.probabilities_of(combine(run.members, tables)).astype(np.float32)
     return scale(probabilities, run.temperature), found[0][1]  # all members read the same files
+
+
+def predict_catalogue(run: AnyRun, images: Catalogue) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Return the predictions of images with their targets, but for those that cannot be read: row -> reason."""
+    probabilities, bad = predict(run, images.paths)
+    rows = [row for row in range(len(images)) if row not in bad]
+    kept = images.take(rows)
+    return prediction_table(kept.ids, run.classes, probabilities[rows], kept.targets), bad
 
 
 def evaluate(run: AnyRun) -> dict[str, float]:

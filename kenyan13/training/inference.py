@@ -17,6 +17,7 @@ from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.files import list_images
 from kenyan13.data.images import Pixels, list_unreadable, resize_length
+from kenyan13.data.source import left_out_lines
 from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
@@ -26,7 +27,7 @@ from kenyan13.model.classifier import Classifier, mean_logits
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
-from kenyan13.terminal import progress
+from kenyan13.terminal import print_note, progress
 from kenyan13.training.arithmetic import own_precision
 from kenyan13.training.display import quiet_libraries
 from kenyan13.training.trainer import one_device, precision
@@ -129,7 +130,10 @@ def find_images(named: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in named:
         if path.is_dir():
-            found += list_images(path).images
+            listing = list_images(path)
+            found += listing.images
+            for line in left_out_lines(listing.left_out):
+                print_note(line)
         elif path.is_file():
             found.append(path)
         else:

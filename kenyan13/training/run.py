@@ -76,7 +76,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
         result = before or fit(settings, folder, data, described, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
             probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
-            table = prediction_table(data.test.catalogue.ids, data.classes, probabilities)
+            table = prediction_table(data.test.catalogue.ids, data.classes, probabilities, data.test.catalogue.targets)
             write_predictions(folder / TEST, table)
     return result
 
