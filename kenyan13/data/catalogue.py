@@ -19,6 +19,8 @@ def read(settings: DataSettings) -> Source:
     Raises UserError naming the folder, file, column, row or class that is missing or wrong.
     """
     root, folders = Path(settings.root).expanduser(), settings.layout is Layout.folder
+    if not settings.root:
+        raise UserError("data.root= names no folder.", "data.root=. is the one where you are")
     check_root(root, settings.layout)
     if settings.layout is Layout.table:
         source = read_path_table(root, settings.columns)
@@ -28,7 +30,7 @@ def read(settings: DataSettings) -> Source:
     if len(classes) < 2:
         inner = [folder for folder in subfolders(root) if len(subfolders(folder)) > 1] if folders else []
         raise UserError(
-            f"{root} has {len(classes)} class{' folder(s)' * folders}; two or more are needed.",
+            f"{root} has {len(classes)} class{' folder(s)' if folders else '(es)'}; two or more are needed.",
             *[f"are they in {folder.name}? data.root={folder}" for folder in inner[:1]],
             "data=folder data.root=DIR needs one folder a class, data=kenyan13 data.root=DIR a train.csv and images/",
         )

@@ -1,4 +1,4 @@
-"""What the tests of bad input share: small data sets, and `python train.py` in this process."""
+"""`python train.py` in the process of the tests."""
 
 import os
 import subprocess
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from kenyan13.cli import train
 
@@ -35,26 +34,3 @@ def train_py(
         return Done(arguments, code, *capsys.readouterr())
 
     return command
-
-
-def assert_one_screen(done: Done, *words: str, code: int = 2) -> None:
-    """A user's mistake: its exit code, one screen of 80 columns at most where no path is long, and what is said."""
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said
-    assert len(done.stderr.splitlines()) <= 24, said
-    assert "\x1b" not in said
-    for word in words:
-        assert word in said, said
-
-
-def write_images(root: Path, files: str) -> Path:
-    """Write small images (and of other endings empty files) at paths below root, with the folders above them."""
-    for number, name in enumerate(files.split()):
-        file = root / name.replace("_", " ") if "__" not in name else root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix.lower() in (".png", ".jpg"):
-            Image.new("RGB", (9, 8), (37 * number % 256, 50, 99)).save(file)
-        else:
-            file.touch()
-    return root
