@@ -6,14 +6,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from kenyan13.config.settings import AugmentSettings, OnBad, Settings
+from kenyan13.config.settings import AugmentSettings, OnBad, Settings, StoreKind
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
 from kenyan13.data.batches import Batch, FeatureDataset, Features, ImageDataset, Images, RawBatch
 from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.check import Finding, duplicates, of_classes, table_of
+from kenyan13.data.duplicates import stored_hashes
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.source import describe_source, print_once
@@ -66,6 +69,17 @@ class ImageDataModule(LightningDataModule):
         if empty or len(labels[0]) < 2 or not self.validation_images:
             missing = f"of {shorten(empty)}" if empty else "to train on, or to validate by"
             raise UserError(f"There are too few images {missing}.", "repair them, add others, or take classes out")
+
+    def findings(self) -> list[Finding]:
+        """Return what `kenyan13 data check` would find, as far as the decoded images show it in a moment."""
+        parts = {"train": self.train, "validation": self.validation} | ({"test": self.test} if self.test else {})
+        keeps = self.settings.data.store is not StoreKind.off  # or all would be decoded once more
+        looks = [
+            pd.DataFrame({"digest": part.store.digests[rows], "hash": stored_hashes(part.store, rows) if keeps else 0})
+            for part in parts.values() if len(rows := part.store_rows)
+        ]  # fmt: skip
+        table = table_of({name: part.catalogue for name, part in parts.items()}, pd.concat(looks))
+        return [*of_classes(table), *duplicates(table)]
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Images]:
         """Open one store for all catalogues; images that cannot be read stop the run, or are left out.

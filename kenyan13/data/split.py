@@ -1,35 +1,48 @@
-"""The stratified split of labelled images into training and validation, as the study makes it."""
+"""The stratified split of labelled images into training and validation, as the study makes it; labels corrected."""
 
 import warnings
+from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from kenyan13.config.settings import DataSettings
+from kenyan13.config.settings import ColumnSettings, DataSettings
 from kenyan13.data.catalogue import Catalogue, Source
-from kenyan13.errors import UserError, shorten
+from kenyan13.data.check import look_at
+from kenyan13.data.duplicates import groups_of_same
+from kenyan13.data.tables import read_rows
+from kenyan13.errors import UserError, did_you_mean, shorten
+from kenyan13.terminal import print_note
 
 Rows = NDArray[np.int64]
+DROP = "drop"  # what data.corrections has instead of a label
 
 
 def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]:
-    """Return training and validation images.
+    """Return training and validation images, after data.corrections.
 
     Given validation images are taken as they are; else a stratified fraction, or the fold `settings.fold`. With
     `settings.subset` there are so many training images, and the same share of validation images, rounded up: both
     stratified samples (study, subset mode). Raises UserError where classes are too small.
     """
+    if settings.corrections:
+        source = correct(source, Path(settings.corrections).expanduser())
     train, validation, subset = source.labelled, source.validation, settings.subset
     if validation is None:
         rows = split_rows(train, settings)
+        if settings.group_duplicates:
+            rows = keep_together(rows, train, settings)
         train, validation = train.take(rows[0]), train.take(rows[1])
-    elif settings.fold is not None:
+    elif settings.fold is not None or settings.group_duplicates:
+        chosen = "data.group_duplicates=true" if settings.fold is None else f"data.fold={settings.fold}"
         raise UserError(
-            f"data.fold={settings.fold} makes its own validation images, but {settings.root} has a folder of them.",
-            "leave data.fold out, or put all images into the class folders of train/",
+            f"{chosen} makes its own validation images, but {settings.root} has a folder of them.",
+            f"leave {chosen.partition('=')[0]} out, or put all images into the class folders of train/",
         )
     if subset is not None:
         share = ceil(len(validation) * subset / len(train))
@@ -38,6 +51,35 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
             kept = stratified(validation, settings, f"data.subset={subset} for validation", train_size=share)[0]
             validation = validation.take(kept)
     return train, validation
+
+
+def correct(source: Source, file: Path) -> Source:
+    """Return a data set, its labelled and validation images as a CSV file with the columns id and label corrects them.
+
+    label: a class, or drop, which leaves the image out. Raises UserError for a file that cannot be read, and for ids
+    and classes that are not there.
+    """
+    if not file.is_file():
+        raise UserError(f"There is no file {file}.", "data.corrections=FILE names a CSV with the columns id,label")
+    table = read_rows(file, ColumnSettings(), ("id", "label"), [])
+    labels = dict(zip(table["id"], table["label"], strict=True))
+    parts = [source.labelled, *([source.validation] if source.validation else [])]
+    known, classes = {id_ for part in parts for id_ in part.ids}, source.labelled.classes
+    for problem, wrong, there in (
+        ("ids that no labelled image has", [id_ for id_ in labels if id_ not in known], known),
+        ("labels that are no class", [name for name in labels.values() if name not in (*classes, DROP)], classes),
+    ):
+        if wrong:
+            close = did_you_mean(wrong[0], sorted(there)[:5000])
+            raise UserError(f"{file} has {problem}: {shorten(wrong, 3)}.{close}", f"or {DROP}: leaves the image out")
+    target_of = {name: target for target, name in enumerate(classes)}
+
+    def corrected(part: Catalogue) -> Catalogue:
+        kept = part.take([row for row, id_ in enumerate(part.ids) if labels.get(id_) != DROP])
+        targets = [target_of.get(labels.get(id_, ""), old) for id_, old in zip(kept.ids, kept.targets, strict=True)]
+        return replace(kept, targets=np.array(targets, dtype=np.int64))
+
+    return replace(source, labelled=corrected(parts[0]), validation=corrected(parts[1]) if parts[1:] else None)
 
 
 def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]:
@@ -57,6 +99,27 @@ def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]
     except (ValueError, UserWarning) as error:
         raise too_few(labelled, f"data.folds={settings.folds}", error) from None
     return train, validation
+
+
+def keep_together(rows: tuple[Rows, Rows], labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]:
+    """Return the rows of a split with each group of equal or nearly equal images on the side where most of it is.
+
+    Of folds, each group validates in the one fold that has most of it, so that each image still validates once. Where
+    two have as many, training or the first fold gets it. Images that move come last.
+    """
+    looks = look_at(labelled.paths, settings)
+    same = groups_of_same(looks["digest"].to_numpy(str), looks["hash"].to_numpy(np.uint64))
+    side = np.zeros(len(labelled), dtype=np.int64)  # the fold in which an image validates; of a fraction 1, or 0
+    folds = [1] if settings.fold is None else range(settings.folds)
+    for fold in folds:
+        part = rows if settings.fold in (None, fold) else split_rows(labelled, replace(settings, fold=fold))
+        side[part[1]] = fold
+    side = pd.Series(side).groupby(same).transform(lambda one: one.mode()[0]).to_numpy()
+    validates = side == (1 if settings.fold is None else settings.fold)
+    kept = [part[validates[part] == wanted] for part, wanted in zip(rows, (False, True), strict=True)]
+    moved = [part[validates[part] != wanted] for part, wanted in zip(rows, (False, True), strict=True)]
+    print_note(f"data.group_duplicates=true: {len(moved[0]) + len(moved[1]):,} images go to the other side")
+    return np.concatenate([kept[0], moved[1]]), np.concatenate([kept[1], moved[0]])
 
 
 def stratified(images: Catalogue, settings: DataSettings, purpose: str, **sizes: Any) -> tuple[Rows, Rows]:

@@ -92,16 +92,24 @@ def smaller(path: Path, width: int, square: bool) -> bytes | None:
     return buffer.getvalue()
 
 
+def grid_of(title: str, captions: Sequence[tuple[Path, str]]) -> Grid:
+    """Return the square middles of image files with captions, as far as the images can be read."""
+    photos = [(smaller(path, SIDE, square=True), caption) for path, caption in captions]
+    return Grid(title, [(photo, caption) for photo, caption in photos if photo is not None], SHOWN)
+
+
 def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
     """Return the most confident mistakes, and those of the most confused pairs, as far as the images are there."""
     files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
     both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
     of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
-    grids = [Grid("Most confident mistakes", [], SHOWN), Grid("Most confused pairs of classes", [], SHOWN)]
-    for grid, chosen in zip(grids, (wrong[:MISTAKES], pd.concat([wrong[:0], *of_pairs])), strict=True):
-        for id_, target, prediction, confidence in chosen.reset_index().to_numpy().tolist():
-            if id_ in files and (photo := smaller(files[id_], SIDE, square=True)) is not None:
-                grid.photos.append((photo, f"{target}, named {prediction} ({confidence:.0%})"))
+    titled = {"Most confident mistakes": wrong[:MISTAKES]}
+    titled["Most confused pairs of classes"] = pd.concat([wrong[:0], *of_pairs])
+    grids = []
+    for title, chosen in titled.items():
+        rows = [row for row in chosen.reset_index().to_numpy().tolist() if row[0] in files]
+        captions = [(files[id_], f"{target}, named {named} ({share:.0%})") for id_, target, named, share in rows]
+        grids.append(grid_of(title, captions))
     return [grid for grid in grids if grid.photos]
 
 

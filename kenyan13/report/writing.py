@@ -52,6 +52,16 @@ def write_report(
     return index, runs, sections
 
 
+def write_single_page(section: Section, output: Path) -> Path:
+    """Write one section as a page of its own, with its tables beside it; return the page. Raises UserError as above."""
+    prepare(output)
+    write_tables([section], output)
+    made = f"Made by kenyan13 at commit {git_commit()}."
+    page = render_page(section.title, made, {}, [render_article(section, output)])
+    (output / INDEX).write_text(page, encoding="utf-8", errors=UNNAMEABLE)
+    return output / INDEX
+
+
 def remove_other_plots(sections: Sequence[Section], output: Path) -> None:
     """Remove the plots of an older report that this one does not have."""
     kept = {f"{output / plot.path}{ending}" for section in sections for plot in section.plots for ending in ENDINGS}

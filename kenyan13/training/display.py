@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from torch import nn
 from tqdm.auto import tqdm as Bar
 
 from kenyan13.config.settings import Keep, Layout, Settings
+from kenyan13.data.check import Finding
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result
-from kenyan13.terminal import Console, align, duration, fit
+from kenyan13.terminal import Console, align, duration, fit, print_note
 from kenyan13.training.callbacks import History, find_callback
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -58,6 +60,14 @@ def print_start(
     console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))
     best = "lowest validation loss" if settings.keep is Keep.loss else "the epoch to keep"
     console.print(f"\n* {best} so far", style="dim")
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print a line for each thing that is odd in the data."""
+    for finding in findings:
+        print_note(finding.text)
+    if findings:
+        print_note("  -> kenyan13 data check shows them; data.group_duplicates=true keeps equal ones together")
 
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:

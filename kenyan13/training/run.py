@@ -40,7 +40,7 @@ from kenyan13.runs.predictions import (
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.training.arithmetic import run_precision
 from kenyan13.training.callbacks import History, RunFiles, find_callback
-from kenyan13.training.display import console, print_end, print_start, quiet_libraries
+from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
 from kenyan13.training.features import cached_features, co_tuning, split_network
 from kenyan13.training.head import begin_with_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
@@ -73,6 +73,8 @@ def train(settings: Settings, brief: bool = False) -> Result:
         before = read_result(folder)  # by the process that was waited for
         if before is not None:
             print_end(folder, before, before=True, brief=brief)
+        if before is None and first and not brief:
+            print_findings(data.findings())
         result = before or fit(settings, folder, data, described, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
             probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
