@@ -3,7 +3,7 @@
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -50,7 +50,11 @@ def data_check(
     table = check.table_of(parts, looks)
     findings = check.check(table, settings.model.crop)
     if as_json:
-        print(json.dumps(as_plain(table, findings), indent=2, ensure_ascii=False))
+        counts = {part: rows["label"].value_counts().to_dict() for part, rows in table.groupby("part", sort=False)}
+        listed = [{"kind": one.kind, "text": one.text, "images": [[*table["id"][rows]] for rows in one.groups]}
+                  for one in findings]  # fmt: skip
+        found = {"images": len(table), "classes": counts, "findings": listed}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print("\n".join(describe_source(source, parts["train"], parts["validation"])))
         for finding in findings:
@@ -67,16 +71,6 @@ def overrides_of(word: str) -> list[str]:
         return [word]
     layout = "table" if root.is_file() else "kenyan13" if (root / "train.csv").is_file() else "folder"
     return [f"data={layout}", f"data.root={word}"]
-
-
-def as_plain(table: "pd.DataFrame", findings: "list[Finding]") -> dict[str, Any]:
-    """Return the check as JSON: images of each part and class, and findings with groups of ids."""
-    counts = {part: rows["label"].value_counts().to_dict() for part, rows in table.groupby("part", sort=False)}
-    listed = [
-        {"kind": one.kind, "text": one.text, "images": [table["id"][rows].tolist() for rows in one.groups]}
-        for one in findings
-    ]
-    return {"images": len(table), "classes": counts, "findings": listed}
 
 
 def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", output: Path) -> Path:

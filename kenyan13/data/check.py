@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import Catalogue
-from kenyan13.data.duplicates import groups_of_same, perceptual_hash
+from kenyan13.data.duplicates import NO_HASH, groups_of_same, perceptual_hash
 from kenyan13.data.images import decode, opened, read_file, resize_short_side
 from kenyan13.data.store import digest_of, file_stats
 from kenyan13.errors import shorten
@@ -43,6 +43,10 @@ ODD = {
     "bright": ("contrast >= 6 and dark > 240", "are nearly white"),
     "blurred": ("contrast >= 6 and sharpness < 15", "are blurred"),
 }
+UNSEEN = {
+    "short": 0, "long": 0, "aspect": 0.0, "bytes": 0, "type": "", "brightness": 0.0, "contrast": 0.0, "light": 0.0,
+    "dark": 0.0, "sharpness": 0.0, "personal": "", "problem": "", "digest": "", "hash": NO_HASH,
+}  # fmt: skip
 FEW, IMBALANCE = 3, 20  # images of a class; of the largest class for one of the smallest
 SHORTCUTS = {
     "size": ["long", "short", "bytes"],
@@ -91,20 +95,20 @@ def look(path: Path, max_pixels: int) -> dict[str, Any]:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         dark, light = np.percentile(grey, (5, 99))
         short, long = sorted(header.size)
-        return {
+        return UNSEEN | {
             "short": short, "long": long, "aspect": header.width / header.height, "bytes": len(contents),
             "type": header.format, "brightness": float(grey.mean()), "contrast": float(grey.std()), "light": light,
             "dark": dark, "sharpness": cv2.Laplacian(grey, cv2.CV_64F).var(), "personal": ", ".join(told),
-            "problem": "", "digest": digest_of(contents), "hash": str(perceptual_hash(pixels)),
+            "digest": digest_of(contents), "hash": perceptual_hash(pixels),
         }  # fmt: skip
     except Exception as error:  # Pillow's formats raise nearly everything
-        return {"problem": str(error) or type(error).__name__}
+        return UNSEEN | {"problem": str(error) or type(error).__name__}
 
 
 def look_at(paths: Sequence[Path], settings: DataSettings) -> pd.DataFrame:
-    """Return a row a file, see `look`, with 0 and "" where a file cannot be read; hash: uint64.
+    """Return a row a file, see `look`; all cores look.
 
-    All cores look. What they see is kept in data.cache as long as no file changes.
+    What they see is kept in data.cache as long as no file changes.
     """
     names = "\n".join(map(str, paths)) + str(settings.max_pixels) + file_stats(paths).tobytes().hex()
     digest = hashlib.blake2b(names.encode(errors="replace"), digest_size=8).hexdigest()
@@ -114,14 +118,10 @@ def look_at(paths: Sequence[Path], settings: DataSettings) -> pd.DataFrame:
             seen = pool.map(partial(look, max_pixels=settings.max_pixels), paths)
             rows = [*progress(seen, "Looking at images", len(paths))]
         file.parent.mkdir(parents=True, exist_ok=True)
-        columns = ["short", "long", "aspect", "bytes", "type", "brightness", "contrast", "light", "dark", "sharpness",
-                   "personal", "problem", "digest", "hash"]  # fmt: skip
         with replacing(file) as temporary:
-            pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
-    texts = ("type", "personal", "problem", "digest", "hash")
-    looks = pd.read_csv(file, dtype=dict.fromkeys(texts, str))
-    looks = looks.fillna(dict.fromkeys(texts, "") | {"hash": "0"}).fillna(0)
-    return looks.assign(hash=looks["hash"].astype(np.uint64))
+            pd.DataFrame(rows).to_csv(temporary, index=False)
+    texts = {name: str for name, value in UNSEEN.items() if value == ""}
+    return pd.read_csv(file, dtype=texts | {"hash": np.uint64}, keep_default_na=False)
 
 
 def check(table: pd.DataFrame, crop: int) -> list[Finding]:

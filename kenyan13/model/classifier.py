@@ -1,7 +1,7 @@
 """The LightningModule: a network, its loss, its optimiser, and validation metrics over every image exactly once."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,8 +112,10 @@ class Classifier(LightningModule):
         known = targets >= 0
         counted = logits[known], targets[known]
         self.log("val_loss", F.cross_entropy(*counted))
-        with counting_by_bins():
-            self.log_dict(self.metrics(*counted))
+        mode = torch.get_deterministic_debug_mode()
+        torch.set_deterministic_debug_mode("default")  # or torchmetrics counts by a table of images x classes²
+        self.log_dict(self.metrics(*counted))
+        torch.set_deterministic_debug_mode(mode)
         self.metrics.reset()
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
 
@@ -193,20 +195,6 @@ class Classifier(LightningModule):
         self.saved_schedule = checkpoint.get("schedule")
         own = {name: value for name, value in self.state_dict().items() if not name.startswith("network.")}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}  # until 2026-11-27, nothing of the loss was kept
-
-
-@contextmanager
-def counting_by_bins() -> Iterator[None]:
-    """Let torchmetrics count with torch.bincount; where algorithms must be deterministic, by a table images x classes².
-
-    Sums of whole numbers are the same in any order.
-    """
-    mode = torch.get_deterministic_debug_mode()
-    torch.set_deterministic_debug_mode("default")
-    try:
-        yield
-    finally:
-        torch.set_deterministic_debug_mode(mode)
 
 
 def mean_logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
