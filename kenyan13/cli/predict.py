@@ -1,7 +1,5 @@
 """The command that predicts: photos by hand, or the test images of a run's data set."""
 
-import csv
-import io
 import json
 import os
 import re
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from kenyan13.training.composed import AnyRun
 
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
-FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 @app.command(
@@ -95,7 +92,7 @@ def predict_photos(run: "AnyRun", images: list[Path], top: int, as_json: bool, f
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
-            temporary.write_text(as_csv(listed, best.shape[1]) if file.suffix.lower() == ".csv" else text, "utf-8")
+            temporary.write_text(as_csv(listed) if file.suffix.lower() == ".csv" else text, "utf-8")
         console.print(f"{len(paths) - len(bad):,} of {len(paths):,} images predicted: {file}")
     elif as_json:
         print(text)
@@ -107,19 +104,24 @@ def predict_photos(run: "AnyRun", images: list[Path], top: int, as_json: bool, f
         raise typer.Exit(1)
 
 
-def as_csv(listed: Sequence[Mapping[str, Any]], top: int) -> str:
-    """Return predictions as CSV for spreadsheets, which would take a cell that begins with = or the like for a formula.
+def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
+    """Return predictions as CSV: image, class1, probability1, class2 and so on, error.
 
-    Columns: image, class and probability (of the next probable ones class2, probability2 and so on), error.
+    It is for spreadsheets, which would take a cell that begins with = or the like for a formula: it gets an apostrophe.
     """
-    names = [f"{name}{place or ''}" for place in [0, *range(2, top + 1)] for name in ("class", "probability")]
-    rows = [["image", *names, "error"]]
-    for one in listed:
-        cells = [cell for found in one.get("classes", []) for cell in (found["class"], f"{found['probability']:.6f}")]
-        rows.append([one["image"], *(cells or [""] * len(names)), one.get("error", "")])
-    written = io.StringIO()
-    csv.writer(written).writerows([["'" + cell if FORMULA.match(cell) else cell for cell in row] for row in rows])
-    return written.getvalue()
+    import pandas as pd
+
+    rows = [
+        {"image": one["image"]}
+        | {f"{name}{k}": value for k, found in enumerate(one.get("classes", []), 1) for name, value in found.items()}
+        | {"error": one.get("error", "")}
+        for one in listed
+    ]
+    table = pd.DataFrame(rows)
+    table["error"] = table.pop("error")  # last
+    return table.map(lambda cell: re.sub(r"^(?=[=+\-@\t\r])", "'", cell) if isinstance(cell, str) else cell).to_csv(
+        index=False
+    )
 
 
 def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], bad: dict[int, str]) -> None:

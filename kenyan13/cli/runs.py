@@ -92,8 +92,8 @@ def evaluate(
 
 def evaluate_test(run: "AnyRun") -> None:
     """Print how good a run is on the labelled test images; predictions_test.csv in its directory is for the report."""
-    from kenyan13.metrics.classification import per_class
     from kenyan13.metrics.statistics import wilson
+    from kenyan13.report.run_page import class_table
     from kenyan13.runs.directory import TEST
     from kenyan13.runs.predictions import confusion_of, labelled, scores, write_predictions
     from kenyan13.training import composed, inference
@@ -112,12 +112,7 @@ def evaluate_test(run: "AnyRun") -> None:
     low, high = wilson(found["accuracy"], len(known))
     print(f"accuracy  {found['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%}, {len(known):,} test images)")
     print(f"macro F1  {found['macro_f1']:.4f}\nloss      {found['loss']:.4f}\n")
-    found_each = per_class(confusion_of(known).to_numpy()).itertuples()
-    rows = [
-        (name, f"{row.images:,}", f"{row.precision:.1%}", f"{row.recall:.1%}", f"{row.f1:.3f}")
-        for name, row in zip(run.classes, found_each, strict=True)
-    ]
-    print(align([("class", "images", "precision", "recall", "F1"), *rows], right={1, 2, 3, 4}))
+    console.print(class_table(confusion_of(known).to_numpy(), run.classes).text())
     if bad:
         console.print(f"\n{len(bad):,} images could not be read and are left out.")
         raise typer.Exit(1)

@@ -84,7 +84,7 @@ def quote_text(key: str, value: str) -> str:
     if re.search(r"['\"$]|\\$|^null$", value):
         return value
     home = str(Path(value).expanduser()) if key in PATHS else value
-    plain = re.fullmatch(r"(?!(?i:true|false|inf|nan)$)([^\W\d]|[~/]|\.{1,2}(?=/|$))[\w./~\\-]*", home)
+    plain = re.fullmatch(r"(?ai)(?!(true|false|inf|nan)$)([a-z_/]|\.{1,2}(?=/|$))[\w./~\\-]*", home)
     return home if plain else f"'{home}'"
 
 

@@ -68,8 +68,8 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
         setattr(settings, group, values)
     if settings.name is not None and not re.fullmatch(r"(?!last$)[^-./\s][^/]*", settings.name):
         raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
-    if (length := len(os.fsencode(settings.name or ""))) > LONGEST:
-        raise UserError(f"name={settings.name[:40]}... has {length} bytes.", f"allowed: {LONGEST}")
+    if (length := len(os.fsencode(name := settings.name or ""))) > LONGEST:
+        raise UserError(f"name={name[:40]}... has {length} bytes.", f"allowed: {LONGEST}")
     check(settings)
     check_built(settings, [override.lstrip("+").partition("=")[0] for override in overrides])
     return settings

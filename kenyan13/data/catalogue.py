@@ -49,13 +49,8 @@ def check_root(root: Path, layout: Layout) -> None:
     table = layout is Layout.table
     if root.is_file() if table else root.is_dir():
         return
-    what = "file" if table else "folder"
-    problem = f"The data {what} {root.absolute()} does not exist."
-    if root.exists():
-        problem = f"The data {what} {root.absolute()} is a {'folder' if table else 'file'}."
+    there = f"is a {'folder' if table else 'file'}" if root.exists() else "does not exist"
     steps = GET_DATA if layout in (Layout.competition, Layout.demo) else ("check data.root=",)
-    if table and root.is_dir() and (files := sorted(root.glob("*.csv"))):
-        steps = (f"the table itself: data.root={files[0]}",)
-    if root.is_file() and root.suffix.lower() == ".csv":
+    if root.suffix.lower() == ".csv" and root.is_file():
         steps = (f"data=table data.root={root} reads a CSV of paths and labels",)
-    raise UserError(problem, *steps)
+    raise UserError(f"The data {'file' if table else 'folder'} {root.absolute()} {there}.", *steps)

@@ -42,12 +42,12 @@ def find_parts(root: Path, filled: set[Path], notes: list[str]) -> dict[str, Pat
         if part := part_of(folder.name):
             named.setdefault(part, []).append(unwrap(folder, filled))
     others = [folder for folder in subfolders(root) if folder in filled and part_of(folder.name) is None]
-    there = shorten([f"{folder.relative_to(root)}/" for several in named.values() for folder in several])
+    flat = [folder for several in named.values() for folder in several]
+    there = shorten([f"{folder.relative_to(root)}/" for folder in flat])
     beside = shorten([f"{folder.name}/" for folder in others])
     divided = {part for part, several in named.items() for one in several if class_names(one, filled)}
     if "train" not in divided and others:
-        inside = {name for several in named.values() for one in several for name in class_names(one, filled)}
-        if inside & {folder.name for folder in others}:
+        if {name for one in flat for name in class_names(one, filled)} & {folder.name for folder in others}:
             raise UserError(f"{root} has {there} but no train/ beside it.", f"put {beside} into train/")
         if named:
             notes.append(f"{there} beside {beside}: read as a class of that name")
@@ -55,17 +55,11 @@ def find_parts(root: Path, filled: set[Path], notes: list[str]) -> dict[str, Pat
     if not named:
         return {}
     if "train" not in divided:
-        lacks = "it has no folder a class" if "train" in named else "no train/"
-        raise UserError(
-            f"{root} has {'folders' if there.count('/') > 1 else 'a folder'} {there} but {lacks}.",
-            "put the class folders into train/, or rename what is a class",
-        )
+        problem = f"{root} has {there} but {'no class folders in it' if 'train' in named else 'no train/'}."
+        raise UserError(problem, "put the class folders into train/, or rename what is a class")
     if others and len(named) == 1:
-        raise UserError(
-            f"{root}: {there} holds folders of images, and beside it are {beside}: is it a class?",
-            f"to train on the folders in it: data.root={root / named['train'][0].relative_to(root)}",
-            "if it is a class, give it another name",
-        )
+        problem = f"{root}: {there} holds folders of images, and beside it are {beside}: is it a class?"
+        raise UserError(problem, f"if not: data.root={flat[0]}", "if it is one, give it another name")
     for part, several in named.items():
         if len(several) > 1:
             raise UserError(f"{root} has two folders for {part}: {there}.", "keep one of them, or put them together")

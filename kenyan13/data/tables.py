@@ -1,6 +1,9 @@
 """The layouts with tables: the competition's train.csv and test.csv, and one CSV of any paths and labels."""
 
+import csv
+import io
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +28,6 @@ NAMES = {
 }
 MISSING = {"nan", "null", "na", "n/a", "#n/a", "<na>"}  # what programs write for a label that is not there
 PLACES = ("images/images/", "images/", "")  # where the images of the ids in train.csv may lie
-AS_UTF8 = "save it as UTF-8; in Excel: Save as, CSV UTF-8"
 
 
 def read_competition(root: Path, columns: ColumnSettings | None = None) -> Source:
@@ -34,7 +36,7 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     Ids have 20 digits, more than int64 and float can hold: they stay texts. They may have a suffix, or a path.
     """
     chosen, notes = columns or ColumnSettings(), list[str]()
-    train = read_rows(labels_of(root, *GET_DATA), chosen, ("id", "label"), notes)
+    train = train_rows(root, chosen, notes, *GET_DATA)
     listing = list_images(root, {"train.csv", "test.csv"})
     found: dict[str, Path] = {}  # by path, with and without suffix; of two images of one name the .jpg is meant
     for path in sorted(listing.images, key=lambda path: path.suffix != ".jpg"):
@@ -45,12 +47,12 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     def locate(id_: str) -> Path | None:
         return next((found[place + id_] for place in PLACES if place + id_ in found), None)
 
-    labelled = to_catalogue(train, find_files(root / "train.csv", train, locate, root / "images" / "images"))
+    how = f"each id needs {root}/images/images/<id>.jpg"
+    labelled = to_catalogue(train, find_files(root / "train.csv", train, locate, how))
     test, used = None, {*labelled.paths}
     if (root / "test.csv").is_file():
         rows = read_rows(root / "test.csv", chosen, ("id",), notes)
-        paths = find_files(root / "test.csv", rows, locate, root / "images" / "images")
-        test = to_catalogue(rows, paths, labelled.classes)
+        test = to_catalogue(rows, find_files(root / "test.csv", rows, locate, how), labelled.classes)
         used |= {*test.paths}
         if both := {*labelled.paths} & {*test.paths}:
             notes.append(f"{len(both):,} images are in train.csv and test.csv: {shorten([p.stem for p in both], 2)}")
@@ -59,19 +61,16 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     return Source(labelled, test=test, left_out=listing.left_out, notes=notes)
 
 
-def labels_of(root: Path, *next_steps: str) -> Path:
-    """Return the file of the labels. Raises UserError, naming the next steps, where there is none."""
+def train_rows(root: Path, columns: ColumnSettings, notes: list[str], *next_steps: str) -> pd.DataFrame:
+    """Return the rows of train.csv. Raises UserError, naming the next steps, where there is none."""
     if not (root / "train.csv").is_file():
         raise UserError(f"There is no train.csv in {root}.", *next_steps)
-    return root / "train.csv"
+    return read_rows(root / "train.csv", columns, ("id", "label"), notes)
 
 
 def read_labels(root: Path, *next_steps: str) -> Catalogue:
-    """Read the labelled images of train.csv in file order; the images themselves need not be there.
-
-    Raises UserError when there is no train.csv, naming the next steps, or it cannot be used.
-    """
-    rows = read_rows(labels_of(root, *next_steps), ColumnSettings(), ("id", "label"), [])
+    """Read the labelled images of train.csv in file order; the images themselves need not be there."""
+    rows = train_rows(root, ColumnSettings(), [], *next_steps)
     return to_catalogue(rows, [root / "images" / "images" / f"{id_}.jpg" for id_ in rows["id"]])
 
 
@@ -86,11 +85,9 @@ def read_path_table(file: Path, columns: ColumnSettings) -> Source:
     if len(strange := table.index[parts.isna()]):
         words = shorten([f"line {line}: {table['split'][line]}" for line in strange], 4)
         raise UserError(f"{file}: no part of the data ({words}).", "write train, val or test into the column split")
-    paths = dict(zip(table["id"], find_files(file, table, lambda text: existing(file.parent, text), None), strict=True))
-    classes = tuple(np.unique(table["label"][parts == "train"].to_numpy(str)).tolist())
-    refuse_look_alikes(dict.fromkeys(table["label"]), file)
-    made = {part: to_catalogue(rows := table[parts == part], [paths[one] for one in rows["id"]], classes)
-            for part in dict.fromkeys(["train", *parts])}  # fmt: skip
+    paths = find_files(file, table, lambda text: existing(file.parent, text), f"paths are relative to {file.parent}")
+    whole = to_catalogue(table, paths, np.unique(table["label"][parts == "train"].to_numpy(str)).tolist())
+    made = {part: whole.take(np.flatnonzero(parts == part)) for part in {"train", *parts}}
     return Source(made["train"], made.get("val"), made.get("test"), notes=notes)
 
 
@@ -100,13 +97,13 @@ def existing(folder: Path, text: str) -> Path | None:
     return path if path.suffix.lower() in IMAGE_SUFFIXES | {""} and path.is_file() else None
 
 
-def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] = ()) -> Catalogue:
+def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] | None = None) -> Catalogue:
     """Return rows of a table as images of classes, by default those of the rows; without a label, the target is -1.
 
     Raises UserError for labels that are no class.
     """
     labels = rows["label"] if "label" in rows else pd.Series("", rows.index)
-    names = [*classes] or np.unique(labels.to_numpy(str)).tolist()
+    names = np.unique(labels.to_numpy(str)).tolist() if classes is None else classes
     targets = pd.Index(names).get_indexer(pd.Index(labels))
     if strange := sorted({*labels[targets < 0]} - {""}):
         problem = f"Labels that no training image has: {shorten(strange)}."
@@ -114,19 +111,14 @@ def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[st
     return Catalogue(tuple(rows["id"]), tuple(paths), targets.astype(np.int64), tuple(names))
 
 
-def find_files(file: Path, rows: pd.DataFrame, locate: Callable[[str], Path | None], folder: Path | None) -> list[Path]:
-    """Return the image of each row of a table. Raises UserError for ids without one, with their lines.
-
-    folder: where the layout has the images, <id>.jpg; None where ids are paths.
-    """
+def find_files(file: Path, rows: pd.DataFrame, locate: Callable[[str], Path | None], how: str) -> list[Path]:
+    """Return the image of each row of a table. Raises UserError for ids without one, with their lines, and says how."""
     paths = [locate(id_) for id_ in rows["id"]]
     absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
     if absent:
-        where = f" in {folder}" if folder else ""
-        needs = f"each id needs {folder}/<id>.jpg" if folder else f"paths are relative to {file.parent}"
         raise UserError(
-            f"{len(absent):,} of {len(rows):,} ids in {file} have no image{where} ({shorten(absent, 5)}).",
-            f"{needs}: complete the images, or delete these lines",
+            f"{len(absent):,} of {len(rows):,} ids in {file} have no image ({shorten(absent, 5)}).",
+            f"{how}: complete the images, or delete these lines",
         )
     return [path for path in paths if path]
 
@@ -164,29 +156,29 @@ def read_rows(
 def load_table(file: Path) -> pd.DataFrame:
     """Return a CSV's cells as texts without blanks around them, under line numbers. Raises UserError if it is none."""
     content = file.read_bytes()
-    try:
-        content.decode("utf-8")
-        encoding = "UTF-16" if b"\0" in content else ""
-    except UnicodeDecodeError:
-        encoding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content else "Latin-1 or the like"
-    if content.startswith(b"PK\x03\x04"):
-        raise UserError(f"{file} cannot be read as CSV: it is a spreadsheet or a zip file.", AS_UTF8)
-    if encoding:
-        raise UserError(f"{file} cannot be read as CSV: it is written in {encoding}, not in UTF-8.", AS_UTF8)
+    text = content.decode("utf-8-sig", errors="replace")
+    if "\0" in text or "\ufffd" in text:
+        binary = (
+            "it is a spreadsheet or a zip file" if content[:2] == b"PK" else "it is written in UTF-16, not in UTF-8"
+        )
+        problem = binary if "\0" in text else "it is written in Latin-1 or the like, not in UTF-8"
+        raise UserError(f"{file} cannot be read as CSV: {problem}.", "save it as UTF-8; in Excel: Save as, CSV UTF-8")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
             table: pd.DataFrame = pd.read_csv(
-                file, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False, skip_blank_lines=False
-            )
-            header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+                io.StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False,
+                skip_blank_lines=False,
+            )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise UserError(
             f"{file} cannot be read as CSV: {error}".strip(),
             "it needs a header row, commas, and in each row as many cells as in the header",
         ) from None
-    names = header.iloc[0].str.strip()
-    if twice := sorted({*names[names.duplicated() & (names != "")]}):
+    names = Counter(
+        name.strip() for name in next(csv.reader(text.splitlines()))
+    )  # pandas gives a second one another name
+    if twice := [name for name, times in names.items() if name and times > 1]:
         raise UserError(f"{file} has two columns {shorten(twice)}.", "delete or rename one of them")
     table = table.set_axis(table.columns.str.strip(), axis=1).set_axis(table.index + 2)
     table = table.apply(lambda column: column.str.strip())
@@ -203,27 +195,19 @@ def find_columns(
 
     Raises UserError where a needed one is missing, or there are several.
     """
-    found, missing = {}, []
+    found = {}
     for role, words in NAMES.items():
-        usual = words.split()
+        chosen, usual = getattr(columns, role), words.split()
         close = [name for name in there if name.casefold().replace(" ", "_") in usual]
-        if chosen := getattr(columns, role):
-            close = [chosen] if chosen in there else []
-        elif usual[0] in there:
-            close = usual[:1]
-        if len(close) > 1 and role in needed:
-            steps = [f"choose one: data.columns.{role}={name}" for name in close[:3]]
-            raise UserError(f"{file} has several columns for the {role}: {shorten(close)}.", *steps)
+        if sure := chosen or (usual[0] if usual[0] in there else None):
+            close = [name for name in there if name == sure]
         if len(close) == 1:
             found[role] = close[0]
-            if close[0] not in (chosen, usual[0]):
-                notes.append(f"{file.name}: the column {close[0]} is read as the {role}")
+            notes += [f"{file.name}: the column {close[0]} is read as the {role}"] * (not sure)
         elif role in needed:
-            missing.append(chosen or usual[0])
-    if missing:
-        raise UserError(
-            f"{file} has no column {' and no column '.join(missing)}; its columns are {shorten(there)}.",
-            "name them, as in 'data.columns={id:image_id,label:species}'",
-            f"or let the first line be {','.join(NAMES[role].split()[0] for role in needed)}",
-        )
+            problem = (
+                f"several columns for the {role}: {shorten(close)}" if close else f"no column {chosen or usual[0]}"
+            )
+            step = f"name it, as in data.columns.{role}={(close or there)[0]}"
+            raise UserError(f"{file} has {problem}; its columns are {shorten(there)}.", step)
     return found

@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[str | bytes, str | None, str]] = {
     "two columns id": (text("id,id,class", "1,2,y"), None, "has two columns id."),
     "two candidates": (text("id,species,breed", "1,x,y"), None, "several columns for the label: species, breed"),
     "no label": (text("id,kind", "1,x"), None, "no column class; its columns are id, kind"),
-    "how to map": (text("id,kind", "1,x"), None, "'data.columns={id:image_id,label:species}'"),
+    "how to map": (text("id,kind", "1,x"), None, "name it, as in data.columns.label=id"),
     "semicolons": ("id;class\n1;x\n", None, "its columns are id;class."),
     "UTF-16": (text("id,class").encode("utf-16"), None, "written in UTF-16, not in UTF-8.\n  -> save it as UTF-8"),
     "UTF-16 without mark": (text("id,class").encode("utf-16-le"), None, "written in UTF-16"),
@@ -144,7 +144,7 @@ def test_faults_of_tables_are_named(tmp_path: Path, train_py: Command, case: str
 PATH_FAULTS = {
     "no file": (["a.png,x,train", "no.png,y,train"], "1 of 2 ids in", "(line 3: no.png)"),
     "no part": (["a.png,x,train", "b.png,y,later"], "no part of the data (line 3: later)", "train, val or test"),
-    "no training rows": (["a.png,x,val", "b.png,y,val"], "t.csv has 0 class(es)", "two or more"),
+    "no training rows": (["a.png,x,val", "b.png,y,val"], "Labels that no training image has", "x, y"),
     "no label to train on": (["a.png,x,train", "b.png,,train"], "empty cells in line 3", "fill them in"),
     "unknown label": (["a.png,x,train", "b.png,y,train", "c.png,z,test"], "no training image has: z", "classes: x, y"),
     "no image": (["a.png,x,train", "t.csv,y,train"], "1 of 2 ids in", "(line 3: t.csv)"),
