@@ -1,5 +1,6 @@
 """What images there are, and of what class: reads the data set that the settings name, in whatever layout."""
 
+import os
 from pathlib import Path
 
 from kenyan13.config.settings import DataSettings, Layout
@@ -18,7 +19,8 @@ def read(settings: DataSettings) -> Source:
 
     Raises UserError naming the folder, file, column, row or class that is missing or wrong.
     """
-    root, folders = Path(settings.root).expanduser(), settings.layout is Layout.folder
+    root = Path(os.path.expanduser(settings.root))  # noqa: PTH111 (Path's fails for ~nobody)
+    folders = settings.layout is Layout.folder
     if not settings.root:
         raise UserError("data.root= names no folder.", "data.root=. is the one where you are")
     check_root(root, settings.layout)
