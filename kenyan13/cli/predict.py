@@ -13,7 +13,7 @@ from kenyan13.cli.app import RunFolder, app, console, examples
 from kenyan13.cli.runs import open_run
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, replacing
-from kenyan13.terminal import WIDTH, fit, print_note
+from kenyan13.terminal import WIDTH, fit, print_note, visible
 
 if TYPE_CHECKING:
     from kenyan13.training.composed import AnyRun
@@ -129,7 +129,7 @@ def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], ba
 
     predictions: (class, probability) from the most probable one on; bad: row -> why an image could not be read.
     """
-    widest = min(30, max(len(name) for row in predictions for name, _ in row))
+    widest = min(30, max(len(visible(name)) for row in predictions for name, _ in row))
     cell = widest + 7 + 2  # with the probability and the gap before it
     width = min(max(map(len, paths)), WIDTH - cell)
     a_line = (WIDTH - width) // cell
