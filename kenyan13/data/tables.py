@@ -54,7 +54,7 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
         rows = read_rows(root / "test.csv", chosen, ("id",), notes)
         test = to_catalogue(rows, find_files(root / "test.csv", rows, locate, how), labelled.classes)
         used |= {*test.paths}
-        if both := {*labelled.paths} & {*test.paths}:
+        if both := sorted({*labelled.paths} & {*test.paths}):
             notes.append(f"{len(both):,} images are in train.csv and test.csv: {shorten([p.stem for p in both], 2)}")
     if unused := [path for path in listing.images if path not in used]:
         listing.leave_out("images of no row of a table", *unused)
