@@ -51,7 +51,7 @@ def data_check(
     findings = check.check(table, settings.model.crop)
     if as_json:
         counts = {part: rows["label"].value_counts().to_dict() for part, rows in table.groupby("part", sort=False)}
-        listed = [{"kind": one.kind, "text": one.text, "images": [[*table["id"][rows]] for rows in one.groups]}
+        listed = [{"kind": one.kind, "text": one.text, "images": [[str(table["id"][row]) for row in rows] for rows in one.groups]}
                   for one in findings]  # fmt: skip
         found = {"images": len(table), "classes": counts, "findings": listed}
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -88,7 +88,9 @@ def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", output: P
     for finding in findings:
         rows = [(number, row) for number, rows in enumerate(finding.groups, 1) for row in rows][:SHOWN]
         told = [(number, table.loc[row]) for number, row in rows]
-        captions = [(one["path"], f"{n}. {one['id']}: {one['label'] or 'no label'}, {one['part']}") for n, one in told]
+        captions = [
+            (Path(one["path"]), f"{n}. {one['id']}: {one['label'] or 'no label'}, {one['part']}") for n, one in told
+        ]
         section.grids += [grid_of(finding.text, captions)] if captions else []
     return write_single_page(section, output)
 

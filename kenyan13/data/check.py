@@ -146,7 +146,7 @@ def duplicates(table: pd.DataFrame) -> Iterator[Finding]:
     table: columns part, label, digest and hash.
     """
     same = groups_of_same(table["digest"].to_numpy(str), table["hash"].to_numpy(np.uint64))
-    groups = [rows.to_numpy() for _, rows in table.index.to_series().groupby(same) if len(rows) > 1]
+    groups: list[list[int]] = [rows.to_list() for _, rows in table.index.to_series().groupby(same) if len(rows) > 1]
     parts, labels, digests = (table[name].to_numpy(str) for name in ("part", "label", "digest"))
     for one, other in combinations(dict.fromkeys(parts.tolist()), 2):
         pairs = [int((parts[rows] == one).sum() * (parts[rows] == other).sum()) for rows in groups]
@@ -167,7 +167,7 @@ def duplicates(table: pd.DataFrame) -> Iterator[Finding]:
 def odd_images(table: pd.DataFrame, crop: int) -> Iterator[Finding]:
     """Find images that cannot be read, tell of a person, or are hardly images of anything."""
     for kind, (condition, words) in ODD.items():
-        rows = table.index[table.eval(condition.replace("crop", str(crop)))]
+        rows = table.query(condition.replace("crop", str(crop))).index.tolist()
         if len(rows):
             told = table.loc[rows, "personal" if kind == "personal" else "problem"].value_counts()
             more = [f"{word} {count:,}" for word, count in told.items() if word]

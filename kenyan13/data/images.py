@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,14 +78,14 @@ def decode(source: Path | bytes, at_least: int | None = None, max_pixels: int = 
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I") or image.mode == "F":
         image = Image.fromarray(to_bytes(np.asarray(image)))
-    elif deep and max(high for _, high in image.getextrema()) < 16:  # of each 16 bits, Pillow keeps the upper eight
+    elif deep and np.asarray(image.convert("RGB")).max() < 16:  # of each 16 bits, Pillow keeps the upper eight
         raise ValueError("colours of 16 bits of which at most 12 are used: save it with 8 bits")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def to_bytes(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
+def to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
     """Return grey values of 16 or 32 bits, or floats, as uint8. Pillow would cut them off at 255.
 
     Of 16 bits the upper ones in use count, as cameras fill 10, 12 or 14 of them; values of 0 to 255 stay; all others
@@ -95,11 +96,12 @@ def to_bytes(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
         raise ValueError("no pixel is a finite number")
     low, high = float(finite.min()), float(finite.max())
     if grey.dtype == np.uint16:
-        return (grey >> next(bits - 8 for bits in (8, 10, 12, 14, 16) if high < 2**bits)).astype(np.uint8)
-    if low < 0 or high <= 1 or high > 255:
+        grey = grey >> next(bits - 8 for bits in (8, 10, 12, 14, 16) if high < 2**bits)
+    elif low < 0 or high <= 1 or high > 255:
         with np.errstate(invalid="ignore"):
             grey = 255 * (grey.astype(np.float64) - low) / ((high - low) or 1)
-    return np.nan_to_num(grey, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.nan_to_num(grey, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8)
+    return shown
 
 
 def stored_size(width: int, height: int, length: int) -> tuple[int, int]:

@@ -106,7 +106,7 @@ def open_store(
 def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int = MAX_PIXELS) -> None:
     """Decode all files into a new store and put it at `folder`, instead of an older one."""
     sizes = np.array([size for path in paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
-    pixels = sum(map(np.prod, (stored_size(*size, length) for size in sizes.tolist())))
+    pixels = sum(map(np.prod, (stored_size(width, height, length) for width, height in sizes.tolist())))
     expected = int(pixels * BYTES[kind])
     free = shutil.disk_usage(folder.parent).free
     if expected > free:

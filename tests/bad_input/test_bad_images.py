@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def contents(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 # values of a grey file -> what of 0 to 255 is shown
-GREY = {
+GREY: dict[str, tuple[ArrayLike, ArrayLike]] = {
     "12 bits in 16": (RAMP.astype(np.uint16), RAMP >> 4),
     "10 bits in 16": ((RAMP >> 2).astype(np.uint16), RAMP >> 4),
     "14 bits in 16": ((RAMP << 2).astype(np.uint16), RAMP >> 4),
@@ -83,7 +84,7 @@ def test_a_deep_image_of_one_value_is_read(tmp_path: Path, value: int) -> None:
     assert reason(tiff(np.full((8, 8), value, np.int32), tmp_path / "x.tif")) == ""
 
 
-def deep_colours(values: NDArray[np.uint16], path: Path) -> Path:
+def deep_colours(values: NDArray[Any], path: Path) -> Path:
     """Write a PNG with colours of 16 bits, which Pillow cannot."""
     height, width, _ = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
