@@ -51,7 +51,8 @@ def data_check(
     findings = check.check(table, settings.model.crop)
     if as_json:
         counts = {part: rows["label"].value_counts().to_dict() for part, rows in table.groupby("part", sort=False)}
-        listed = [{"kind": one.kind, "text": one.text, "images": [[str(table["id"][row]) for row in rows] for rows in one.groups]}
+        ids = table["id"].tolist()
+        listed = [{"kind": one.kind, "text": one.text, "images": [[ids[row] for row in rows] for rows in one.groups]}
                   for one in findings]  # fmt: skip
         found = {"images": len(table), "classes": counts, "findings": listed}
         print(json.dumps(found, indent=2, ensure_ascii=False))
