@@ -12,6 +12,7 @@ help:  ## list the targets
 	@echo "Variables for reproduce:"
 	@echo "  SMOKE=1 (a tiny network, drawings)  DATA=DIR  RUNS=DIR  REPORT=DIR"
 	@echo "  LAUNCHER=joblib  ARGS='trainer=gpu ...'"
+	@echo "  LEVEL=train|evaluate|tables  MODELS=resnet18,...  WEIGHTS=DIR"
 
 # The virtual environment, with the versions of constraints.txt.
 .venv/.complete: pyproject.toml constraints.txt
@@ -41,9 +42,20 @@ WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$
 
 reproduce-group-C: ## train and compare group C of the study (A to H)
 
+# LEVEL=train trains; evaluate computes the metrics again from checkpoints; tables reads what is there (of a pack, too).
+# MODELS=tf_efficientnet_lite0,... puts these networks in the place of the study's, with WEIGHTS=DIR/NAME.safetensors.
+LEVEL ?= train
+comma := ,
 $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
-	@$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)); status=$$?; \
-	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) && echo && $(WRITE_REPORT) && exit $$status
+	@$(if $(or $(SMOKE),$(filter tables,$(LEVEL))),:,test -d '$(DATA)') || { echo "There are no images in $(DATA): make data gets them, DATA=DIR names them."; \
+	echo "Without any, on drawings: make $@ SMOKE=1"; exit 2; }
+	@status=0; for model in $(or $(subst $(comma), ,$(MODELS)),-); do \
+	own=; test $$model = - || own="model=$${model#tf_} $(if $(WEIGHTS),model.weights=$(WEIGHTS)/$$model.safetensors)"; \
+	case $(LEVEL) in \
+	train) $(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) $$own || status=$$?;; \
+	evaluate) for run in $(RUNS)$(if $(SMOKE),/smoke)/$**_*/; do $(BIN)/kenyan13 evaluate "$$run" || status=$$?; done;; esac; \
+	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) $$own && echo || status=$$?; \
+	$(if $(SMOKE),,$(BIN)/kenyan13 study verify $* $(SETTINGS) $$own --output '$(RUNS)' || true;) done; $(WRITE_REPORT) && exit $$status
 
 reproduce-%:
 	@echo "There is no target $@: groups are $(GROUPS), as in make reproduce-group-C"; exit 2

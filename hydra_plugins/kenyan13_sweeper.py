@@ -4,6 +4,7 @@ Hydra finds plugins by the name of this folder, which for the same reason has no
 conf/train.yaml (hydra/sweeper: resumable). What may stand in a list: kenyan13/config/arguments.py.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class ResumableSweeper(BasicSweeper):
         other runs have ended, whatever the launcher runs at the same time.
         """
         from kenyan13.cli import sweep
+        from kenyan13.cli.costs import DRY_RUN, print_costs
 
         assert self.launcher is not None
         assert self.hydra_context is not None
@@ -45,6 +47,9 @@ class ResumableSweeper(BasicSweeper):
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs])
         sweep.print_plan(planned)
+        if os.environ.get(DRY_RUN):
+            print_costs(planned)
+            return [[]]
         due = sorted((one for one in planned if one.due), key=lambda one: one.is_cascade)
         results: list[JobReturn] = []
         one_by_one = isinstance(self.launcher, BasicLauncher)

@@ -13,6 +13,8 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
+from kenyan13.cli.costs import DRY_RUN
+from kenyan13.cli.train import main
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.targets import build
 from kenyan13.model.backbones import create
@@ -52,6 +54,11 @@ def reproduce(group: str, root: Path, cache: Path, runs: Path) -> str:
         ([], ["-m 'experiment=C*' 'data.root=data/kenyan13'", "study table C", "report 'runs' --output 'report'"]),
         (["SMOKE=1", "RUNS=d"], ["debug=smoke 'runs=d/smoke'", "kenyan13 report 'd/smoke' --output 'report-smoke'"]),
         (["DATA=some where"], ["'data.root=some where'"]),
+        (["LEVEL=evaluate", "RUNS=d", "SMOKE=1"], ["for run in d/smoke/C*_*/", "kenyan13 evaluate"]),
+        (
+            ["MODELS=tf_efficientnet_lite0,resnet18", "SMOKE=1", "WEIGHTS=w"],
+            ["in tf_efficientnet_lite0 resnet18"],
+        ),
         (["SMOKE=1", "LAUNCHER=joblib", "ARGS=trainer=gpu"], ["debug=smoke", "trainer=gpu hydra/launcher=joblib"]),
     ],
 )
@@ -60,6 +67,33 @@ def test_make_reproduce_says_what_it_would_run(variables: list[str], parts: list
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     for part in parts:
         assert part in done.stdout
+
+
+def test_without_images_a_group_stops_at_once_and_says_what_to_do(tmp_path: Path) -> None:
+    make = ["make", "--old-file=.venv/.complete", "reproduce-group-C", f"DATA={tmp_path}/none"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "make data gets them" in done.stdout
+    assert "SMOKE=1" in done.stdout
+
+
+def test_a_dry_run_tells_the_costs_and_starts_nothing(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of group C on one network three runs are left; 104 images to train on, 35 epochs each."""
+    monkeypatch.delenv(DRY_RUN, raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    given = ["experiment=C*", "model=resnet18", f"data.root={demo_root}", f"runs={tmp_path}/runs", "--dry-run"]
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *given])
+    main()
+    printed = capsys.readouterr().out
+    assert "3 runs: 3 to do" in printed
+    assert f"at most {3 * 35 * 104:,} images" in printed
+    assert "not known for 3" in printed
+    # 11.2 million parameters, four times four bytes, three runs; 130 images of some 4 x 256² bytes
+    assert "about 0.6 GB, 0.5 of it checkpoints" in printed
+    assert not (tmp_path / "runs").exists()
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 @pytest.mark.slow

@@ -46,7 +46,8 @@ def measure(run: Run) -> RunMetrics:
         found |= {key: value for key, value in asdict(run.result).items() if key in RunMetrics.__dataclass_fields__}
         found["images"] = run.result.validation_images
     elif run.metrics is not None and run.metrics["val_loss"].notna().any():
-        found |= of_epochs(run.metrics, run.setting("keep") or "loss")
+        of_all = of_epochs(run.metrics, run.setting("keep") or "loss")
+        found |= {key: value for key, value in of_all.items() if key in RunMetrics.__dataclass_fields__}
     if run.predictions is not None and len(known := labelled(run.predictions)):
         found |= prediction_metrics(known)
     if found.get("accuracy") is not None and found.get("images"):

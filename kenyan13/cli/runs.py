@@ -13,6 +13,7 @@ from kenyan13.terminal import align, number, print_note
 if TYPE_CHECKING:
     from kenyan13.runs import run as runs
     from kenyan13.training.composed import AnyRun
+    from kenyan13.training.evaluation import Evaluation
 
 HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
@@ -72,12 +73,13 @@ def evaluate(
     if test:
         evaluate_test(opened)
         return
-    metrics = composed.evaluate(opened)
+    evaluation = composed.evaluate(opened)
+    metrics = evaluation.metrics
     result = read_result(run)
     if result is None:
         print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
         console.print("The run has not finished: there is no result.json to compare with.\n")
-        print_pieces(opened)
+        print_pieces(opened, evaluation)
         return
     recorded = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
     rows = [(name, f"{metrics[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
@@ -85,7 +87,7 @@ def evaluate(
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
     console.print("Both agree.\n" if agrees else "They differ: other images, another device, or changed files.\n")
-    print_pieces(opened)
+    print_pieces(opened, evaluation)
     if not agrees:
         raise typer.Exit(1)
 
@@ -118,14 +120,13 @@ def evaluate_test(run: "AnyRun") -> None:
         raise typer.Exit(1)
 
 
-def print_pieces(run: "AnyRun") -> None:
+def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     """Print what each piece of predicting brings on the run's validation images."""
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.calibration import scale_by_others
     from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
-    from kenyan13.training.composed import predict_validation, with_mirror
 
-    plain, mirrored = (labelled(predict_validation(with_mirror(run, mirror))) for mirror in (False, True))
+    plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
     named = {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}

@@ -1,12 +1,13 @@
 """Commands about the KenyanFood13 study: kenyan13 study ..."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kenyan13.cli.app import Verbs, app, examples
-from kenyan13.terminal import align
+from kenyan13.terminal import WIDTH, align
 
 study = typer.Typer(cls=Verbs, help="The KenyanFood13 study's experiments.", epilog=examples("study list C"))
 app.add_typer(study, name="study")
@@ -30,8 +31,11 @@ def study_exposures(
         typer.Option(min=0, max=2**32 - 1, help="A seed, or more; by default the 15 of group H."),
     ] = None,
     data: Annotated[Path, typer.Option(help="The folder with train.csv.")] = Path("data/kenyan13"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Count how often each image is trained on. Each seed makes its own split; the others are validated."""
+    import numpy as np
+
     from kenyan13.data.tables import GET_DATA, read_labels
     from kenyan13.study import exposure
 
@@ -39,25 +43,77 @@ def study_exposures(
     labelled = read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere")
     counts = exposure.exposures(labelled, numbers)
     images, splits = len(counts), len(numbers)
+    found = {name: float(getattr(np, name)(counts)) for name in ("min", "max", "median", "mean", "std")}
+    if as_json:
+        trained = {times: int(count) for times, count in enumerate(np.bincount(counts, minlength=splits + 1))}
+        print(json.dumps({"images": images, "splits": splits, **found, "images_by_times_trained": trained}, indent=2))
+        return
     validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
-    histogram = [(f"{times}", f"{count:,}", f"{count / images:.1%}") for times, count in enumerate(validated)]
+    widest = 40 / max(validated)
+    histogram = [
+        (f"{times}", f"{count:,}", f"{count / images:.2%}", "#" * round(count * widest))
+        for times, count in enumerate(validated)
+    ]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
-    mean, deviation = f"mean {counts.mean():.2f}", f"standard deviation {counts.std():.2f}"
-    print(f"Times in the training part: {counts.min()} to {counts.max()}, {mean}, {deviation}\n")
-    print(align([("times validated", "images", "share"), *histogram], right={0, 1, 2}))
+    print(f"Times in the training part: {counts.min()} to {counts.max()}, median {found['median']:g}")
+    print(f"mean {found['mean']:.4f}, standard deviation {found['std']:.4f}\n")
+    print(align([("times validated", "images", "share", ""), *histogram], right={0, 1, 2}))
     print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
+]
+
+
 @study.command("table", epilog=examples("study table C", "study table C debug=smoke"))
-def study_table(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
-    ] = None,
-) -> None:
+def study_table(group: Group, overrides: Overrides = None) -> None:
     """Print a group's tables: our metrics beside the study's."""
     from kenyan13.study.group_tables import tables_of_settings
 
     print("\n\n".join(table.text() for table in tables_of_settings(group, overrides or [])))
+
+
+@study.command("verify", epilog=examples("study verify C", "study verify", "study verify C debug=smoke"))
+def study_verify(
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="A group, as in C; by default all.")] = None,
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option(help="The folder for the certificates.")] = Path(),
+) -> None:
+    """Check that runs are the study's, and what they say of it.
+
+    Prints accuracies against the study's, its conclusions, and what does not hold. Writes certificate-GROUP.json.
+    """
+    from kenyan13.runs.directory import replacing
+    from kenyan13.study.definitions import GROUPS
+    from kenyan13.study.verify import verify
+
+    problems: list[str] = []
+    for letter in [group] if group else GROUPS:
+        certificate, tables = verify(letter, overrides or [])
+        output.mkdir(parents=True, exist_ok=True)
+        with replacing(output / f"certificate-{letter}.json") as file:
+            file.write_text(json.dumps(certificate, indent=2, default=str) + "\n")
+        print("\n\n".join(table.text() for table in tables if table.rows), end="\n\n")
+        problems += certificate["does_not_hold"]
+    for problem in problems:
+        print(problem if len(problem) <= WIDTH else f"{problem[: WIDTH - 3]}...")
+    print(f"{len(problems)} things do not hold." if problems else "SUCCESS: all rules hold.")
+    if problems:
+        raise typer.Exit(1)
+
+
+@study.command("pack", epilog=examples("study pack C", "study pack C --output C.zip runs=DIR"))
+def study_pack(
+    group: Group,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive; by default GROUP.zip.")] = None,
+) -> None:
+    """Write what a group's tables are made from into an archive, without photographs and networks."""
+    from kenyan13.study.pack import pack
+
+    file = output or Path(f"{group}.zip")
+    print(f"{pack(group, overrides or [], file)} runs: {file}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kenyan13.cli.app import console, print_next
 from kenyan13.config.identity import differences
@@ -63,8 +64,20 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
         folder = run_directory(settings)
         if folder in planned and differences(planned[folder].settings, settings):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
+        if experiment and any(is_same(experiment, settings, other) for other in planned.values()):
+            continue  # model= stands for all models of the group: one run is enough
         planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder)))
     return list(planned.values())
+
+
+def is_same(experiment: Experiment, settings: Settings, other: Planned) -> bool:
+    """Return whether a planned run is of an experiment that differs in its model alone, and that is replaced."""
+
+    def rest(one: Experiment) -> dict[str, Any]:
+        return {key: value for key, value in one.settings.items() if key != "model"}
+
+    same = other.experiment is not None and rest(experiment) == rest(other.experiment)
+    return same and not differences(settings, other.settings)
 
 
 def intent(settings: Settings, folder: Path) -> str:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.cli.app import print_next
+from kenyan13.cli.costs import DRY_RUN
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import compose_settings, finish, to_settings
 from kenyan13.config.explain import explain, known_settings, unknown_setting
@@ -82,6 +83,9 @@ def main() -> None:
     # Hydra would print a user's mistake in its own words and leave with 1; with this it hands the exception on.
     os.environ |= {"KENYAN13_FULL_ERROR": str(int(FULL_ERROR)), "HYDRA_FULL_ERROR": "1"}
     with one_screen(explain):
+        if "--dry-run" in sys.argv:
+            sys.argv = [*(word for word in sys.argv if word not in ("--dry-run", "-m", "--multirun")), "-m"]
+            os.environ[DRY_RUN] = "1"
         given, unknown = get_args_parser().parse_known_intermixed_args(sys.argv[1:])
         for flag in unknown:  # --max_epochs and the like
             name, _, value = flag.lstrip("-").partition("=")

@@ -32,7 +32,8 @@ UNRESOLVED = ("schedule", "callbacks", "logger")  # their interpolations may nam
 finishers: list[Callable[[Settings], Settings]] = []
 
 schema = OmegaConf.structured(Settings)
-OmegaConf.set_struct(schema.data.groups, False)  # Hydra lets no setting get new keys, but these are names to be chosen
+for names_to_be_chosen in (schema.data.groups, schema.model.options, schema.model.toy):
+    OmegaConf.set_struct(names_to_be_chosen, False)  # Hydra lets no other setting get new keys
 ConfigStore.instance().store(name="schema", node=schema)
 
 

@@ -18,7 +18,7 @@ from kenyan13.config.settings import BUILT, Settings
 # Settings on which a run's result does not depend.
 MACHINE_ONLY = {
     "runs", "name", "experiment", "data.cache", "data.workers", "data.test", "logger", "trainer.accelerator",
-    "model.rate", "model.layer_decay",  # what they are used for has settings of its own
+    "model.rate", "model.layer_decay", "model.toy",  # what they are used for has settings of its own
     "trainer.profiler", "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "trainer.enable_autolog_hparams", "trainer.detect_anomaly",
 }  # fmt: skip
@@ -50,7 +50,7 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def counts(key: str, settings: Mapping[str, Any]) -> bool:
     """Return whether a run's result depends on the setting with a dotted key."""
-    if key in MACHINE_ONLY or key.partition(".")[0] in MACHINE_ONLY:
+    if MACHINE_ONLY & {key, key.partition(".")[0], ".".join(key.split(".")[:2])}:
         return False
     if key == "data.store":
         return bool(settings["data"]["store"] == "jpeg")  # the others give the same pixels

@@ -53,7 +53,7 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any], replaced: Collectio
     merged = dict(under)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in replaced
-        merged[key] = merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value, replaced) if both else value
     return merged
 
 

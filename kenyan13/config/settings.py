@@ -135,6 +135,8 @@ class BalanceSettings:
 class ModelSettings:
     """conf/model: the network, its weights, and the crop and batch size that go with it.
 
+    options: keywords of timm.create_model, as drop_rate.
+    toy: backbone and options of a small network of the same family, for debug=smoke.
     rate, layer_decay: good ones of AdamW to fine-tune all layers with, for others to name: optim.lr=${model.rate}.
     """
 
@@ -143,6 +145,8 @@ class ModelSettings:
     weights: str | None = None
     crop: int = MISSING
     batch_size: int = MISSING
+    options: dict[str, Any] = field(default_factory=dict)
+    toy: dict[str, Any] = field(default_factory=lambda: {"backbone": "test_efficientnet", "options": {}})
     channels_last: bool = True
     compile: bool = False
     cotuning: float = 0.0

@@ -137,8 +137,20 @@ class ImageDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of validation images, centre-cropped, in catalogue order, each of them once."""
-        rows = np.arange(len(self.validation.catalogue))
-        return self.loader(self.dataset(self.validation), self.sampler(lambda epoch: rows, len(rows)))
+        return self.in_order(self.validation)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of test images, likewise. Raises UserError where data.test did not ask for them."""
+        if self.test is None:
+            raise UserError("These data are without test images.", "data.test=true")
+        return self.in_order(self.test)
+
+    predict_dataloader = test_dataloader
+
+    def in_order(self, images: Images) -> DataLoader[Any]:
+        """Return batches of images, centre-cropped, in catalogue order, each of them once."""
+        rows = np.arange(len(images.catalogue))
+        return self.loader(self.dataset(images), self.sampler(lambda epoch: rows, len(rows)))
 
     def sampler(self, order: Order, length: int) -> EpochSampler:
         """Return the sampler of this process."""

@@ -20,6 +20,12 @@ def lowest(validation_losses: Sequence[float]) -> int:
     return losses.index(min(losses))
 
 
+def minimised(epochs: pd.DataFrame) -> "pd.Series[float]":
+    """Return the validation losses of what is minimised: weighted where training weighs its loss, as in the study."""
+    weighted = epochs.get("val_weighted_loss")
+    return epochs["val_loss"] if weighted is None or weighted.isna().any() else weighted
+
+
 def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
     """Return the index, from 0, of the epoch whose weights are kept, the first of equals.
 
@@ -30,7 +36,7 @@ def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
         scores = list(zip(epochs["val_accuracy"], -epochs["val_loss"], strict=True))
         better = [row for row in range(len(scores)) if epochs["epoch"].iloc[0] > 0 or scores[row] > scores[0]]
         return max(better, default=0)
-    return lowest(epochs["val_loss"].tolist() if keep == "loss" else (-epochs[f"val_{keep}"]).tolist())
+    return lowest(minimised(epochs).tolist() if keep == "loss" else (-epochs[f"val_{keep}"]).tolist())
 
 
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
@@ -54,9 +60,10 @@ def of_epochs(epochs: pd.DataFrame, keep: str = "loss") -> dict[str, Any]:
     fitted before training, counts in no sum over epochs.
     """
     row, trained = epochs.iloc[kept(epochs, keep)], epochs[epochs["epoch"] > 0]
-    train, validation = trained["train_loss"].tolist(), trained["val_loss"].tolist()
+    train, validation = trained["train_loss"].tolist(), minimised(trained).tolist()
     # AUC loss: the sum of the validation losses over epochs (study, What is measured)
     sums = {
+        "weighted_loss": float(row.get("val_weighted_loss", nan)),
         "auc_loss": float(np.sum(validation)) if validation else nan,
         "overfitting": overfitting_line(train, validation)[0],
     }

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from textwrap import shorten as shorten_text
 from typing import Any
@@ -26,6 +27,9 @@ WAYS_TO_WEIGHTS = (
     "model.weights=FILE loads weights from a file (.safetensors or .pth, in timm's names)",
     "model.pretrained=false starts from scratch",
 )
+
+# What timm would read or leave out by, or is told by other settings.
+NOT_OPTIONS = ("num_classes", "in_chans", "img_size", "features_only", "pretrained_strict", "pretrained_filter_fn")
 
 
 def normalisation(settings: ModelSettings) -> PretrainedCfg:
@@ -125,7 +129,20 @@ def downloading(backbone: str) -> Iterator[None]:
 def build(settings: ModelSettings, num_classes: int | None, pretrained: bool) -> nn.Module:
     """Return timm's network, with None for the classes of its weights; those of a fixed size are made for the crop."""
     size: dict[str, Any] = {"img_size": settings.crop} if normalisation(settings).fixed_input_size else {}
-    network: nn.Module = timm.create_model(settings.backbone, pretrained=pretrained, num_classes=num_classes, **size)
+    named = {"pretrained": pretrained, "num_classes": num_classes, **size}
+    taken = {*named, *signature(timm.create_model).parameters, *NOT_OPTIONS} - {"kwargs"}
+    if refused := [name for name, value in settings.options.items() if name in taken or isinstance(value, dict)]:
+        raise UserError(f"model.options.{refused[0]} is no option of a network.", "as in model.options.drop_rate=0.2")
+    try:
+        network: nn.Module = timm.create_model(settings.backbone, **named, **settings.options)
+    except TypeError as error:
+        if not settings.options:
+            raise
+        given = shorten([f"{name}={value}" for name, value in settings.options.items()])
+        raise UserError(
+            f"{settings.backbone} does not take model.options ({given}): {first_line(error)}",
+            "options are keywords of timm.create_model",
+        ) from error
     return network
 
 

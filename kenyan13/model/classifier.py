@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +22,10 @@ from kenyan13.config.presets import TARGET
 from kenyan13.config.targets import build
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
+from kenyan13.model.backbones import create, read_weights
 from kenyan13.model.cotuning import CoTuning, pooled_features
-from kenyan13.model.optimisation import create_optimizer, explained
+from kenyan13.model.optimisation import create_optimizer, explained, is_plain
+from kenyan13.runs.config_file import read_settings
 
 
 class Predictions(NamedTuple):
@@ -43,8 +47,9 @@ class Classifier(LightningModule):
     auxiliary: a second loss in training, of the network's pooled features.
 
     Logs train_loss (mean over the epoch's images of what is minimised, but the auxiliary loss), val_loss (plain cross
-    entropy whatever is minimised, so that runs compare), val_accuracy (micro) and val_macro_f1. Images of no class
-    (target -1) do not count in these. After validation, `predictions` holds what was predicted for all images.
+    entropy whatever is minimised, so that runs compare), val_accuracy (micro), val_macro_f1, and where the loss weighs
+    classes, val_weighted_loss: it, of the validation images. Loggers get the epoch, from 1, as their step. Images of no
+    class (target -1) do not count in these. After validation, `predictions` holds what was predicted for all images.
     """
 
     def __init__(
@@ -79,6 +84,18 @@ class Classifier(LightningModule):
         self.saved_schedule: dict[str, Any] | None = None
         self.steps = 0  # of the optimiser, at the last step of the schedule
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> "Classifier":
+        """Return the network of a checkpoint in a run directory, best.ckpt or last.ckpt, in evaluation mode.
+
+        What else it was made with is read from the run's config.yaml. Further arguments of Lightning's are passed over.
+        Raises UserError where it lies in no run directory, or is damaged.
+        """
+        file = Path(checkpoint_path)
+        settings, classes = read_settings(file.parents[1]), read_weights(file)[1] or ()
+        network = create(replace(settings.model, weights=str(file)), classes)
+        return cls(network, classes, mirror=settings.predict.mirror).eval()
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float [n, classes]."""
         return self.compute_logits[0](images.to(self.dtype))  # float32, unless trainer.precision says 64-true or so
@@ -99,8 +116,20 @@ class Classifier(LightningModule):
         logits = mean_logits(self, batch.images) if self.mirror else self(batch.images)
         self.outputs.append((batch.rows, batch.targets, logits.float()))
 
-    def on_validation_epoch_end(self) -> None:
-        """Gather the logits of all processes, each image once, and log the metrics."""
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the batch's logits for the epoch's end."""
+        self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's logits, float32 [n, classes], on the CPU."""
+        return (mean_logits(self, batch.images) if self.mirror else self(batch.images)).float().cpu()
+
+    def on_test_epoch_end(self) -> None:
+        """As after validation, with metrics called test_loss and so on."""
+        self.on_validation_epoch_end("test")
+
+    def on_validation_epoch_end(self, part: str = "val") -> None:
+        """Gather the logits of all processes, each image once, and log the metrics of those that have a class."""
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:
@@ -110,13 +139,18 @@ class Classifier(LightningModule):
         unique, first = np.unique(rows.cpu().numpy(), return_index=True)
         targets, logits = targets[first], logits[first]
         known = targets >= 0
-        counted = logits[known], targets[known]
-        self.log("val_loss", F.cross_entropy(*counted))
-        mode = torch.get_deterministic_debug_mode()
-        torch.set_deterministic_debug_mode("default")  # or torchmetrics counts by a table of images x classes²
-        self.log_dict(self.metrics(*counted))
-        torch.set_deterministic_debug_mode(mode)
+        if known.any():
+            counted = logits[known], targets[known]
+            mode = torch.get_deterministic_debug_mode()
+            torch.set_deterministic_debug_mode("default")  # or torchmetrics counts by a table of images x classes²
+            metrics = {"val_loss": F.cross_entropy(*counted), **self.metrics(*counted)}
+            torch.set_deterministic_debug_mode(mode)
+            if getattr(self.loss, "weight", None) is not None:
+                metrics["val_weighted_loss"] = self.loss(*counted)
+            self.log_dict({name.replace("val", part, 1): value for name, value in metrics.items()})
         self.metrics.reset()
+        if self.trainer.state.fn == "fit":
+            self.log("step", float(self.current_epoch + 1))
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
 
     def configure_optimizers(self) -> Optimizer:
@@ -164,6 +198,7 @@ class Classifier(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule by epochs."""
+        self.log("step", float(self.current_epoch + 1))
         if not self.by_step:
             self.step_schedule()
 
@@ -200,21 +235,3 @@ class Classifier(LightningModule):
 def mean_logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return the mean logits, float [n, classes], of images, [n, 3, height, width], and their mirror images."""
     return (network(images) + network(images.flip(3))) / 2
-
-
-def is_plain(value: Any) -> bool:
-    """Return whether a value is of numbers, texts and lists, which checkpoints may hold."""
-    if isinstance(value, dict):
-        return all(is_plain(one) for one in value.values())
-    if isinstance(value, list | tuple):
-        return all(is_plain(one) for one in value)
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
-
-    counts: int64 [classes], all above 0.
-    """
-    weights = 1 / counts
-    return torch.tensor(weights / weights.sum(), dtype=torch.float32)

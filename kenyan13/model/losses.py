@@ -1,6 +1,9 @@
-"""Losses of kenyan13's own, for conf/loss; any other of torch's or timm's can be named there."""
+"""Losses of kenyan13's own, for conf/loss, and class weights; any other of torch's or timm's can be named there."""
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -21,3 +24,12 @@ class FocalLoss(nn.Module):
         weight = self.weight
         weights = weight[targets] if isinstance(weight, Tensor) else entropy.new_ones(len(targets))
         return ((1 - (-entropy).exp()) ** self.gamma * entropy * weights).sum() / weights.sum()
+
+
+def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
+    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
+
+    counts: int64 [classes], all above 0.
+    """
+    weights = 1 / counts
+    return torch.tensor(weights / weights.sum(), dtype=torch.float32)

@@ -70,3 +70,12 @@ def cosine_share(step: int, warmup: float, total: float) -> float:
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is of numbers, texts and lists, which checkpoints may hold."""
+    if isinstance(value, dict):
+        return all(is_plain(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(is_plain(one) for one in value)
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,8 +1,9 @@
-"""The study's small CNN for training from scratch, registered with timm so that it is made like any other network."""
+"""The study's small CNN, and a toy, registered with timm so that they are made like any other network."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import VGG, build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 STAGES = ((16, 7), (24, 5), (36, 5), (54, 5), (81, 5))  # channels, kernel size (study, Models)
@@ -13,7 +14,12 @@ default_cfgs = generate_default_cfgs(
             "num_classes": 1000, "input_size": (3, 224, 224), "fixed_input_size": True,
             "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
             "first_conv": "stages.0.0", "classifier": "head",
-        }
+        },
+        "toy_vgg.untrained": {
+            "num_classes": 1000, "input_size": (3, 224, 224),
+            "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
+            "first_conv": "features.0", "classifier": "head.fc",
+        },
     }
 )  # fmt: skip
 
@@ -69,4 +75,13 @@ class SmallCNN(nn.Module):
 def small_cnn(pretrained: bool = False, **kwargs: Any) -> SmallCNN:
     """Make the small CNN; there are no pretrained weights."""
     network: SmallCNN = build_model_with_cfg(SmallCNN, "small_cnn", pretrained, **kwargs)
+    return network
+
+
+@register_model
+def toy_vgg(pretrained: bool = False, depths: Sequence[int] = (1, 1, 1, 1, 1), **kwargs: Any) -> VGG:
+    """Make a narrow VGG with batch norm, of so many convolutions a stage, for debug=smoke: timm has no test_vgg."""
+    plan = [one for width, depth in zip((8, 16, 16, 32, 32), depths, strict=True) for one in [*[width] * depth, "M"]]
+    narrow = {"cfg": plan, "mlp_ratio": 1 / 128, "norm_layer": nn.BatchNorm2d}
+    network: VGG = build_model_with_cfg(VGG, "toy_vgg", pretrained, **narrow, **kwargs)
     return network

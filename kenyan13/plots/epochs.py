@@ -19,17 +19,22 @@ Numbers = NDArray[np.float64]
 
 
 @styled
-def loss_plot(train: Sequence[float], validation: Sequence[float], title: str = "") -> Figure:
+def loss_plot(
+    train: Sequence[float], validation: Sequence[float], title: str = "", plain: Sequence[float] | None = None
+) -> Figure:
     """Draw training and validation loss over the epochs from 1, and below the ratio of validation to training loss.
 
     Faint: the losses; strong: their exponential moving average (0.3). The lowest validation loss is marked and named.
     Through the ratios goes their least-squares line, whose slope is the study's overfitting metric; it is left out with
     one epoch, or where a ratio is no finite number. Losses that are no finite numbers are left out, and counted.
+    plain: the validation's plain cross entropy, where the other losses weigh classes; dotted.
     """
     losses = [np.asarray(values, dtype=np.float64) for values in (train, validation)]
     figure = new_figure(7.5, 4.8, title)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     _draw_losses(above, losses)
+    if plain is not None:
+        above.plot(range(1, len(plain) + 1), plain, color=GREY, linestyle=":", label="Validation, plain cross entropy")
     missing = sum(int((~np.isfinite(values)).sum()) for values in losses)
     left_out = f" {missing} values that are not finite are left out." if missing else ""
     above.set_title(f"Faint: each epoch. Strong: exponential moving average ({ALPHA}).{left_out}")

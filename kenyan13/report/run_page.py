@@ -11,7 +11,7 @@ from kenyan13.analysis.grouping import reorder
 from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
 from kenyan13.metrics.classification import per_class, reliability
-from kenyan13.metrics.losses import kept
+from kenyan13.metrics.losses import kept, minimised
 from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
@@ -109,7 +109,8 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder, keep: str) -> list[Plot]:
     metrics = metrics[metrics["epoch"] > 0]
     if metrics.empty:
         return []
-    train, validation = metrics["train_loss"].tolist(), metrics["val_loss"].tolist()
+    train, validation = metrics["train_loss"].tolist(), minimised(metrics).tolist()
+    plain = metrics["val_loss"].tolist() if "val_weighted_loss" in metrics else None
     accuracies = metrics["val_accuracy"].tolist()
     macro_f1 = metrics["val_macro_f1"].tolist()
     return [
@@ -121,8 +122,9 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder, keep: str) -> list[Plot]:
         folder.draw(
             "losses", "Losses",
             f"Training and validation loss over {len(train)} epochs: from {train[0]:.3f} and {validation[0]:.3f} to "
-            f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {metrics['val_loss'].min():.3f}.",
-            loss_plot, train, validation,
+            f"{train[-1]:.3f} and {validation[-1]:.3f}; lowest validation loss {min(validation):.3f}."
+            + " Both weigh classes; dotted: plain cross entropy." * bool(plain),
+            loss_plot, train, validation, plain=plain,
         ),
     ]  # fmt: skip
 

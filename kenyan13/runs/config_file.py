@@ -83,7 +83,8 @@ def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
     try:
         given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist([*map(keep_text, overrides)])))
         known = [*dict(flatten(whole))]
-        strange = [key for key, _ in flatten(given) if key not in known and not key.startswith("data.groups.")]
+        free = ("data.groups.", "model.options.")
+        strange = [key for key, _ in flatten(given) if key not in known and not key.startswith(free)]
         if strange:
             raise unknown_setting(strange[0])
         settings = typed(merge(whole, given))
@@ -119,7 +120,7 @@ def known_settings(file: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
         strange.extend(f"{key}.{name}" for name in node if name not in known)
         return known
 
-    whole = complete(merge(default_settings(), kept, replaced=BUILT))
+    whole = complete(merge(default_settings(), kept, replaced=(*BUILT, "options", "toy")))
     whole |= map_nodes(whole, taken)
     if strange:
         note_once(f"{file}: settings of another version are passed over: {shorten(strange)}")

@@ -18,7 +18,9 @@ from kenyan13.runs.upgrade import RESULT_NAMES
 class Result:
     """What came out of a run. Loss, accuracy and F1 (0..1) are those of the epoch (from 1) that is kept.
 
-    temperature: of the kept epoch's probabilities of the validation images, see kenyan13.metrics.calibration.
+    weighted_loss: the validation loss there as training weighs classes, where it does; min_val_loss is plain cross
+    entropy. device, precision, threads, deterministic: what was really used. temperature: of the kept epoch's
+    probabilities of the validation images, see kenyan13.metrics.calibration.
 
     Fields that an older result.json lacks have these defaults; loss, accuracy and validation images must be there.
     """
@@ -40,6 +42,9 @@ class Result:
     precision: str = "unknown"
     stopped: str = "unknown"
     temperature: float = 1.0
+    weighted_loss: float | None = None
+    threads: int = 0
+    deterministic: str = "unknown"
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:

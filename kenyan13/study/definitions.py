@@ -31,6 +31,7 @@ class Experiment:
     """One experiment: its id, the study's name for it, how it differs from conf/train.yaml, what the study reported.
 
     kind: what is done, one of TRAINING, SHEETS, CASCADE. series: what its group's tables and plots group it by.
+    images: how many there are to train and to validate on.
     reported: min_val_loss, accuracy (percent), overfitting, auc_loss, seconds_per_epoch; what is not there, it did not.
     """
 
@@ -40,6 +41,7 @@ class Experiment:
     group: str
     kind: str = TRAINING
     series: str = ""
+    images: Sequence[int] = ()
     reported: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -54,7 +56,8 @@ class Group:
 
     tables: how its tables are made, see kenyan13/study/group_tables.py. ensembles_of: the group whose models its
     ensembles combine, or "". reported: id -> the experiment's values, in the order of the study's tables;
-    reported_tables: what the study reported beside them.
+    reported_tables: what the study reported beside them. claims: see kenyan13/study/claims.py; reference: how many
+    images to train and to validate on, how many standard errors are tolerated, and where the values are from.
     """
 
     letter: str
@@ -65,14 +68,17 @@ class Group:
     ensembles_of: str
     reported: Mapping[str, Mapping[str, float]]
     reported_tables: Mapping[str, Any]
+    claims: Sequence[Mapping[str, Any]]
+    reference: Mapping[str, Any]
 
     def in_order(self) -> list[Experiment]:
         """Return the experiments in the order of the study's tables, those that it did not report behind."""
         return [self.experiments[id_] for id_ in dict.fromkeys([*self.reported, *self.experiments])]
 
     def ids_for_tables(self) -> list[str]:
-        """Return the ids of all experiments that the group's tables are made from."""
-        return [id_ for letter in (self.letter, *self.ensembles_of) for id_ in groups()[letter].experiments]
+        """Return the ids of all experiments that the group's tables and claims are made from."""
+        own = [id_ for letter in (self.letter, *self.ensembles_of) for id_ in groups()[letter].experiments]
+        return [*dict.fromkeys([*own, *(id_ for claim in self.claims for id_ in claim.get("second", ()))])]
 
 
 @cache
@@ -96,6 +102,7 @@ def read_group(letter: str, shared: Level) -> Group:
     return Group(
         letter, definition["title"], definition["question"], found, definition["tables"],
         definition.get("ensembles_of", ""), reported, definition.get("reported_tables", {}),
+        definition.get("claims", []), definition["reference"],
     )  # fmt: skip
 
 
@@ -112,7 +119,8 @@ def read_experiments(
             kind, series = settings.pop("kind", TRAINING), settings.pop("series", "")
             id_ = group + set_letter + letter
             name = "_".join([id_, *(level["label"] for level in levels if "label" in level)])
-            yield Experiment(id_, name, settings, group, kind, series, reported.get(id_, {}))
+            images = definition.get("images", {}).get(id_, definition["reference"]["images"])
+            yield Experiment(id_, name, settings, group, kind, series, images, reported.get(id_, {}))
 
 
 def axis(experiments: Any) -> list[Level]:

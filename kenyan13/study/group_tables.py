@@ -5,7 +5,7 @@ from typing import Any
 
 from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.settings import Layout
+from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import CONFIG, SOFT, VALIDATION
@@ -39,11 +39,11 @@ def tables(group: Group, runs: Runs, caution: str = "") -> list[Table]:
     return made
 
 
-def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table]:
-    """Return a group's tables, for runs made with the given Hydra overrides.
+def runs_of_settings(letter: str, overrides: Sequence[str] = ()) -> tuple[Group, dict[str, Settings], Runs, str]:
+    """Return a group, its experiments' settings with the given Hydra overrides, our runs of them, and the caution.
 
-    Those of Hydra itself (hydra/launcher=joblib) change no run and are left out. Raises UserError for an unknown group
-    or override.
+    Overrides of Hydra itself (hydra/launcher=joblib) change no run and are left out. Raises UserError for an unknown
+    group or override.
     """
     others = [word for word in overrides if not word.lstrip("+").startswith(("hydra.", "hydra/"))]
     if letter not in groups():
@@ -52,8 +52,18 @@ def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table
     chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}
-    cautions = {caution(one.experiment, one.data.layout.name, one.data.root) for one in chosen.values()}
-    return tables(group, runs, max(cautions))
+    return (
+        group,
+        chosen,
+        runs,
+        max({caution(one.experiment, one.data.layout.name, one.data.root) for one in chosen.values()}),
+    )
+
+
+def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table]:
+    """Return a group's tables, for runs made with the given Hydra overrides; see `runs_of_settings`."""
+    group, _, runs, said = runs_of_settings(letter, overrides)
+    return tables(group, runs, said)
 
 
 def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:

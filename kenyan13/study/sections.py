@@ -19,10 +19,12 @@ from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
+from kenyan13.study.claims import claims_table
 from kenyan13.study.definitions import Group, experiments, groups
 from kenyan13.study.group_tables import caution, tables
 from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
 from kenyan13.study.tables import WITHIN
+from kenyan13.study.verify import verdicts_table
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
 
@@ -73,6 +75,7 @@ def group_section(group: Group, found: Found, said: str, folder: Folder) -> Sect
     mine = {id_: run for id_, run in found.items() if id_ in group.experiments}
     try:
         section.tables = tables(group, found, said)
+        section.details = [table for table in (verdicts_table(group, found), claims_table(group, found)) if table.rows]
         if group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
         section.plots += draw_intervals(section.tables, folder)

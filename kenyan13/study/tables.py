@@ -31,8 +31,11 @@ def beside(ours: Mapping[str, Any], study: Mapping[str, Any]) -> Row:
 
 
 def measured(result: Result | None) -> Row:
-    """Return our metrics, the accuracy in percent as the study has it; nothing without a result."""
-    return {**asdict(result), "accuracy": 100 * result.accuracy} if result else {}
+    """Return our metrics as the study has them: percent, and the loss that is minimised; {} without a result."""
+    if result is None:
+        return {}
+    loss = result.min_val_loss if result.weighted_loss is None else result.weighted_loss
+    return {**asdict(result), "accuracy": 100 * result.accuracy, "min_val_loss": loss}
 
 
 COMPARISON = [
@@ -42,6 +45,10 @@ COMPARISON = [
     *compared("accuracy", "acc %", 2),
     Column("noise", "noise"),
     *compared("overfitting", "overfit", 3),
+    Column("precision", "precision", wide=True),
+    Column("device", "device", wide=True),
+    Column("threads", "threads", 0, wide=True),
+    Column("deterministic", "deterministic", wide=True),
 ]
 
 

@@ -1,6 +1,6 @@
 """What happens around the epochs of a run: random state, history, and the files of the run directory."""
 
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -61,12 +61,15 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row; validation has been made."""
         self.add(trainer, pl_module, trainer.current_epoch + 1, perf_counter() - self.start)
-        pl_module.log("lr", self.lr)
+        row = self.rows[-1]
+        ratio = row.get("val_weighted_loss", row["val_loss"]) / (row["train_loss"] or nan)
+        pl_module.log_dict({"lr": self.lr, "loss_ratio": ratio})
 
     def add(self, trainer: Trainer, pl_module: LightningModule, epoch: int, seconds: float, **given: float) -> None:
         """Add the row of an epoch from what has been logged, and what is given."""
         logged = {**{name: float(value) for name, value in trainer.callback_metrics.items()}, **given}
         names = ["train_loss", "val_loss", *pl_module.metrics]  # type: ignore[misc]
+        names += [name for name in ("val_weighted_loss",) if name in logged]
         absent = [name for name in names if name not in logged]
         if absent:
             raise UserError(

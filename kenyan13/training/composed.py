@@ -21,7 +21,8 @@ from kenyan13.runs import predictions
 from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG, MEMBERS
 from kenyan13.runs.predictions import prediction_table
-from kenyan13.training import inference
+from kenyan13.training import evaluation, inference
+from kenyan13.training.evaluation import Evaluation
 from kenyan13.training.inference import OpenRun, TrainedRun
 
 
@@ -85,30 +86,15 @@ def predict_catalogue(run: AnyRun, images: Catalogue) -> tuple[pd.DataFrame, dic
     return prediction_table(kept.ids, run.classes, probabilities[rows], kept.targets), bad
 
 
-def evaluate(run: AnyRun) -> dict[str, float]:
-    """Return loss, accuracy and macro F1 on the run's validation images: of folds, on each member's own.
+def evaluate(run: AnyRun) -> Evaluation:
+    """Return what `evaluation.evaluate` does, of any run: of folds, each image by those not trained on it.
 
     Raises UserError when the data now has other classes than the run.
     """
     if isinstance(run, TrainedRun):
-        return inference.evaluate(run)
-    return predictions.scores(predictions.labelled(predict_validation(run)))
-
-
-def with_mirror(run: AnyRun, mirror: bool) -> AnyRun:
-    """Return a run that predicts, or does not, by the mean of each image and its mirror image."""
-    if isinstance(run, ComposedRun):
-        return replace(run, members=tuple(with_mirror(member, mirror) for member in run.members))
-    return replace(run, settings=replace(run.settings, predict=replace(run.settings.predict, mirror=mirror)))
-
-
-def predict_validation(run: AnyRun) -> pd.DataFrame:
-    """Return the predictions of the run's validation images: of folds, each image by those not trained on it."""
-    if isinstance(run, ComposedRun):
-        return combine(run.members, [predict_validation(member) for member in run.members])
-    data = inference.open_data(run.settings)
-    inference.check_classes(run, data.classes)
-    without = replace(run, temperature=1.0)  # as in training: a temperature is fitted to these very images
-    probabilities = inference.predict_stored(without, data.validation)
-    images = data.validation.catalogue
-    return prediction_table(images.ids, run.classes, probabilities, images.targets)
+        return evaluation.evaluate(run)
+    found = [evaluate(member) for member in run.members]
+    own, plain, mirrored = (
+        combine(run.members, [getattr(one, view) for one in found]) for view in ("own", "plain", "mirrored")
+    )
+    return Evaluation(predictions.scores(predictions.labelled(own)), own, plain, mirrored)

@@ -1,18 +1,21 @@
-"""What a finished run is used for: its validation metrics again from the checkpoint, and new predictions."""
+"""What a finished run is used for: its network with the best weights, and new predictions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from torch import Tensor
 
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
-from kenyan13.data.batches import Images
+from kenyan13.data.batches import Batch, Images
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.files import list_images
@@ -23,14 +26,13 @@ from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
 from kenyan13.model.backbones import build, load_weights, normalisation, read_weights
-from kenyan13.model.classifier import Classifier, mean_logits
+from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
 from kenyan13.terminal import print_note, progress
-from kenyan13.training.arithmetic import own_precision
 from kenyan13.training.display import quiet_libraries
-from kenyan13.training.trainer import one_device, precision
+from kenyan13.training.trainer import precision
 
 
 @dataclass(frozen=True)
@@ -76,29 +78,30 @@ def temperature_of(folder: Path, settings: Settings) -> float:
     return result.temperature if result is not None and settings.predict.temperature else 1.0
 
 
-def evaluate(run: TrainedRun) -> dict[str, float]:
-    """Return loss, accuracy and macro F1 on the run's validation images, computed as in training.
+C = TypeVar("C", bound=Classifier)
 
-    Raises UserError when the data now has other classes than the run.
-    """
-    data = open_data(run.settings)
-    check_classes(run, data.classes)
+
+def classifier(run: TrainedRun, kind: type[C]) -> C:
+    """Return the run's network as a LightningModule of a kind, to validate, test or predict with."""
     network = run.network
     if run.settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    classifier = Classifier(network, run.classes, mirror=run.settings.predict.mirror)
-    trainer = Trainer(
+    return kind(network, run.classes, mirror=run.settings.predict.mirror)
+
+
+def inference_trainer(run: TrainedRun, arithmetic: Any) -> Trainer:
+    """Return a trainer on one device that writes nothing, also in a process of a data-parallel or Slurm run."""
+    return Trainer(
         accelerator="cpu" if run.settings.trainer.get("accelerator") == "cpu" else "auto",
         devices=1,
-        precision=own_precision(run.settings, run.folder) or precision(run.settings),
+        precision=arithmetic,
+        plugins=LightningEnvironment(),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
         deterministic="warn",
     )
-    metrics = trainer.validate(classifier, datamodule=data, verbose=False)[0]
-    return {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
 
 
 def read_data(settings: Settings) -> ImageDataModule:
@@ -182,26 +185,38 @@ def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
     return forward(run, crops, len(images.store_rows))
 
 
+class CropData(LightningDataModule):
+    """Centre crops, uint8 [crop, crop, 3] each, at most `total` of them, for Lightning's predict loop."""
+
+    def __init__(self, crops: Iterator[Pixels], total: int, settings: Settings) -> None:
+        super().__init__()
+        self.crops, self.total, self.settings = crops, total, settings
+
+    def predict_dataloader(self) -> Iterator[Tensor]:
+        """Yield batches, uint8 [n, crop, crop, 3]."""
+        size = self.settings.model.batch_size
+        for _ in progress(range(0, self.total, size), "Predicting"):
+            if batch := list(islice(self.crops, size)):
+                yield torch.from_numpy(np.stack(batch))
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Batch:
+        """Normalise on the device."""
+        colours = normalisation(self.settings.model)
+        mean, std = (torch.tensor(values, device=batch.device) for values in (colours.mean, colours.std))
+        unknown = torch.full((len(batch),), -1)
+        return Batch(normalise(batch, mean, std), unknown, unknown)
+
+
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
 
     total: how many crops there are at most.
     """
-    device = one_device(run.settings)
-    network = run.network.to(memory_format=torch.channels_last).to(device).eval()
-    colours = normalisation(run.settings.model)
-    mean, std = torch.tensor(colours.mean, device=device), torch.tensor(colours.std, device=device)
-    low = precision(run.settings) == "bf16-mixed"
-    size = run.settings.model.batch_size
-    parts = [np.zeros((0, len(run.classes)), dtype=np.float32)]
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
-        for _ in progress(range(0, total, size), "Predicting"):
-            batch = list(islice(crops, size))
-            if batch:
-                images = normalise(torch.from_numpy(np.stack(batch)).to(device), mean, std)
-                logits = mean_logits(network, images) if run.settings.predict.mirror else network(images)
-                parts.append((logits.float() / run.temperature).softmax(dim=1).cpu().numpy())
-    return np.concatenate(parts)
+    run.network.to(memory_format=torch.channels_last)
+    trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")
+    logits = trainer.predict(classifier(run, Classifier), datamodule=CropData(crops, total, run.settings)) or []
+    parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
+    return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
 
 
 def readable_crops(paths: Sequence[Path], settings: Settings, bad: dict[int, str]) -> Iterator[Pixels]:

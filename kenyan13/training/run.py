@@ -23,9 +23,10 @@ from kenyan13.machine import keep_freed_memory
 from kenyan13.metrics.calibration import fit_temperature
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
-from kenyan13.model.classifier import Classifier, inverse_frequency_weights
+from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import LinearHead
+from kenyan13.model.losses import inverse_frequency_weights
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
@@ -46,6 +47,8 @@ from kenyan13.training.head import begin_with_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision
+
+DETERMINISTIC = ("no", "where possible", "yes")  # by torch's deterministic debug mode
 
 
 def train(settings: Settings, brief: bool = False) -> Result:
@@ -197,5 +200,7 @@ def summarise(
         temperature=fit_temperature(probabilities_of(predictions), targets_of(predictions)),
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
         precision=str(trainer.precision),
+        threads=torch.get_num_threads(),
+        deterministic=DETERMINISTIC[torch.get_deterministic_debug_mode()],
         stopped=next(filter(None, rules), ended),
     )

@@ -8,6 +8,7 @@ from math import inf, isnan
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from kenyan13.metrics.losses import minimised
 from kenyan13.training.callbacks import History, find_callback
 
 
@@ -31,7 +32,9 @@ class StopOnLoss(StopRule):
 
     def reason(self, history: History) -> str | None:
         """Return why training should end now, or None."""
-        losses = [inf if isnan(loss) else loss for loss in history.column("val_loss")]
+        losses = (
+            [inf if isnan(loss) else loss for loss in minimised(pd.DataFrame(history.rows))] if history.rows else []
+        )
         if len(losses) <= self.patience or min(losses[: -self.patience]) > min(losses[-self.patience :]):
             return None
         return f"{self.patience} epochs without a new lowest validation loss"

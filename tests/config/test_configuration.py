@@ -11,7 +11,7 @@ import yaml
 
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.explain import known_settings
-from kenyan13.config.identity import plain, run_name
+from kenyan13.config.identity import config_hash, differences, plain, run_name
 from kenyan13.config.limits import LIMITS
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
@@ -209,6 +209,15 @@ def test_waiting_threads_sleep_unless_told_otherwise() -> None:
         assert done.stdout.strip() == expected
 
 
+def test_options_of_a_network_are_part_of_what_a_run_is() -> None:
+    usual = config_hash(compose_settings(["model=resnet18"]))
+    assert config_hash(compose_settings(["model=resnet18", "model.toy.backbone=test_vit"])) == usual
+    assert config_hash(compose_settings(["model=resnet18", "model.options.drop_rate=0"])) != usual
+    one = compose_settings(["model=efficientnet_b0"])
+    other = compose_settings(["model=efficientnet_b0", "model.options.drop_rate=0"])
+    assert differences(one, other) == {"model.options.drop_rate": (0.2, 0)}
+
+
 def test_a_smoke_run_is_small_and_kept_apart() -> None:
     settings = compose_settings(["experiment=CBC", "trainer=ddp", "debug=smoke"])
     folder = run_directory(settings)
@@ -218,6 +227,7 @@ def test_a_smoke_run_is_small_and_kept_apart() -> None:
     assert (settings.data.layout, settings.data.root) == (Layout.demo, "data/demo")
     found, trainer = settings.model, settings.trainer
     assert (found.backbone, found.pretrained, found.crop, found.batch_size) == ("test_efficientnet", False, 32, 32)
+    assert found.options["drop_path_rate"] == 0.2  # what the study's has
     assert (trainer["max_epochs"], trainer["accelerator"], trainer["devices"]) == (2, "cpu", 1)
     assert (settings.freeze["level"], settings.optim["lr"]) == (5, 1e-4)  # what is tried out stays
     given = ["data.root=drawings", "trainer.max_epochs=1", "runs=elsewhere"]

@@ -21,7 +21,15 @@ def test_lowest_is_the_first_of_equals_and_never_nan(losses: Sequence[float], in
 def test_what_epochs_come_to() -> None:
     shares = {"val_accuracy": [0.1, 0.5, 0.6], "val_macro_f1": [0.1, 0.4, 0.5], "seconds": [1.0, 2.0, 3.04]}
     rows = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [1.0, 0.5, 0.25], "val_loss": [1.0, 0.5, 0.75], **shares})
-    expected = {"min_val_loss": 0.5, "accuracy": 0.5, "macro_f1": 0.4, "best_epoch": 2, "epochs": 3, "seconds": 6.0}
+    expected: dict[str, float | None] = {
+        "min_val_loss": 0.5,
+        "accuracy": 0.5,
+        "macro_f1": 0.4,
+        "best_epoch": 2,
+        "epochs": 3,
+        "seconds": 6.0,
+    }
+    expected["weighted_loss"] = None
     assert of_epochs(rows) == {**expected, "auc_loss": 2.25, "overfitting": pytest.approx(1)}  # ratios 1, 1, 3
     assert of_epochs(rows[:1])["overfitting"] is None
     rows.loc[2, "val_loss"] = nan

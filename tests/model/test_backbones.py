@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import constants as hub
 from safetensors.torch import save_file
+from timm.layers import DropPath
 from torch import Tensor, nn
 
+from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import ModelSettings
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import build, create
@@ -190,3 +192,43 @@ def test_first_logits_are_small_and_nothing_is_looked_up(backbone: str, looked_u
         loss = F.cross_entropy(network(torch.randn(26, 3, 64, 64)), torch.arange(26) % 13)
     assert abs(loss.item() - log(13)) < 0.5
     assert looked_up == []
+
+
+def test_efficientnets_stochastic_depth_grows_in_a_line_as_the_studys() -> None:
+    """Block k of n leaves out its path with probability 0.2 k / n, where it has a shortcut; B0 has 16 blocks."""
+    settings = compose_settings(["model=efficientnet_b0", "model.pretrained=false"]).model
+    with torch.device("meta"):
+        network = build(settings, 13, pretrained=False)
+    blocks = [block for stage in network.blocks for block in stage]
+    assert [k for k, block in enumerate(blocks) if block.has_skip] == [2, 4, 6, 7, 9, 10, 12, 13, 14]
+    rates = [block.drop_path.drop_prob for block in blocks[1:]]  # the first has none, and no shortcut
+    assert rates == pytest.approx([0.2 * k / 16 for k in range(1, 16)])
+    assert network.drop_rate == 0.2
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert {(layer.momentum, layer.eps) for layer in norms} == {(0.01, 1e-3)}
+    images = torch.ones(2000, 1, 1, 1)
+    kept = DropPath(0.2).train()(images).unique().tolist()
+    assert kept == pytest.approx([0, 1 / 0.8])  # what is left is as large on average
+
+
+def test_vggs_dropout_is_torchvisions() -> None:
+    settings = compose_settings(["model=vgg11_bn", "model.pretrained=false"]).model
+    with torch.device("meta"):
+        network = build(settings, 13, pretrained=False)
+    assert [layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"dropp_rate": 0.1}, "test_resnet does not take model.options .dropp_rate=0.1.: .*dropp_rate"),
+        ({"checkpoint_path": "/x"}, "model.options.checkpoint_path is no option"),
+        ({"num_classes": 5}, "model.options.num_classes is no option"),
+        ({"pretrained_cfg": {"file": "/x"}}, "model.options.pretrained_cfg is no option"),
+        ({"act_layer": {"_target_": "os.abort"}}, "model.options.act_layer is no option"),
+    ],
+)
+def test_options_that_cannot_be_are_told(options: dict[str, object], problem: str) -> None:
+    settings = ModelSettings("test_resnet", False, crop=32, batch_size=2, options=options)
+    with pytest.raises(UserError, match=problem):
+        create(settings, CLASSES)

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from kenyan13.config.compose import compose_settings
 from kenyan13.data.batches import Batch
 from kenyan13.model.backbones import read_weights
-from kenyan13.model.classifier import Classifier, inverse_frequency_weights
+from kenyan13.model.classifier import Classifier
+from kenyan13.model.losses import inverse_frequency_weights
 
 CLASSES = tuple("abcde")
 STUDY_COUNTS = np.array([632, 862, 479, 494, 173, 620, 438, 483, 212, 784, 329, 402, 628])
@@ -109,6 +110,8 @@ def test_validation_counts_every_image_once(
     batches = loader(logits, targets, shuffled + shuffled[:4], batch_size)  # some twice, as processes share them
     metrics = trainer().validate(validated, batches, verbose=False)[0]
     predicted = logits.argmax(1)
+    weighted = F.cross_entropy(logits, targets, None if weights is None else torch.tensor(weights)).item()
+    assert metrics.pop("val_weighted_loss", weighted) == pytest.approx(weighted, rel=1e-5)
     assert metrics == {
         "val_loss": pytest.approx(F.cross_entropy(logits, targets).item(), rel=1e-5),
         "val_accuracy": pytest.approx(accuracy_score(targets, predicted)),

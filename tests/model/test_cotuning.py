@@ -16,7 +16,8 @@ from kenyan13.model.cotuning import CoTuning, pooled_features
 from kenyan13.model.optimisation import create_optimizer
 from kenyan13.runs.directory import BEST, LAST
 from kenyan13.runs.locate import run_directory
-from kenyan13.training.inference import evaluate, open_run
+from kenyan13.training.evaluation import evaluate
+from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -95,7 +96,7 @@ def test_a_run_with_an_auxiliary_loss(compose: Compose, weights: Path) -> None:
     assert {name for name in names[LAST] if name.startswith("auxiliary.")} == {
         "auxiliary.relation", "auxiliary.classifier.weight", "auxiliary.classifier.bias",
     }  # fmt: skip
-    assert evaluate(open_run(folder))["loss"] == pytest.approx(results[1].min_val_loss, rel=1e-5)
+    assert evaluate(open_run(folder)).metrics["loss"] == pytest.approx(results[1].min_val_loss, rel=1e-5)
 
 
 def test_without_an_auxiliary_loss_the_network_is_asked_as_ever() -> None:

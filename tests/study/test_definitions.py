@@ -37,6 +37,8 @@ MODELS = {
     "B6": ("tf_efficientnet_b6.aa_in1k", 528, 3), "B7": ("tf_efficientnet_b7.aa_in1k", 600, 2),
     "CNN": ("small_cnn", 224, 96),
 }  # fmt: skip
+# of EfficientNet, B0 to B7: dropout before the classifier
+DROPOUT = dict(zip([f"B{k}" for k in range(8)], (0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5), strict=True))
 # preset -> brightness, contrast, shear, erasing probability and fill, noise probability
 PRESETS = {
     "none": ([1, 1], [1, 1], 0, 0, Fill.zero, 0),
@@ -48,7 +50,7 @@ BALANCES = {
     "none": (Sampling.shuffled, False), "weighted_loss": (Sampling.shuffled, True),
     "weighted_sampler": (Sampling.weighted, False), "balanced_sampler": (Sampling.balanced, False),
 }  # fmt: skip
-CONSTANT, STEP10, STEP20 = ("constant",), ("step", HALF, 10), ("step", HALF, 20)
+CONSTANT, STEP10, STEP20 = ("constant",), ("step", HALF, 10), ("step", 0.5, 20)
 C_STEPS, D_STEPS = ("multistep", HALF, [10, 20, 30]), ("multistep", HALF, [20, 30, 40, 50])
 PLATEAU = ("plateau", HALF, 10, 1e-3)
 NEVER, LOSS15, LOSS25, ACCURACY = ("none",), ("loss", 15), ("loss", 25), ("accuracy", 10, 0.02, 0.3)
@@ -61,9 +63,8 @@ G_MODELS = {
 # id -> model, level, optimiser, rate, weight decay, schedule, epochs, stop rule, preset, balance, seed
 Row = tuple[str, int, str, float, float, tuple[object, ...], int, tuple[object, ...], str, str, int]
 TABLE: dict[str, Row] = {
-    # the spec names no rate and no weight decay for group A: conf/optim/sgd.yaml's
-    "ABA": ("R18", 0, "sgd", 1e-2, 0, STEP20, 100, NEVER, "none", "weighted_sampler", 42),
-    "ABB": ("R18", 0, "sgd", 1e-2, 0, STEP20, 100, ACCURACY, "none", "weighted_sampler", 42),
+    "ABA": ("R18", 0, "sgd", 5e-4, 1e-4, STEP20, 100, NEVER, "none", "weighted_sampler", 42),
+    "ABB": ("R18", 0, "sgd", 5e-4, 1e-4, STEP20, 100, ACCURACY, "none", "weighted_sampler", 42),
     "DAA": ("B4", 5, "adam", LOW, 1e-4, CONSTANT, 20, NEVER, "none", "weighted_sampler", 42),
     "DAB": ("B4", 5, "adam", LOW, 1e-4, CONSTANT, 20, NEVER, "default", "weighted_sampler", 42),
     "DAC": ("B4", 5, "adam", LOW, 1e-4, CONSTANT, 20, NEVER, "enhanced", "weighted_sampler", 42),
@@ -76,10 +77,10 @@ TABLE: dict[str, Row] = {
     "DDA": ("B4", 5, "adam", LOW, 1e-3, D_STEPS, 60, NEVER, "default", "weighted_sampler", 42),
     "DDB": ("B4", 5, "adam", LOW, 1e-3, D_STEPS, 60, NEVER, "enhanced", "weighted_sampler", 42),
     "FAA": ("B4", 5, "adam", LOW, 1e-4, STEP10, 50, LOSS15, "untuned", "weighted_sampler", 42),
-    "FBA": ("CNN", 5, "adam", 1e-5, 0, PLATEAU, 500, LOSS25, "default", "balanced_sampler", 42),
+    "FBA": ("CNN", 5, "adam", 1e-5, 1e-4, PLATEAU, 500, LOSS25, "default", "balanced_sampler", 42),
 }
 for letter in "ABCDEFGHIJKLMNOP":
-    TABLE[f"AC{letter}"] = ("R18", 0, "sgd", 1e-2, 0, CONSTANT, 11, NEVER, "default", "weighted_sampler", 42)
+    TABLE[f"AC{letter}"] = ("R18", 0, "sgd", 5e-4, 1e-4, STEP20, 11, NEVER, "default", "weighted_sampler", 42)
 for set_, model in (("BA", "B0"), ("BB", "B2"), ("BC", "B4")):
     for k, letter in enumerate("ABCDEFGHIJKLMNOPQ"):
         rate = 10 ** (-6 + k / 4)
@@ -93,7 +94,7 @@ for set_, models in G_MODELS.items():
     for letter, model in zip("ABCDEFGH", models, strict=False):
         TABLE[set_ + letter] = (model, 5, "adam", LOW, 1e-4, STEP10, 30, LOSS15, "default", "weighted_sampler", 42)
 for letter, seed in zip("ABCDEFGHIJKLMNO", SEEDS, strict=True):
-    TABLE[f"HA{letter}"] = ("B5", 5, "adam", LOW, 1e-4, STEP10, 20, NEVER, "default", "balanced_sampler", seed)
+    TABLE[f"HA{letter}"] = ("B5", 5, "adam", LOW, 1e-4, STEP10, 20, LOSS15, "default", "balanced_sampler", seed)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,13 @@ def test_settings_are_the_specs(id_: str, composed: dict[str, Settings]) -> None
     settings = composed[id_]
     model, level, optimiser, rate, decay, schedule, epochs, stop, preset, balance, seed = TABLE[id_]
     found = settings.model
-    assert (found.backbone, found.crop, found.batch_size) == MODELS[model]
+    backbone, crop, batch = MODELS[model]
+    assert (found.backbone, found.crop, found.batch_size) == (backbone, crop, 32 if id_[0] == "A" else batch)
+    options = {"drop_rate": 0.5} if model[0] == "V" else {}
+    if model in DROPOUT:
+        options = {"drop_rate": DROPOUT[model], "drop_path_rate": 0.2, "bn_momentum": 0.01}
+    assert found.options == options
+    assert settings.trainer["precision"] == "32-true"
     assert found.pretrained == (id_ not in ("FAA", "FBA"))
     assert found.weights is None
     assert (settings.freeze["level"], settings.freeze.get("unfreeze", [])) == (level, [])

@@ -1,5 +1,8 @@
 """How often images are trained on in several splits, by hand and against scikit-learn."""
 
+import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +86,16 @@ def test_unseen_needs_the_same_classes_and_labels() -> None:
         combine_unseen(RUNS | {"2": RUNS["2"].rename(columns={"b": "c"})})
     with pytest.raises(UserError, match="1 images have another label in 3"):
         combine_unseen(RUNS | {"3": RUNS["3"].assign(target="a")})
+
+
+def test_the_real_labels_in_numbers(
+    real_labels: Path, kenyan13: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    found = json.loads(kenyan13("study", "exposures", "--data", str(real_labels), "--json").stdout)
+    assert (found["min"], found["max"], found["median"]) == (5, 15, 12)
+    assert found["mean"] == pytest.approx(15 * 5228 / 6536)
+    assert found["images_by_times_trained"]["15"] == 245
+    assert sum(found["images_by_times_trained"].values()) == found["images"] == 6536
+    text = kenyan13("study", "exposures", "--data", str(real_labels)).stdout
+    assert "5 to 15, median 12" in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -17,7 +17,8 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
 from kenyan13.training import arithmetic
 from kenyan13.training.arithmetic import FLOAT, MIXED, run_precision, seconds_a_step
-from kenyan13.training.inference import evaluate, open_run
+from kenyan13.training.evaluation import evaluate
+from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -130,7 +131,7 @@ def test_a_run_keeps_its_arithmetic(stand: Stand, settings: Compose) -> None:
     assert (config["precision"], config["settings"]["trainer"]["precision"]) == (MIXED, "auto")
     assert run_directory(settings("trainer.precision=bf16-mixed")) != folder
     stand.amx = False  # moved to another machine
-    metrics = evaluate(open_run(folder))
+    metrics = evaluate(open_run(folder)).metrics
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-6), "computed as in training"
     for file in ("result.json", "checkpoints/last.ckpt"):  # and begun again there
         (folder / file).unlink()

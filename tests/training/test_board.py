@@ -21,6 +21,7 @@ from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.result import Result
+from kenyan13.runs.run import read_metrics
 from kenyan13.training import board
 from kenyan13.training.board import TensorBoardImages
 from kenyan13.training.contact_sheets import arrange, draw_views, first_draws
@@ -134,3 +135,22 @@ def test_a_plot_that_cannot_be_drawn_does_not_cost_the_training(
     train(settings)
     assert read_state(run_directory(settings)) is State.finished
     assert "The logger lacks the end of this run: no ink" in capsys.readouterr().out
+
+
+def test_what_is_logged_by_epoch_has_the_epoch_as_its_step(compose: Compose) -> None:
+    """So that curves of unequal batch sizes lie over each other; loss ratio and weighted loss are among them."""
+    settings = compose("model.batch_size=7", "balance=weighted_loss")
+    result = train(settings)
+    folder = run_directory(settings)
+    board = EventAccumulator(str(folder)).Reload()
+    metrics = read_metrics(folder)
+    assert metrics is not None
+    for name in ("train_loss", "val_loss", "val_weighted_loss", "val_accuracy", "lr", "loss_ratio"):
+        assert [event.step for event in board.Scalars(name)] == [1, 2]
+    ratios = metrics["val_weighted_loss"] / metrics["train_loss"]
+    assert [event.value for event in board.Scalars("loss_ratio")] == pytest.approx(ratios.tolist(), rel=1e-5)
+    assert result.overfitting == pytest.approx(ratios[1] - ratios[0])
+    assert result.weighted_loss == metrics["val_weighted_loss"].min() == pytest.approx(result.auc_loss, rel=0.7)
+    assert result.min_val_loss == metrics["val_loss"][metrics["val_weighted_loss"].idxmin()]
+    assert (result.precision, result.device, result.threads) == ("32-true", "cpu", torch.get_num_threads())
+    assert result.deterministic == "where possible"

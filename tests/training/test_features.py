@@ -15,8 +15,9 @@ from kenyan13.errors import UserError
 from kenyan13.model.backbones import create
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
+from kenyan13.training.evaluation import evaluate
 from kenyan13.training.features import cached_features, split_network
-from kenyan13.training.inference import evaluate, open_data, open_run
+from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import describe, train
 
 Compose = Callable[..., Settings]
@@ -59,7 +60,7 @@ def test_the_cached_runs_checkpoint_is_the_whole_network(
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
     assert "computed once, of 3 views of each image" in capsys.readouterr().out
-    metrics = evaluate(open_run(run_directory(settings)))
+    metrics = evaluate(open_run(run_directory(settings))).metrics
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
 

@@ -19,7 +19,8 @@ from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.run import read_run
-from kenyan13.training.inference import evaluate, open_run, predict, read_data
+from kenyan13.training.evaluation import evaluate
+from kenyan13.training.inference import open_run, predict, read_data
 from kenyan13.training.run import epochs_of, train
 
 Compose = Callable[..., Settings]
@@ -75,7 +76,7 @@ def test_the_epoch_that_is_kept(compose: Compose, keep: Keep) -> None:
     assert result.best_epoch == metrics["epoch"][best]
     assert result.accuracy == metrics["val_accuracy"][best]
     assert result.min_val_loss == metrics["val_loss"][best]
-    found = evaluate(open_run(folder))
+    found = evaluate(open_run(folder)).metrics
     assert found["accuracy"] == pytest.approx(result.accuracy), "best.ckpt holds that epoch's weights"
 
 
