@@ -1,0 +1,158 @@
+"""A run as one graph: any image in, probabilities, heat maps and likeness out; what torch.onnx writes, and its oracle."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kenyan13.data.images import resize_length
+from kenyan13.data.stages import FIRST
+from kenyan13.model.backbones import normalisation
+from kenyan13.training.composed import AnyRun, ComposedRun
+from kenyan13.training.inference import TrainedRun
+
+BITS = 22  # of the weights, as in Pillow's Resample.c
+
+
+def cropped(images: Tensor, crop: int) -> Tensor:
+    """Return the middle, uint8 [n, crop, crop, 3], of resized images, uint8 [n, height, width, 3].
+
+    Bit for bit what kenyan13.data.images.load and centre_crop give, Pillow's order of the two passes included.
+    """
+    height, width = images.shape[1:3]
+    length, short = resize_length(crop), torch.sym_min(height, width)
+    high, wide = length * height // short, length * width // short
+
+    def down_first(images: Tensor) -> Tensor:
+        return resampled(resampled(images, 1, high, crop), 2, wide, crop)
+
+    def across_first(images: Tensor) -> Tensor:
+        return resampled(resampled(images, 2, wide, crop), 1, high, crop)
+
+    before, across, after = (torch.full((), side) for side in (height, width, high))
+    tall = (before > 2 * across) & (after < before)
+    return cast(Tensor, torch.cond(tall, down_first, across_first, (images,)))
+
+
+def resampled(images: Tensor, dim: int, size: int, crop: int) -> Tensor:
+    """Return the middle `crop` pixels of a dimension of images, uint8 [n, height, width, 3], resized to `size`.
+
+    Bilinear with antialiasing, in the whole numbers of Pillow's ImagingResample: ONNX's own Resize rounds otherwise.
+    """
+    length = images.shape[dim]
+    scale = torch.full((), length, dtype=torch.float64) / size
+    support = scale.clamp(min=1)
+    start = torch.round(torch.full((), size - crop, dtype=torch.float64) / 2)
+    centre = ((torch.arange(crop, dtype=torch.float64) + start + 0.5) * scale)[:, None]
+    first = (centre - support + 0.5).floor().clamp(min=0)
+    index = first + torch.arange(2 * ((length + size - 1) // size) + 1, dtype=torch.float64)
+    inside = index < (centre + support + 0.5).floor().clamp(max=length)
+    weights = (1 - ((index - centre + 0.5) * (1 / support)).abs()).clamp(min=0) * inside
+    whole = (weights / weights.sum(1, keepdim=True) * 2**BITS + 0.5).floor().int()
+    taps = images.index_select(dim, index.clamp(max=length - 1).long().flatten()).unflatten(dim, whole.shape)
+    summed = (taps.int() * whole.view(*whole.shape, *[1] * (3 - dim))).sum(dim + 1, dtype=torch.int32)
+    return ((summed + 2 ** (BITS - 1)) >> BITS).to(torch.uint8)
+
+
+class One(nn.Module):
+    """A run of one network; bank: features of training images, float [m, d], that new images are compared with."""
+
+    mean: Tensor
+    std: Tensor
+    bank: Tensor
+
+    def __init__(self, run: TrainedRun) -> None:
+        super().__init__()
+        self.crop, self.temperature, self.mirror = run.settings.model.crop, run.temperature, run.settings.predict.mirror
+        self.network = run.network.cpu().eval()
+        colours = normalisation(run.settings.model)
+        self.register_buffer("mean", torch.tensor(colours.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(colours.std).view(1, 3, 1, 1) * 255)
+        self.register_buffer("bank", torch.zeros(0, 0))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return `outputs` of images of any size, uint8 [n, height, width, 3]."""
+        return self.outputs(cropped(images, self.crop))
+
+    def outputs(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """Return probabilities, float [n, classes], of uint8 [n, crop, crop, 3]; with a bank, likeness and maps as well.
+
+        likeness: float [n], the largest cosine between an image's features and those of a training image.
+        maps: float [n, classes, h, w], each place's logits, where the network's head can take a place alone.
+        """
+        pixels = (crops.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        features, logits = self.features_and_logits(pixels)
+        pooled = self.pooled(features)
+        if self.mirror:
+            other, mirrored = self.features_and_logits(pixels.flip(3))
+            logits, pooled = (logits + mirrored) / 2, (pooled + self.pooled(other)) / 2
+        probabilities = (logits / self.temperature).softmax(dim=1)
+        if not len(self.bank):
+            return (probabilities,)
+        likeness = (F.normalize(pooled, dim=1) @ self.bank.T).amax(dim=1)
+        maps = place_logits(self.network, features)
+        return (probabilities, likeness) if maps is None else (probabilities, likeness, maps)
+
+    def features_and_logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features, as the body gives them, and logits, float [n, classes], of normalised images."""
+        features = self.network.forward_features(pixels)  # type: ignore[operator]
+        return features, self.network.forward_head(features)  # type: ignore[operator]
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Return what the last layer gets of features: float [n, d]."""
+        return cast(Tensor, self.network.forward_head(features, pre_logits=True))  # type: ignore[operator]
+
+
+class Together(nn.Module):
+    """Runs put together: their mean, or the stages of a two-stage classifier by soft gating."""
+
+    def __init__(self, run: ComposedRun) -> None:
+        super().__init__()
+        self.members, self.temperature = nn.ModuleList(map(complete, run.members)), run.temperature
+        stages = [str(member.settings.data.stage) for member in run.members]
+        self.first = stages.index(FIRST) if FIRST in stages and len(set(stages)) > 1 else None
+        # of each class: the stages' columns whose product it is
+        self.columns = [
+            [(at, member.classes.index(name)) for at, member in enumerate(run.members) if name in member.classes]
+            + [(self.first, run.members[self.first].classes.index(stage)) for stage, member in zip(stages, run.members, strict=True)
+               if self.first is not None and stage != FIRST and name in member.classes]
+            for name in run.classes
+        ]  # fmt: skip
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Return probabilities, float [n, classes], of images, uint8 [n, height, width, 3]."""
+        found = [member(images)[0] for member in self.members]
+        if self.first is None:
+            made = torch.stack(found).mean(dim=0)
+        else:
+            products = [torch.stack([found[at][:, column] for at, column in pair]).prod(dim=0) for pair in self.columns]
+            made = torch.stack(products, dim=1)
+        scaled = (made.clamp(min=1e-12).log() / self.temperature).softmax(dim=1)
+        return (made if self.temperature == 1 else scaled,)
+
+
+def complete(run: AnyRun) -> One | Together:
+    """Return a run as a module from images to probabilities, with all arithmetic in it."""
+    return Together(run) if isinstance(run, ComposedRun) else One(run)
+
+
+def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:
+    """Return the logits of each place, float [n, classes, h, w], as if the place were all of the image; None where none.
+
+    Of a network that pools before a linear head, these are its class activation maps (arXiv 1512.04150); the
+    difference of two classes' maps is Finer-CAM's (arXiv 2501.11309).
+    """
+    n, width, prefix = features.shape[0], network.num_features, getattr(network, "num_prefix_tokens", 0)
+    if features.ndim == 4 and features.shape[1] == width:
+        grid, places = features.shape[2:], features.permute(0, 2, 3, 1).reshape(-1, width, 1, 1)
+    elif features.ndim == 4:  # channels last, as of Swin
+        grid, places = features.shape[1:3], features.reshape(-1, 1, 1, width)
+    elif hasattr(network, "patch_embed"):
+        grid = network.patch_embed.grid_size  # type: ignore[union-attr]
+        tokens = features[:, prefix:].reshape(-1, 1, width)
+        places = tokens.expand(-1, prefix + 1, -1)  # whether the head takes the first or the mean of the others
+    else:
+        return None
+    logits = network.forward_head(places)  # type: ignore[operator]
+    return cast(Tensor, logits.reshape(n, *grid, -1).permute(0, 3, 1, 2))

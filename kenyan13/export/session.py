@@ -1,0 +1,84 @@
+"""The ONNX graph of a run at work, without torch: from image files to probabilities, in a second."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from kenyan13.data.images import Pixels, decode
+from kenyan13.errors import UserError, first_line
+from kenyan13.machine import available_cores
+from kenyan13.metrics.uncertainty import familiarity, prediction_sets, thresholds
+from kenyan13.terminal import progress
+
+META = "kenyan13"  # the graph's metadata: JSON of classes, crop and what `describe` in write.py adds
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the graph makes of one image: see kenyan13.export.graph.One.outputs; maps only where asked for."""
+
+    probabilities: NDArray[np.float32]
+    likeness: float | None = None
+    maps: NDArray[np.float32] | None = None
+
+
+class Graph:
+    """An exported run: its classes, and what it makes of images, uint8 [height, width, 3]."""
+
+    def __init__(self, file: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # images run side by side
+        try:
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            self.meta: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[META])
+        except Exception as error:  # onnxruntime has an exception a kind of damage
+            problem = f"{file} is damaged, or no graph of kenyan13: {first_line(error)}"
+            raise UserError(problem, "make it again: kenyan13 export RUN") from error
+        self.classes = tuple(self.meta["classes"])
+        self.names = [output.name for output in self.session.get_outputs()]
+
+    def run(self, image: Pixels, maps: bool = False) -> Outputs:
+        """Return what the graph makes of an image."""
+        names = [name for name in self.names if name != "maps" or maps]
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        options.only_execute_path_to_fetches = True
+        found = dict(zip(names, self.session.run(names, {"images": image[None]}, options), strict=True))
+        likeness = found.get("likeness")
+        return Outputs(
+            found["probabilities"][0],
+            None if likeness is None else float(likeness[0]),
+            found["maps"][0] if "maps" in found else None,
+        )
+
+    def run_files(self, paths: Sequence[Path], maps: bool = False) -> list[Outputs | str]:
+        """Return what the graph makes of each file, or why it cannot be read; decoded and run on all cores."""
+
+        def one(path: Path) -> Outputs | str:
+            try:
+                image = np.asarray(decode(path))
+            except Exception as error:  # Pillow's formats raise nearly everything
+                return first_line(error)
+            return self.run(image, maps)
+
+        with ThreadPoolExecutor(available_cores()) as pool:
+            return list(progress(pool.map(one, paths), "Predicting", len(paths)))
+
+    def sets(self, probabilities: NDArray[np.float32], coverage: float) -> NDArray[np.bool_]:
+        """Return which classes may be the right ones, bool [n, classes], of probabilities [n, classes]."""
+        return prediction_sets(probabilities, thresholds(self.meta["set_scores"], coverage))
+
+    def unknown(self, found: Outputs) -> bool:
+        """Return whether an image is less familiar than nearly all validation images: none of the classes, perhaps."""
+        if found.likeness is None:
+            return False
+        known = self.meta["known"]
+        score = familiarity(np.array([found.likeness]), np.array([found.probabilities.max()]), known)
+        return bool(score[0] < known["lowest"][0])

@@ -1,0 +1,57 @@
+"""When a model does not know: sets of classes that hold the right one, and how familiar an image is."""
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.floating]
+QUANTILES = np.linspace(0, 1, 101)
+UNFAMILIAR = 0.05  # the share of validation images that would be taken for none of the classes
+
+
+def set_scores(probabilities: Numbers, targets: NDArray[np.int64]) -> list[list[float]]:
+    """Return by class, ascending, one minus the probability of the right class of its images (targets: -1 for none)."""
+    missing = 1 - probabilities[np.arange(len(targets)), targets]
+    return [np.sort(missing[targets == k]).tolist() for k in range(probabilities.shape[1])]
+
+
+def thresholds(scores: list[list[float]], coverage: float) -> Numbers:
+    """Return by class the largest 1 - p with which it is still in a set that holds the right class with `coverage`.
+
+    Split conformal prediction, class by class: of n images, the ceil((n + 1) coverage)-th lowest score (Sadinle et al.,
+    arXiv 1609.00451; Vovk, Algorithmic Learning in a Random World, 4.6). Classes of too few images for that, below
+    coverage / (1 - coverage), have the threshold of all images together.
+    """
+
+    def lowest(listed: list[float]) -> float:
+        rank = ceil((len(listed) + 1) * coverage)
+        return listed[rank - 1] if rank <= len(listed) else 1.0
+
+    together = lowest(sorted(score for listed in scores for score in listed))
+    return np.array([lowest(listed) if (len(listed) + 1) * coverage <= len(listed) else together for listed in scores])
+
+
+def prediction_sets(probabilities: Numbers, limits: Numbers) -> NDArray[np.bool_]:
+    """Return which classes are in the set of each image, bool [n, classes]; the most probable one always is."""
+    inside = 1 - probabilities <= limits
+    inside[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
+    return inside
+
+
+def familiarity(likeness: Numbers, confidence: Numbers, known: dict[str, list[float]]) -> Numbers:
+    """Return 0..1 for images: the mean share of validation images that are less like training images, and less sure.
+
+    likeness: largest cosine to a training image's features; confidence: largest probability; known: what `quantiles`
+    returns of the validation images.
+    """
+    pairs = (likeness, known["likeness"]), (confidence, known["confidence"])
+    return np.mean([np.interp(values, quantiles, QUANTILES) for values, quantiles in pairs], axis=0)
+
+
+def quantiles(likeness: Numbers, confidence: Numbers) -> dict[str, list[float]]:
+    """Return what `familiarity` needs of the validation images, and `lowest`: below it, an image is none of them."""
+    known = {
+        name: np.quantile(values, QUANTILES).tolist() for name, values in (("likeness", likeness), ("confidence", confidence))
+    }
+    return {**known, "lowest": [float(np.quantile(familiarity(likeness, confidence, known), UNFAMILIAR))]}
