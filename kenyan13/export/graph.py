@@ -81,12 +81,7 @@ class One(nn.Module):
         likeness: float [n], the largest cosine between an image's features and those of a training image.
         maps: float [n, classes, h, w], each place's logits, where the network's head can take a place alone.
         """
-        pixels = (crops.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        features, logits = self.features_and_logits(pixels)
-        pooled = self.pooled(features)
-        if self.mirror:
-            other, mirrored = self.features_and_logits(pixels.flip(3))
-            logits, pooled = (logits + mirrored) / 2, (pooled + self.pooled(other)) / 2
+        pooled, logits, features = self.pooled_and_logits(crops)
         probabilities = (logits / self.temperature).softmax(dim=1)
         if not len(self.bank):
             return (probabilities,)
@@ -94,14 +89,16 @@ class One(nn.Module):
         maps = place_logits(self.network, features)
         return (probabilities, likeness) if maps is None else (probabilities, likeness, maps)
 
-    def features_and_logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features, as the body gives them, and logits, float [n, classes], of normalised images."""
-        features = self.network.forward_features(pixels)  # type: ignore[operator]
-        return features, self.network.forward_head(features)  # type: ignore[operator]
-
-    def pooled(self, features: Tensor) -> Tensor:
-        """Return what the last layer gets of features: float [n, d]."""
-        return cast(Tensor, self.network.forward_head(features, pre_logits=True))  # type: ignore[operator]
+    def pooled_and_logits(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the last layer gets, float [n, d], its logits, and the body's features, of uint8 crops."""
+        pixels = (crops.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        body, head = self.network.forward_features, self.network.forward_head
+        features = body(pixels)  # type: ignore[operator]
+        made = [head(features, pre_logits=True), head(features)]  # type: ignore[operator]
+        if self.mirror:
+            other = body(pixels.flip(3))  # type: ignore[operator]
+            made = [(made[0] + head(other, pre_logits=True)) / 2, (made[1] + head(other)) / 2]  # type: ignore[operator]
+        return made[0].flatten(1), made[1], features
 
 
 class Together(nn.Module):
