@@ -82,3 +82,14 @@ class Graph:
         known = self.meta["known"]
         score = familiarity(np.array([found.likeness]), np.array([found.probabilities.max()]), known)
         return bool(score[0] < known["lowest"][0])
+
+
+def answer(graph: Graph, found: Outputs, top: int, coverage: float) -> dict[str, Any]:
+    """Return a prediction as JSON has it: classes with probabilities, the set, and whether it may be none of them."""
+    order = (-found.probabilities).argsort(kind="stable")
+    inside = graph.sets(found.probabilities[None], coverage)[0]
+    return {
+        "classes": [{"class": graph.classes[k], "probability": float(found.probabilities[k])} for k in order[:top]],
+        "set": [graph.classes[k] for k in order if inside[k]],
+        "unknown": graph.unknown(found),
+    }

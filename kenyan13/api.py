@@ -1,0 +1,126 @@
+"""kenyan13 from Python: train, load and list runs. `import kenyan13` gives these; torch is imported when it is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from kenyan13.runs.predictions import read_predictions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kenyan13.export.session import Graph
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory."""
+
+    folder: Path
+
+    @cached_property
+    def graph(self) -> "Graph":
+        """The run as a graph of onnxruntime, written into its directory where it is not there yet."""
+        from kenyan13.export.session import GRAPH, Graph
+
+        if not (self.folder / GRAPH).is_file():
+            from kenyan13.export.write import export_onnx
+            from kenyan13.training.composed import open_any
+
+            export_onnx(open_any(self.folder), self.folder / GRAPH)
+        return Graph(self.folder / GRAPH)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of the columns of predictions."""
+        return self.graph.classes
+
+    def predict(self, images: Picture | Sequence[Picture], coverage: float = 0.9) -> pd.DataFrame:
+        """Return a row an image: prediction, unknown, set, and the probability (0..1) of each class.
+
+        images: paths, Pillow's images, or arrays, uint8 [height, width, 3]. unknown: whether the image is less like
+        training images than 95 % of the validation images; set: classes among which the right one is with `coverage`
+        (0..1). Files are the index where they are given. Raises UserError for a file that cannot be read.
+        """
+        listed: list[Picture] = [images] if isinstance(images, Picture) else list(images)
+        graph = self.graph
+        found = graph.run_images(listed)
+        probabilities = np.stack([one.probabilities for one in found])
+        names = np.array(graph.classes)
+        table = pd.DataFrame(probabilities, columns=list(names))
+        table.insert(0, "prediction", names[probabilities.argmax(axis=1)])
+        table.insert(1, "unknown", [graph.unknown(one) for one in found])
+        table.insert(2, "set", [tuple(names[inside]) for inside in graph.sets(probabilities, coverage)])
+        table.index = pd.Index([str(one) if isinstance(one, str | Path) else row for row, one in enumerate(listed)])
+        return table
+
+    def evaluate(self) -> dict[str, float]:
+        """Return loss, accuracy and macro F1 on the run's validation images, computed again from the checkpoint."""
+        from kenyan13.training import composed
+
+        return composed.evaluate(composed.open_any(self.folder))
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions of the validation images, by id: target, and the probability of each class."""
+        return read_predictions(self.folder)
+
+    def report(self) -> Path:
+        """Write the run's report into its directory, and return the page."""
+        from kenyan13.report.writing import write_report
+
+        return write_report([self.folder], self.folder / "report")[0]
+
+    @property
+    def network(self) -> "nn.Module":
+        """The network, a module of timm's; its `transform` makes float [3, crop, crop] of one of Pillow's images."""
+        from kenyan13.training.inference import open_run, transform_of
+
+        opened = open_run(self.folder)
+        opened.network.transform = transform_of(opened)  # type: ignore[assignment]
+        return opened.network.eval()
+
+
+def train(root: str | Path | None = None, *overrides: str, **settings: Any) -> Run:
+    """Train a run, as `python train.py` does, and return it: train("~/birds", "optim.lr=1e-3", recipe="quick").
+
+    root: a folder with a folder of images a class; without it, settings say which data. Raises UserError for what the
+    command would refuse.
+    """
+    from kenyan13.config.compose import compose_settings
+    from kenyan13.runs.locate import run_directory
+    from kenyan13.training.run import train as train_settings
+
+    of_root = [] if root is None else ["data=folder", f"data.root={root}"]
+    chosen = compose_settings([*of_root, *(f"{key}={value}" for key, value in settings.items()), *overrides])
+    train_settings(chosen)
+    return Run(run_directory(chosen))
+
+
+def load(folder: str | Path) -> Run:
+    """Return the run of a directory. Raises UserError where there is none."""
+    from kenyan13.runs.config_file import read_config
+
+    read_config(Path(folder))
+    return Run(Path(folder))
+
+
+def runs(folder: str | Path = "runs") -> pd.DataFrame:
+    """Return a row a run below a folder, by name: state, metrics (shares 0..1) and the settings that differ."""
+    from kenyan13.analysis.run_metrics import measure
+    from kenyan13.runs.find import find_runs
+    from kenyan13.runs.run import differing_settings, read_all
+
+    found = list(read_all(find_runs([Path(folder)])))
+    table = pd.DataFrame([vars(measure(run)) for run in found], index=[run.name for run in found])
+    table.insert(0, "state", [run.state.value for run in found])
+    return table.assign(**differing_settings(found))
