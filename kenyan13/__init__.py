@@ -4,9 +4,9 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kenyan13.api import Run, load, runs, train
+    from kenyan13.api import Run, load, train
 
-__all__ = ["Run", "load", "runs", "train"]
+__all__ = ["Run", "load", "train"]  # and runs, the package of that name, which can be called
 
 # Threads that have nothing to do wait asleep. By default they spin, and take the cores from loader processes and from
 # other runs on the machine, which can make both many times slower. OpenMP reads this once, when torch is imported.
@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> object:
-    """Return train, load, runs and Run of kenyan13.api, which takes a second to import, when they are asked for."""
+    """Return train, load and Run of kenyan13.api, which takes a second to import, when they are asked for."""
     if name in __all__:
         from kenyan13 import api
 

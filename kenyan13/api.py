@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
+from kenyan13.data.images import decode
+from kenyan13.errors import UserError, first_line
 from kenyan13.runs.predictions import read_predictions
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ class Run:
         """
         listed: list[Picture] = [images] if isinstance(images, Picture) else list(images)
         graph = self.graph
-        found = graph.run_images(listed)
+        found = [graph.run(pixels(one)) for one in listed]
         probabilities = np.stack([one.probabilities for one in found])
         names = np.array(graph.classes)
         table = pd.DataFrame(probabilities, columns=list(names))
@@ -90,6 +93,20 @@ class Run:
         return opened.network.eval()
 
 
+def pixels(image: Picture) -> NDArray[np.uint8]:
+    """Return uint8 [height, width, 3] of an image. Raises UserError for a file that cannot be read."""
+    if isinstance(image, np.ndarray):
+        return image
+    if isinstance(image, Image.Image):
+        buffer = BytesIO()
+        ImageOps.exif_transpose(image).save(buffer, "PNG")  # so that transparency and deep grey are read as of a file
+        return np.asarray(decode(buffer.getvalue()))
+    try:
+        return np.asarray(decode(Path(image)))
+    except Exception as error:  # Pillow's formats raise nearly everything
+        raise UserError(f"{image} cannot be read: {first_line(error)}", "leave it out, or repair it") from None
+
+
 def train(root: str | Path | None = None, *overrides: str, **settings: Any) -> Run:
     """Train a run, as `python train.py` does, and return it: train("~/birds", "optim.lr=1e-3", recipe="quick").
 
@@ -114,7 +131,7 @@ def load(folder: str | Path) -> Run:
     return Run(Path(folder))
 
 
-def runs(folder: str | Path = "runs") -> pd.DataFrame:
+def list_runs(folder: str | Path = "runs") -> pd.DataFrame:
     """Return a row a run below a folder, by name: state, metrics (shares 0..1) and the settings that differ."""
     from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.find import find_runs

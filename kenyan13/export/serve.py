@@ -1,10 +1,9 @@
 """A run as a web service: POST an image to /predict, get classes with probabilities. FastAPI makes the page /docs."""
 
-from io import BytesIO
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from kenyan13.data.images import decode
@@ -40,7 +39,7 @@ def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
 
     def look(body: bytes, top: int, coverage: float) -> dict[str, Any]:
         try:
-            image = np.asarray(decode(BytesIO(body)))
+            image = np.asarray(decode(body))
         except Exception as error:  # Pillow's formats raise nearly everything
             raise HTTPException(422, f"This is no image that can be read: {first_line(error)}") from None
         return answer(graph, graph.run(image), top, coverage)

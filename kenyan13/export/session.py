@@ -17,6 +17,7 @@ from kenyan13.machine import available_cores
 from kenyan13.metrics.uncertainty import familiarity, prediction_sets, thresholds
 from kenyan13.terminal import progress
 
+GRAPH = "model.onnx"  # in a run directory
 META = "kenyan13"  # the graph's metadata: JSON of classes, crop and what `describe` in write.py adds
 
 
@@ -58,7 +59,7 @@ class Graph:
             found["maps"][0] if "maps" in found else None,
         )
 
-    def run_files(self, paths: Sequence[Path], maps: bool = False) -> list[Outputs | str]:
+    def run_files(self, paths: Sequence[Path]) -> list[Outputs | str]:
         """Return what the graph makes of each file, or why it cannot be read; decoded and run on all cores."""
 
         def one(path: Path) -> Outputs | str:
@@ -66,7 +67,7 @@ class Graph:
                 image = np.asarray(decode(path))
             except Exception as error:  # Pillow's formats raise nearly everything
                 return first_line(error)
-            return self.run(image, maps)
+            return self.run(image)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             return list(progress(pool.map(one, paths), "Predicting", len(paths)))

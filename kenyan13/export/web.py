@@ -30,7 +30,9 @@ def write_page(graph: Path, output: Path, cache: Path, single: bool) -> Path:
     """
     meta = Graph(graph).meta
     parts = {"model": graph.read_bytes(), **runtime(cache)}
-    texts = {name: f'(window.kenyan13 ??= {{}}).{name}="{base64.b64encode(part).decode()}"' for name, part in parts.items()}
+    texts = {
+        name: f'(window.kenyan13 ??= {{}}).{name}="{base64.b64encode(part).decode()}"' for name, part in parts.items()
+    }
     index = output if single else output / "index.html"
     index.parent.mkdir(parents=True, exist_ok=True)
     if single:

@@ -45,14 +45,19 @@ class Check:
     accuracy: float
 
 
-def export_onnx(run: AnyRun, file: Path) -> Check:
+def export_onnx(run: AnyRun, file: Path) -> Check | None:
     """Write a run's graph to a file, and return how it compares with torch on the run's validation images.
 
-    Raises UserError where a probability differs by more than 1e-4 or a class changes; there is no file then.
+    Where the run's images are not there, it is not compared, and knows nothing of what is unknown to it. Raises UserError where a probability differs by more than 1e-4 or a class changes; there is no file then.
     """
     module = complete(run).eval()
     meta: dict[str, Any] = {"name": run.folder.name, "classes": list(run.classes)}
-    data = open_data(run.settings)
+    try:
+        data = open_data(run.settings)
+    except UserError:  # the images have gone
+        with replacing(file) as temporary:
+            write(module, temporary, meta)
+        return None
     if isinstance(module, One):
         meta |= describe(module, data.train, data.validation)
     with replacing(file) as temporary:
@@ -70,11 +75,10 @@ def export_onnx(run: AnyRun, file: Path) -> Check:
 def write(module: torch.nn.Module, file: Path, meta: dict[str, Any]) -> None:
     """Write a module from images, uint8 [n, height, width, 3], as ONNX, with all of `meta` as one text in it."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    example = torch.zeros(2, 300, 400, 3, dtype=torch.uint8)
+    example, sizes = example_sizes()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         outputs = NAMES[: len(module(example))]
-        sizes = {index: torch.export.Dim(name) for index, name in enumerate(("images", "height", "width"))}
         program = torch.onnx.export(
             module, (example,), dynamo=True, opset_version=OPSET, input_names=["images"], output_names=outputs,
             dynamic_shapes={"images": sizes}, external_data=False, verbose=False,
@@ -83,6 +87,12 @@ def write(module: torch.nn.Module, file: Path, meta: dict[str, Any]) -> None:
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {META: json.dumps({**meta, "opset": OPSET, "torch": torch.__version__})})
     onnx.save(proto, file)
+
+
+def example_sizes() -> tuple[torch.Tensor, dict[int, Any]]:
+    """Return an example of the input for torch.export, and which of its sizes are free."""
+    sizes = {index: torch.export.Dim(name) for index, name in enumerate(("images", "height", "width"))}
+    return torch.zeros(2, 300, 400, 3, dtype=torch.uint8), sizes
 
 
 def describe(module: One, train: Images, validation: Images) -> dict[str, Any]:

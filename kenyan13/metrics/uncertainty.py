@@ -52,6 +52,7 @@ def familiarity(likeness: Numbers, confidence: Numbers, known: dict[str, list[fl
 def quantiles(likeness: Numbers, confidence: Numbers) -> dict[str, list[float]]:
     """Return what `familiarity` needs of the validation images, and `lowest`: below it, an image is none of them."""
     known = {
-        name: np.quantile(values, QUANTILES).tolist() for name, values in (("likeness", likeness), ("confidence", confidence))
+        name: np.quantile(values, QUANTILES).tolist()
+        for name, values in (("likeness", likeness), ("confidence", confidence))
     }
     return {**known, "lowest": [float(np.quantile(familiarity(likeness, confidence, known), UNFAMILIAR))]}

@@ -1,0 +1,116 @@
+"""Commands that take a run out of the tool: export, serve, card."""
+
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kenyan13.cli.app import RunFolder, app, console, examples, print_next
+from kenyan13.errors import UserError
+from kenyan13.terminal import align
+
+
+class Format(Enum):
+    """What a run can become."""
+
+    onnx = "onnx"
+    web = "web"
+    timm = "timm"
+    torch = "torch"
+
+
+@app.command(epilog=examples("export last", "export last --to web --single-file", "export runs/demo --to timm -o demo"))
+def export(
+    run: RunFolder,
+    to: Annotated[
+        Format, typer.Option(help="A graph, a web page, timm's folder, or a program of torch.")
+    ] = Format.onnx,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; by default in the run.")] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="Half the size: weights of 16 bits.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="A quarter of the size: whole numbers of 8 bits.")] = False,
+    single: Annotated[bool, typer.Option("--single-file", help="The web page in one HTML file.")] = False,
+) -> None:
+    """Write a run for use elsewhere, and check what is written on the validation images."""
+    from kenyan13.export.session import GRAPH
+
+    if float16 and int8:
+        raise UserError("--float16 and --int8 do not go together.", "export twice, with another --output")
+    smaller = "float16" if float16 else "int8" if int8 else None
+    if to in (Format.timm, Format.torch):
+        from kenyan13.export import formats
+        from kenyan13.training.composed import open_any
+
+        if smaller:
+            raise UserError(f"--{smaller} goes with --to onnx and --to web.", "leave it out")
+        written = getattr(formats, f"write_{to.value}")(open_any(run), output or run / f"{to.value}_export")
+        console.print(f"Written: {written}")
+        return
+    graph = output if output and to is Format.onnx else run / (f"model_{smaller}.onnx" if smaller else GRAPH)
+    write_graph(run, graph, smaller)
+    if to is Format.web:
+        from kenyan13.export.web import write_page
+
+        place = output or run / ("web.html" if single else "web")
+        index = write_page(graph, place, Path.home() / ".cache" / "kenyan13", single)
+        console.print(f"Open it with any browser, online or not: {index}")
+    else:
+        print_next(["kenyan13", "predict", str(run), "PHOTO.jpg"], ["kenyan13", "export", str(run), "--to", "web"])
+
+
+def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
+    """Write a run's graph, or the smaller one, and print how it compares with torch on the validation images."""
+    from kenyan13.export.session import GRAPH
+    from kenyan13.export.write import export_onnx
+    from kenyan13.training.composed import open_any
+
+    opened, whole = open_any(run), run / GRAPH
+    if smaller and whole.is_file():
+        from kenyan13.export.smaller import shrink
+
+        rows = shrink(opened, whole, graph, smaller)
+        print(align(rows, right={1, 2, 3, 4}))
+        return
+    checked = export_onnx(opened, whole if smaller else graph)
+    console.print(f"{whole if smaller else graph}: ", end="")
+    if checked is None:
+        console.print("not compared with torch, as the run's images are not there.")
+    else:
+        console.print(
+            f"on {checked.images:,} validation images, the same class as torch on each; "
+            f"probabilities differ by at most {checked.difference:.0e}."
+        )
+    if smaller:
+        write_graph(run, graph, smaller)
+
+
+@app.command(epilog=examples("serve last", "serve runs/demo --port 9000"))
+def serve(
+    run: RunFolder,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; 0.0.0.0: for other machines, too.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    most_megabytes: Annotated[int, typer.Option(min=1, help="The largest image, in MB.")] = 20,
+) -> None:
+    """Answer images over HTTP: curl --data-binary @PHOTO.jpg http://localhost:8000/predict."""
+    if not all(map(find_spec, ("fastapi", "uvicorn"))):
+        raise UserError("kenyan13 serve needs FastAPI and uvicorn.", "pip install 'kenyan13[serve]'")
+    import uvicorn
+
+    from kenyan13.api import load
+    from kenyan13.export.serve import make_app
+
+    uvicorn.run(make_app(load(run).graph, most_megabytes), host=host, port=port, log_level="warning")
+
+
+@app.command(epilog=examples("card last", "card runs/demo -o README.md"))
+def card(
+    run: RunFolder,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; by default RUN/README.md.")] = None,
+) -> None:
+    """Write a model card: what the run was trained on, how good it is and where not, how to load it."""
+    from kenyan13.report.card import write_card
+
+    console.print(f"Written: {write_card(run, output or run / 'README.md')}")
