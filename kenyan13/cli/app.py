@@ -89,6 +89,6 @@ def train_command(context: typer.Context) -> None:
     """Hand all arguments to Hydra."""
     from kenyan13.cli import train
 
-    # train.py rather than this command: Lightning starts the other processes of a data-parallel run by sys.argv[0]
-    sys.argv = [str(Path(__file__).parents[2] / "train.py"), *context.args]
+    # its file rather than this command: Lightning starts the other processes of a data-parallel run by sys.argv[0]
+    sys.argv = [train.__file__, *context.args]
     train.main()

@@ -110,3 +110,7 @@ def check_shown(overrides: Sequence[str], several: bool) -> None:
     except UserError as error:
         if not isinstance(error.__cause__, MissingMandatoryValue):
             raise
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,8 @@ import yaml
 
 from kenyan13.config.settings import BUILT, SEVERAL
 
-CONF = Path(__file__).parents[2] / "conf"
+PACKAGE = Path(__file__).parents[1]
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())  # of a wheel, a checkout
 TARGET = "_target_"
 
 

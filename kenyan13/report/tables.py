@@ -59,6 +59,11 @@ class Table:
         texts = [textwrap.fill(text, WIDTH) for text in (f"{self.name}  {self.title}".strip(), *self.notes)]
         return "\n".join([texts[0], lines, *texts[1:]])
 
+    def markdown(self) -> str:
+        """Return the table in Markdown."""
+        lines = [[column.heading for column in self.columns], ["---"] * len(self.columns), *self.cells()]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
     def csv(self) -> str:
         """Return the table as CSV: the columns' keys, then values in full precision; empty where there is none."""
         keys = [column.key for column in self.columns]
