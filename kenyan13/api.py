@@ -1,4 +1,4 @@
-"""kenyan13 from Python: train, load and list runs. `import kenyan13` gives these; torch is imported when it is needed."""
+"""kenyan13 from Python: train, load and list runs, as `import kenyan13` gives them; torch is imported when needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How well images of no class are told from others: each class is left out once, and its images are the unknown ones."""
+"""How well images of no class are told from others: each class is left out once; its images are the unknown ones."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -24,9 +24,7 @@ class Format(Enum):
 @app.command(epilog=examples("export last", "export last --to web --single-file", "export runs/demo --to timm -o demo"))
 def export(
     run: RunFolder,
-    to: Annotated[
-        Format, typer.Option(help="A graph, a web page, timm's folder, or a program of torch.")
-    ] = Format.onnx,
+    to: Annotated[Format, typer.Option(help="A graph, a page, timm's folder, a torch program.")] = Format.onnx,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; by default in the run.")] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size: weights of 16 bits.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="A quarter of the size: whole numbers of 8 bits.")] = False,
@@ -88,9 +86,7 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
 @app.command(epilog=examples("serve last", "serve runs/demo --port 9000"))
 def serve(
     run: RunFolder,
-    host: Annotated[
-        str, typer.Option(help="The address to listen at; 0.0.0.0: for other machines, too.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0: for other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     most_megabytes: Annotated[int, typer.Option(min=1, help="The largest image, in MB.")] = 20,
 ) -> None:

@@ -11,7 +11,9 @@ import yaml
 from kenyan13.config.settings import BUILT, SEVERAL
 
 PACKAGE = Path(__file__).parents[1]
-CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())  # of a wheel, a checkout
+CONF = next(
+    folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir()
+)  # of a wheel, a checkout
 TARGET = "_target_"
 
 

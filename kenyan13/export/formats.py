@@ -19,9 +19,7 @@ def write_timm(run: AnyRun, folder: Path) -> Path:
     Raises UserError for a run that is put together from others.
     """
     if not isinstance(run, TrainedRun):
-        raise UserError(
-            f"{run.folder} is put together from several networks; timm's folder holds one.", "export a member"
-        )
+        raise UserError(f"{run.folder} has several networks; timm's folder holds one.", "export a member")
     crop = run.settings.model.crop
     config = {"label_names": list(run.classes), "num_classes": len(run.classes), "input_size": [3, crop, crop],
               "crop_pct": crop / resize_length(crop), "interpolation": "bilinear"}  # fmt: skip

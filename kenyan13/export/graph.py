@@ -1,5 +1,6 @@
-"""A run as one graph: any image in, probabilities, heat maps and likeness out; what torch.onnx writes, and its oracle."""
+"""A run as one graph, which torch.onnx writes: any image in; probabilities, likeness and heat maps out."""
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -76,7 +77,7 @@ class One(nn.Module):
         return self.outputs(cropped(images, self.crop))
 
     def outputs(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Return probabilities, float [n, classes], of uint8 [n, crop, crop, 3]; with a bank, likeness and maps as well.
+        """Return probabilities, float [n, classes], of uint8 [n, crop, crop, 3]; with a bank, likeness and maps too.
 
         likeness: float [n], the largest cosine between an image's features and those of a training image.
         maps: float [n, classes, h, w], each place's logits, where the network's head can take a place alone.
@@ -109,13 +110,15 @@ class Together(nn.Module):
         self.members, self.temperature = nn.ModuleList(map(complete, run.members)), run.temperature
         stages = [str(member.settings.data.stage) for member in run.members]
         self.first = stages.index(FIRST) if FIRST in stages and len(set(stages)) > 1 else None
-        # of each class: the stages' columns whose product it is
-        self.columns = [
-            [(at, member.classes.index(name)) for at, member in enumerate(run.members) if name in member.classes]
-            + [(self.first, run.members[self.first].classes.index(stage)) for stage, member in zip(stages, run.members, strict=True)
-               if self.first is not None and stage != FIRST and name in member.classes]
-            for name in run.classes
-        ]  # fmt: skip
+        self.factors = [list(self.factors_of(run, name)) for name in run.classes]
+
+    def factors_of(self, run: ComposedRun, name: str) -> Iterator[tuple[int, int]]:
+        """Yield (stage, column) of the probabilities whose product is that of a class."""
+        for at, member in enumerate(run.members):
+            if name in member.classes:
+                yield at, member.classes.index(name)
+                if self.first is not None and at != self.first:  # a group's stage: times the group's own probability
+                    yield self.first, run.members[self.first].classes.index(str(member.settings.data.stage))
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """Return probabilities, float [n, classes], of images, uint8 [n, height, width, 3]."""
@@ -123,7 +126,7 @@ class Together(nn.Module):
         if self.first is None:
             made = torch.stack(found).mean(dim=0)
         else:
-            products = [torch.stack([found[at][:, column] for at, column in pair]).prod(dim=0) for pair in self.columns]
+            products = [torch.stack([found[at][:, column] for at, column in pair]).prod(dim=0) for pair in self.factors]
             made = torch.stack(products, dim=1)
         scaled = (made.clamp(min=1e-12).log() / self.temperature).softmax(dim=1)
         return (made if self.temperature == 1 else scaled,)
@@ -135,7 +138,7 @@ def complete(run: AnyRun) -> One | Together:
 
 
 def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:
-    """Return the logits of each place, float [n, classes, h, w], as if the place were all of the image; None where none.
+    """Return the logits of each place alone, float [n, classes, h, w]; None where the head cannot take one.
 
     Of a network that pools before a linear head, these are its class activation maps (arXiv 1512.04150); the
     difference of two classes' maps is Finer-CAM's (arXiv 2501.11309).

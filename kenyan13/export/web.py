@@ -1,4 +1,4 @@
-"""A run as a web page that works offline and from disk: the graph, and onnxruntime-web, which runs it in the browser."""
+"""A run as a web page that works offline and from disk: the graph, and onnxruntime-web, which runs it there."""
 
 import base64
 import hashlib

@@ -48,10 +48,12 @@ class Check:
 def export_onnx(run: AnyRun, file: Path) -> Check | None:
     """Write a run's graph to a file, and return how it compares with torch on the run's validation images.
 
-    Where the run's images are not there, it is not compared, and knows nothing of what is unknown to it. Raises UserError where a probability differs by more than 1e-4 or a class changes; there is no file then.
+    Where the run's images are not there, it is not compared, and knows nothing of what is unknown to it. Raises
+    UserError where a probability differs by more than 1e-4 or a class changes; there is no file then.
     """
     module = complete(run).eval()
-    meta: dict[str, Any] = {"name": run.folder.name, "classes": list(run.classes)}
+    crop = run.settings.model.crop
+    meta: dict[str, Any] = {"name": run.folder.name, "classes": list(run.classes), "crop": crop}
     try:
         data = open_data(run.settings)
     except UserError:  # the images have gone

@@ -51,8 +51,6 @@ def familiarity(likeness: Numbers, confidence: Numbers, known: dict[str, list[fl
 
 def quantiles(likeness: Numbers, confidence: Numbers) -> dict[str, list[float]]:
     """Return what `familiarity` needs of the validation images, and `lowest`: below it, an image is none of them."""
-    known = {
-        name: np.quantile(values, QUANTILES).tolist()
-        for name, values in (("likeness", likeness), ("confidence", confidence))
-    }
+    values = {"likeness": likeness, "confidence": confidence}
+    known = {name: np.quantile(one, QUANTILES).tolist() for name, one in values.items()}
     return {**known, "lowest": [float(np.quantile(familiarity(likeness, confidence, known), UNFAMILIAR))]}
