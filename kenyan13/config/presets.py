@@ -11,9 +11,8 @@ import yaml
 from kenyan13.config.settings import BUILT, SEVERAL
 
 PACKAGE = Path(__file__).parents[1]
-CONF = next(
-    folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir()
-)  # of a wheel, a checkout
+# In a checkout beside the package, in a wheel inside of it.
+CONF = next(parent / "conf" for parent in (PACKAGE, PACKAGE.parent) if (parent / "conf").is_dir())
 TARGET = "_target_"
 
 

@@ -23,7 +23,7 @@ def write_timm(run: AnyRun, folder: Path) -> Path:
     crop = run.settings.model.crop
     config = {"label_names": list(run.classes), "num_classes": len(run.classes), "input_size": [3, crop, crop],
               "crop_pct": crop / resize_length(crop), "interpolation": "bilinear"}  # fmt: skip
-    save_for_hf(run.network, folder, model_config=config, safe_serialization=True)
+    save_for_hf(run.network, str(folder), model_config=config, safe_serialization=True)
     return folder
 
 

@@ -36,7 +36,7 @@ def cropped(images: Tensor, crop: int) -> Tensor:
     return cast(Tensor, torch.cond(tall, down_first, across_first, (images,)))
 
 
-def resampled(images: Tensor, dim: int, size: int, crop: int) -> Tensor:
+def resampled(images: Tensor, dim: int, size: int | torch.SymInt, crop: int) -> Tensor:
     """Return the middle `crop` pixels of a dimension of images, uint8 [n, height, width, 3], resized to `size`.
 
     Bilinear with antialiasing, in the whole numbers of Pillow's ImagingResample: ONNX's own Resize rounds otherwise.
@@ -51,9 +51,9 @@ def resampled(images: Tensor, dim: int, size: int, crop: int) -> Tensor:
     inside = index < (centre + support + 0.5).floor().clamp(max=length)
     weights = (1 - ((index - centre + 0.5) * (1 / support)).abs()).clamp(min=0) * inside
     whole = (weights / weights.sum(1, keepdim=True) * 2**BITS + 0.5).floor().int()
-    taps = images.index_select(dim, index.clamp(max=length - 1).long().flatten()).unflatten(dim, whole.shape)
+    taps = images.index_select(dim, index.clamp(max=length - 1).long().flatten()).unflatten(dim, whole.shape)  # type: ignore[no-untyped-call]
     summed = (taps.int() * whole.view(*whole.shape, *[1] * (3 - dim))).sum(dim + 1, dtype=torch.int32)
-    return ((summed + 2 ** (BITS - 1)) >> BITS).to(torch.uint8)
+    return cast(Tensor, (summed + 2 ** (BITS - 1)) >> BITS).to(torch.uint8)
 
 
 class One(nn.Module):
@@ -143,13 +143,14 @@ def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:
     Of a network that pools before a linear head, these are its class activation maps (arXiv 1512.04150); the
     difference of two classes' maps is Finer-CAM's (arXiv 2501.11309).
     """
-    n, width, prefix = features.shape[0], network.num_features, getattr(network, "num_prefix_tokens", 0)
+    n, width = features.shape[0], cast(int, network.num_features)
     if features.ndim == 4 and features.shape[1] == width:
         grid, places = features.shape[2:], features.permute(0, 2, 3, 1).reshape(-1, width, 1, 1)
     elif features.ndim == 4:  # channels last, as of Swin
         grid, places = features.shape[1:3], features.reshape(-1, 1, 1, width)
     elif hasattr(network, "patch_embed"):
         grid = network.patch_embed.grid_size  # type: ignore[union-attr]
+        prefix = cast(int, getattr(network, "num_prefix_tokens", 0))
         tokens = features[:, prefix:].reshape(-1, 1, width)
         places = tokens.expand(-1, prefix + 1, -1)  # whether the head takes the first or the mean of the others
     else:

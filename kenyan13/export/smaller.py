@@ -45,7 +45,7 @@ def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...
                 whole, temporary, Calibration(paths), QuantFormat.QDQ, op_types_to_quantize=LAYERS, per_channel=True,
                 weight_type=QuantType.QInt8,
             )  # fmt: skip
-        rows = [("", "accuracy", "same class", "MB", "ms an image")]
+        rows: list[tuple[str, ...]] = [("", "accuracy", "same class", "MB", "ms an image")]
         best = None
         for name, graph in (("float32", whole), (to, temporary)):
             opened, images = Graph(graph), data.validation.catalogue

@@ -123,8 +123,8 @@ def features(module: One, images: Images) -> tuple[NDArray[np.float32], NDArray[
             crops = torch.from_numpy(np.stack([centre_crop(images.store[row], module.crop) for row in rows]))
             pooled, logits, _ = module.pooled_and_logits(crops)
             parts.append((F.normalize(pooled, dim=1), (logits / module.temperature).softmax(dim=1)))
-    pooled, probabilities = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-    return pooled, probabilities
+    first, second = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    return first, second
 
 
 def compare(graph: Graph, run: AnyRun, catalogue: Catalogue) -> Check:

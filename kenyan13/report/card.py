@@ -1,4 +1,4 @@
-"""A model card for the Hugging Face hub: data, metrics with intervals, confusions, limits. No photographs, no places."""
+"""A model card for the Hugging Face hub: data, metrics with intervals, confusions, limits; no photographs."""
 
 from pathlib import Path
 
