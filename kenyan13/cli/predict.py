@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,6 +42,12 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    coverage: Annotated[
+        float | None, typer.Option(min=0.5, max=0.999, help="Add the classes that hold the right one, so often.")
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write heat maps, of what speaks for a class, there.")
+    ] = None,
 ) -> None:
     """Predict photos, or with --test the test images. Photos that cannot be read are named; the exit code is then 1."""
     overrides = [one for one in given or [] if SETTING.match(one)]
@@ -56,8 +63,18 @@ def predict(
         raise UserError(f"{output} is no name of a CSV or JSON file.", "as in --output predictions.csv")
     if test:
         predict_test(open_run(run, overrides), output or run / "submission.csv")
-    else:
-        predict_photos(open_run(run, ["data.on_bad=skip", *overrides]), images, top, as_json, output)
+        return
+    from kenyan13.data.source import find_images
+
+    paths = find_images(images)
+    listed = predict_photos(run, paths, overrides, top, coverage)
+    if explain is not None:
+        explain_photos(run, listed, explain)
+    print_photos(listed, as_json, output)
+    bad = sum("error" in one for one in listed)
+    if bad:
+        print_note(f"{bad:,} of {len(paths):,} images could not be read.")
+        raise typer.Exit(1)
 
 
 def predict_test(run: "AnyRun", file: Path) -> None:
@@ -75,33 +92,72 @@ def predict_test(run: "AnyRun", file: Path) -> None:
         raise typer.Exit(1)
 
 
-def predict_photos(run: "AnyRun", images: list[Path], top: int, as_json: bool, file: Path | None) -> None:
-    """Print the top classes of each image as a table or as JSON, or write them to a file; leave with 1 for bad ones."""
-    from kenyan13.training import composed, inference
+def predict_photos(
+    run: Path, paths: Sequence[Path], overrides: list[str], top: int, coverage: float | None
+) -> list[dict[str, Any]]:
+    """Return of each image its path, and its top classes with probabilities, or why it could not be read.
 
-    paths = inference.find_images(images)
-    probabilities, bad = composed.predict(run, paths)
-    best = (-probabilities).argsort(axis=1, kind="stable")[:, : min(top, len(run.classes))]
-    predictions = [[(run.classes[k], float(probabilities[row, k])) for k in best[row]] for row in range(len(paths))]
-    classes = [[{"class": name, "probability": share} for name, share in one] for one in predictions]
-    listed = [
-        {"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes[row]})
-        for row, path in enumerate(paths)
-    ]
+    The run's graph predicts, where there is one, without torch; it tells, too, whether an image may be of no class.
+    """
+    from kenyan13.export.session import GRAPH, Graph, answer
+
+    if overrides or not (run / GRAPH).is_file():
+        if coverage is not None:
+            raise UserError("Sets of classes need the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
+        return predict_by_torch(run, paths, overrides, top)
+    graph = Graph(run / GRAPH)
+    listed: list[dict[str, Any]] = []
+    for path, found in zip(paths, graph.run_files(paths), strict=True):
+        told = {"error": found} if isinstance(found, str) else answer(graph, found, top, coverage)
+        listed.append({"image": str(path), **told})
+    return listed
+
+
+def predict_by_torch(run: Path, paths: Sequence[Path], overrides: list[str], top: int) -> list[dict[str, Any]]:
+    """Return what `predict_photos` does, by the run's checkpoint."""
+    from kenyan13.training import composed
+
+    opened = open_run(run, ["data.on_bad=skip", *overrides])
+    probabilities, bad = composed.predict(opened, paths)
+    best = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
+    listed: list[dict[str, Any]] = []
+    for row, path in enumerate(paths):
+        classes = [{"class": opened.classes[k], "probability": float(probabilities[row, k])} for k in best[row]]
+        listed.append({"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes}))
+    return listed
+
+
+def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write a heat map of each image's first class, and one of what tells it from the second, into a folder."""
+    from kenyan13.export.explain import explain
+    from kenyan13.export.session import GRAPH, Graph
+
+    if not (run / GRAPH).is_file():
+        raise UserError("Heat maps need the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
+    graph = Graph(run / GRAPH)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, one in enumerate(listed, 1):
+        if "classes" in one:
+            path, names = Path(one["image"]), [found["class"] for found in one["classes"]]
+            start = folder / f"{place:04d}-{path.stem}"
+            explain(graph, path, names[0]).save(f"{start}.jpg")
+            if len(names) > 1:
+                explain(graph, path, names[0], names[1]).save(f"{start}-first-against-second.jpg")
+    print_note(f"Heat maps: {folder}")
+
+
+def print_photos(listed: Sequence[Mapping[str, Any]], as_json: bool, file: Path | None) -> None:
+    """Print predictions as a table or as JSON, or write them to a CSV or JSON file."""
     text = json.dumps(listed, indent=2, ensure_ascii=False)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
             temporary.write_text(as_csv(listed) if file.suffix.lower() == ".csv" else text, "utf-8")
-        console.print(f"{len(paths) - len(bad):,} of {len(paths):,} images predicted: {file}")
+        console.print(f"{sum('classes' in one for one in listed):,} of {len(listed):,} images predicted: {file}")
     elif as_json:
         print(text)
     else:
-        common = os.path.commonpath([path.absolute().parent for path in paths])
-        print_table([os.path.relpath(path, common) for path in paths], predictions, bad)
-    if bad:
-        print_note(f"{len(bad):,} of {len(paths):,} images could not be read.")
-        raise typer.Exit(1)
+        print_table(listed)
 
 
 def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
@@ -114,7 +170,7 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         {"image": one["image"]}
         | {f"{name}{k}": value for k, found in enumerate(one.get("classes", []), 1) for name, value in found.items()}
-        | {"error": one.get("error", "")}
+        | {"unknown": one.get("unknown", ""), "error": one.get("error", "")}
         for one in listed
     ]
     table = pd.DataFrame(rows)
@@ -124,19 +180,22 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def print_table(paths: list[str], predictions: list[list[tuple[str, float]]], bad: dict[int, str]) -> None:
-    """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines.
-
-    predictions: (class, probability) from the most probable one on; bad: row -> why an image could not be read.
-    """
-    widest = min(30, max(len(visible(name)) for row in predictions for name, _ in row))
+def print_table(listed: Sequence[Mapping[str, Any]]) -> None:
+    """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines."""
+    common = os.path.commonpath([Path(one["image"]).absolute().parent for one in listed])
+    paths = [os.path.relpath(one["image"], common) for one in listed]
+    widest = min(30, max((len(visible(found["class"])) for one in listed for found in one.get("classes", [])), default=0))
     cell = widest + 7 + 2  # with the probability and the gap before it
     width = min(max(map(len, paths)), WIDTH - cell)
     a_line = (WIDTH - width) // cell
-    for row, path in enumerate(paths):
-        if row in bad:
-            print(f"{fit(path, width):<{width}}  {fit(f'not read: {bad[row]}', WIDTH - width - 2)}")
+    for path, one in zip(paths, listed, strict=True):
+        if "error" in one:
+            print(f"{fit(path, width):<{width}}  {fit('not read: ' + one['error'], WIDTH - width - 2)}")
             continue
-        cells = [f"  {fit(name, widest):<{widest}} {probability:6.1%}" for name, probability in predictions[row]]
+        cells = [f"  {fit(found['class'], widest):<{widest}} {found['probability']:6.1%}" for found in one["classes"]]
         for start in range(0, len(cells), a_line):
             print(f"{'' if start else fit(path, width):<{width}}" + "".join(cells[start : start + a_line]))
+        if "set" in one:
+            print(f"{'':<{width}}  {fit('one of: ' + ', '.join(one['set']), WIDTH - width - 2)}")
+        if one.get("unknown"):
+            print(f"{'':<{width}}  perhaps none of these: unlike the training images")

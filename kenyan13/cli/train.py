@@ -22,8 +22,10 @@ from kenyan13.config.compose import compose_settings, finish, to_settings
 from kenyan13.config.explain import explain, known_settings, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
-from kenyan13.errors import FULL_ERROR, UserError, one_screen
+from kenyan13.errors import FULL_ERROR, UserError, first_line, one_screen
+from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import TRAINING, experiments
+from kenyan13.terminal import print_note
 from kenyan13.training.device_sharing import launched
 
 
@@ -56,14 +58,28 @@ def run(config: DictConfig, alone: bool) -> float | None:
 
         result = train(settings, brief=not alone)
     if alone and os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of a data-parallel run
+        if settings.export:
+            export(run_directory(settings))
         print_next(*next_commands(settings))
     return result.min_val_loss
+
+
+def export(folder: Path) -> None:
+    """Write a finished run's graph, if it is not there; a model that cannot be exported is no reason to fail."""
+    from kenyan13.cli.export import write_graph
+    from kenyan13.export.session import GRAPH
+    from kenyan13.runs.directory import BEST
+
+    if (folder / BEST).is_file() and not (folder / GRAPH).is_file():
+        try:
+            write_graph(folder, folder / GRAPH, None)
+        except Exception as error:  # torch.onnx has an exception an operator
+            print_note(f"No {GRAPH}: {first_line(error)}. kenyan13 predict uses torch.")
 
 
 def next_commands(settings: Settings) -> list[list[str]]:
     """Return what can be done with a finished run; it is compared with the newest other one on the same images."""
     from kenyan13.runs.find import changed, find_runs
-    from kenyan13.runs.locate import run_directory
     from kenyan13.runs.run import read_all, read_run
 
     folder, runs = run_directory(settings), Path(settings.runs)

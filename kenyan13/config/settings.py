@@ -196,6 +196,7 @@ class Settings:
     trainer: dict[str, Any] = field(default_factory=dict)
     predict: PredictSettings = field(default_factory=PredictSettings)
     keep: Keep = Keep.loss
+    export: bool = True
     seed: int = MISSING
     experiment: str | None = None
     name: str | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kenyan13.data.files import list_images
 from kenyan13.errors import UserError, shorten
 from kenyan13.terminal import WIDTH, fit, print_note
 
@@ -103,3 +104,21 @@ def print_once(lines: tuple[str, ...]) -> None:
     """Print lines on standard error, but not the same ones twice: the runs of a sweep have the same data."""
     for line in lines:
         print_note(line)
+
+
+def find_images(named: Sequence[Path]) -> list[Path]:
+    """Return the images named, and those anywhere below the folders named. Raises UserError for what is not there."""
+    found: list[Path] = []
+    for path in named:
+        if path.is_dir():
+            listing = list_images(path)
+            found += listing.images
+            for line in left_out_lines(listing.left_out):
+                print_note(line)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError(f"There is no image or folder {path}.", "give the path of a photo or a folder of photos")
+    if not found:
+        raise UserError(f"There are no images in {shorten(named)}.", "images end in .jpg, .png, .webp and the like")
+    return found

@@ -85,12 +85,15 @@ class Graph:
         return bool(score[0] < known["lowest"][0])
 
 
-def answer(graph: Graph, found: Outputs, top: int, coverage: float) -> dict[str, Any]:
-    """Return a prediction as JSON has it: classes with probabilities, the set, and whether it may be none of them."""
+def answer(graph: Graph, found: Outputs, top: int, coverage: float | None = None) -> dict[str, Any]:
+    """Return a prediction as JSON has it: classes with probabilities, and whether it may be none of them (unknown).
+
+    With coverage (0..1): a set of classes, among which the right one is so often.
+    """
     order = (-found.probabilities).argsort(kind="stable")
-    inside = graph.sets(found.probabilities[None], coverage)[0]
-    return {
-        "classes": [{"class": graph.classes[k], "probability": float(found.probabilities[k])} for k in order[:top]],
-        "set": [graph.classes[k] for k in order if inside[k]],
-        "unknown": graph.unknown(found),
-    }
+    classes = [{"class": graph.classes[k], "probability": float(found.probabilities[k])} for k in order[:top]]
+    told: dict[str, Any] = {"classes": classes, "unknown": graph.unknown(found)}
+    if coverage is not None:
+        inside = graph.sets(found.probabilities[None], coverage)[0]
+        told["set"] = [graph.classes[k] for k in order if inside[k]]
+    return told

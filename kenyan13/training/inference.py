@@ -18,9 +18,7 @@ from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Batch, Images
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.files import list_images
 from kenyan13.data.images import Pixels, list_unreadable, resize_length
-from kenyan13.data.source import left_out_lines
 from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
@@ -30,7 +28,7 @@ from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
-from kenyan13.terminal import print_note, progress
+from kenyan13.terminal import progress
 from kenyan13.training.display import quiet_libraries
 from kenyan13.training.trainer import precision
 
@@ -126,24 +124,6 @@ def check_classes(run: OpenRun, classes: tuple[str, ...]) -> None:
             f"{run.settings.data.root} has ({shorten(classes, 13)}).",
             "give the data of the run: data.root=DIR",
         )
-
-
-def find_images(named: Sequence[Path]) -> list[Path]:
-    """Return the images named, and those anywhere below the folders named. Raises UserError for what is not there."""
-    found: list[Path] = []
-    for path in named:
-        if path.is_dir():
-            listing = list_images(path)
-            found += listing.images
-            for line in left_out_lines(listing.left_out):
-                print_note(line)
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError(f"There is no image or folder {path}.", "give the path of a photo or a folder of photos")
-    if not found:
-        raise UserError(f"There are no images in {shorten(named)}.", "images end in .jpg, .png, .webp and the like")
-    return found
 
 
 def test_images(run: OpenRun) -> Catalogue:
