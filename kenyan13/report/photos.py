@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode
 from kenyan13.errors import UserError
+from kenyan13.export.explain import explain
+from kenyan13.export.session import GRAPH, Graph
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import classes_of, probabilities_of
@@ -111,6 +114,20 @@ def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
         captions = [(files[id_], f"{target}, named {named} ({share:.0%})") for id_, target, named, share in rows]
         grids.append(grid_of(title, captions))
     return [grid for grid in grids if grid.photos]
+
+
+def heat_grids(run: Run, wrong: pd.DataFrame) -> list[Grid]:
+    """Return heat maps of the most confident mistakes: what speaks for the named class rather than the right one."""
+    if not (run.folder / GRAPH).is_file() or "maps" not in (graph := Graph(run.folder / GRAPH)).names:
+        return []
+    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
+    grid = Grid("Why: what speaks for the named class rather than the right one", [], SHOWN)
+    for id_, target, prediction, _ in wrong[:MISTAKES].reset_index().to_numpy().tolist():
+        with suppress(Exception):  # Pillow's formats raise nearly everything
+            buffer = io.BytesIO()
+            explain(graph, files[id_], prediction, target).save(buffer, "JPEG", quality=QUALITY)
+            grid.photos.append((buffer.getvalue(), f"{prediction} rather than {target}"))
+    return [grid] if grid.photos else []
 
 
 def sheets(run: Run) -> list[Grid]:
