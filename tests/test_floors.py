@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"config"}, {"metrics", "plots", "runs"}, {"data", "model"}, {"training"}, {"analysis"}, {"export"}, {"report"}, {"study"},
-    {"cli"},
+    {"config"}, {"metrics", "plots", "runs"}, {"data", "model"}, {"training"}, {"analysis"}, {"export"}, {"report"},
+    {"study"}, {"cli"},
 ]  # fmt: skip
 PACKAGES = sorted(name for floor in FLOORS for name in floor)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kenyan13.data.images import resize_length
+from kenyan13.data.images import MAX_ASPECT, resize_length
 from kenyan13.data.stages import FIRST
 from kenyan13.model.backbones import normalisation
 from kenyan13.training.composed import AnyRun, ComposedRun
@@ -21,27 +21,27 @@ def cropped(images: Tensor, crop: int) -> Tensor:
 
     Bit for bit what kenyan13.data.images.load and centre_crop give, Pillow's order of the two passes included.
     """
-    height, width = images.shape[1:3]
-    length, short = resize_length(crop), torch.sym_min(height, width)
+    length, short = resize_length(crop), torch.sym_min(*images.shape[1:3])
+    height, width = (torch.sym_min(side, MAX_ASPECT * short) for side in images.shape[1:3])
     high, wide = length * height // short, length * width // short
 
     def down_first(images: Tensor) -> Tensor:
-        return resampled(resampled(images, 1, high, crop), 2, wide, crop)
+        return resampled(resampled(images, 1, height, high, crop), 2, width, wide, crop)
 
     def across_first(images: Tensor) -> Tensor:
-        return resampled(resampled(images, 2, wide, crop), 1, high, crop)
+        return resampled(resampled(images, 2, width, wide, crop), 1, height, high, crop)
 
     before, across, after = (torch.full((), side) for side in (height, width, high))
     tall = (before > 2 * across) & (after < before)
     return cast(Tensor, torch.cond(tall, down_first, across_first, (images,)))
 
 
-def resampled(images: Tensor, dim: int, size: int | torch.SymInt, crop: int) -> Tensor:
-    """Return the middle `crop` pixels of a dimension of images, uint8 [n, height, width, 3], resized to `size`.
+def resampled(images: Tensor, dim: int, length: int, size: int | torch.SymInt, crop: int) -> Tensor:
+    """Return the middle `crop` pixels of images, uint8 [n, height, width, 3], of which `length` of a dim become `size`.
 
     Bilinear with antialiasing, in the whole numbers of Pillow's ImagingResample: ONNX's own Resize rounds otherwise.
     """
-    length = images.shape[dim]
+    skipped = (images.shape[dim] - length) // 2
     scale = torch.full((), length, dtype=torch.float64) / size
     support = scale.clamp(min=1)
     start = torch.round(torch.full((), size - crop, dtype=torch.float64) / 2)
@@ -51,7 +51,8 @@ def resampled(images: Tensor, dim: int, size: int | torch.SymInt, crop: int) -> 
     inside = index < (centre + support + 0.5).floor().clamp(max=length)
     weights = (1 - ((index - centre + 0.5) * (1 / support)).abs()).clamp(min=0) * inside
     whole = (weights / weights.sum(1, keepdim=True) * 2**BITS + 0.5).floor().int()
-    taps = images.index_select(dim, index.clamp(max=length - 1).long().flatten()).unflatten(dim, whole.shape)  # type: ignore[no-untyped-call]
+    index = index.clamp(max=length - 1).long() + skipped
+    taps = images.index_select(dim, index.flatten()).unflatten(dim, whole.shape)  # type: ignore[no-untyped-call]
     summed = (taps.int() * whole.view(*whole.shape, *[1] * (3 - dim))).sum(dim + 1, dtype=torch.int32)
     return cast(Tensor, (summed + 2 ** (BITS - 1)) >> BITS).to(torch.uint8)
 
