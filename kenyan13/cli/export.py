@@ -30,7 +30,10 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="A quarter of the size: whole numbers of 8 bits.")] = False,
     single: Annotated[bool, typer.Option("--single-file", help="The web page in one HTML file.")] = False,
 ) -> None:
-    """Write a run for use elsewhere, and check what is written on the validation images."""
+    """Write a run as ONNX, as a web page, or for timm.
+
+    An ONNX graph is compared with torch on all validation images at once.
+    """
     from kenyan13.export.session import GRAPH
 
     if float16 and int8:
@@ -90,7 +93,10 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     most_megabytes: Annotated[int, typer.Option(min=1, help="The largest image, in MB.")] = 20,
 ) -> None:
-    """Answer images over HTTP: curl --data-binary @PHOTO.jpg http://localhost:8000/predict."""
+    """Answer images over HTTP.
+
+    curl --data-binary @PHOTO.jpg http://localhost:8000/predict. Its page: http://localhost:8000/docs.
+    """
     if not all(map(find_spec, ("fastapi", "uvicorn"))):
         raise UserError("kenyan13 serve needs FastAPI and uvicorn.", "pip install 'kenyan13[serve]'")
     import uvicorn
@@ -106,7 +112,10 @@ def card(
     run: RunFolder,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; by default RUN/README.md.")] = None,
 ) -> None:
-    """Write a model card: what the run was trained on, how good it is and where not, how to load it."""
+    """Write a model card, as for the Hugging Face hub.
+
+    What the run was trained on, how good it is and where not, how to load it.
+    """
     from kenyan13.report.card import write_card
 
     console.print(f"Written: {write_card(run, output or run / 'README.md')}")
