@@ -223,7 +223,7 @@ def test_help_fits_a_terminal_and_its_examples_are_commands(kenyan13: Command, m
     assert kenyan13().stdout == kenyan13("--help").stdout == kenyan13("help").stdout
     verbs, others = (re.findall(r"^  ([a-z]\S+)  ", kenyan13(*words, "-h").stdout, re.M) for words in ([], ["study"]))
     listed = "train runs evaluate predict report contact-sheets probe lr-find best compare ensemble groups cascade"
-    assert verbs == [*listed.split(), "export", "serve", "card", "study"]
+    assert verbs == [*listed.split(), "export", "serve", "card", "data", "study"]
     for words in ([], *([verb] for verb in verbs[1:]), *(["study", one] for one in others)):
         text = kenyan13(*words, "--help").stdout
         assert max(map(len, text.splitlines())) <= 80

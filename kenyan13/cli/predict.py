@@ -184,9 +184,8 @@ def print_table(listed: Sequence[Mapping[str, Any]]) -> None:
     """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines."""
     common = os.path.commonpath([Path(one["image"]).absolute().parent for one in listed])
     paths = [os.path.relpath(one["image"], common) for one in listed]
-    widest = min(
-        30, max((len(visible(found["class"])) for one in listed for found in one.get("classes", [])), default=0)
-    )
+    names = [visible(found["class"]) for one in listed for found in one.get("classes", [])]
+    widest = min(30, max(map(len, names), default=0))
     cell = widest + 7 + 2  # with the probability and the gap before it
     width = min(max(map(len, paths)), WIDTH - cell)
     a_line = (WIDTH - width) // cell
