@@ -21,7 +21,9 @@ class Format(Enum):
     torch = "torch"
 
 
-@app.command(epilog=examples("export last", "export last --to web --single-file", "export runs/demo --to timm -o demo"))
+@app.command(
+    epilog=examples("export runs/demo", "export runs/demo --to web --single-file", "export runs/demo --to timm -o demo")
+)
 def export(
     run: RunFolder,
     to: Annotated[Format, typer.Option(help="A graph, a page, timm's folder, a torch program.")] = Format.onnx,
@@ -86,7 +88,7 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
         write_graph(run, graph, smaller)
 
 
-@app.command(epilog=examples("serve last", "serve runs/demo --port 9000"))
+@app.command(epilog=examples("serve runs/demo", "serve runs/demo --port 9000"))
 def serve(
     run: RunFolder,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0: for other machines.")] = "127.0.0.1",
@@ -107,7 +109,7 @@ def serve(
     uvicorn.run(make_app(load(run).graph, most_megabytes), host=host, port=port, log_level="warning")
 
 
-@app.command(epilog=examples("card last", "card runs/demo -o README.md"))
+@app.command(epilog=examples("card runs/demo", "card runs/demo -o README.md"))
 def card(
     run: RunFolder,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; by default RUN/README.md.")] = None,
