@@ -4,6 +4,7 @@ The plugins' own launchers raise for it, and the results of the other runs are l
 have the names of the plugins' own and choose these.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from shutil import which
@@ -18,10 +19,12 @@ from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import OmegaConf
+from submitit.slurm.slurm import SlurmInfoWatcher
 
 import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line
 from kenyan13.study.definitions import register_experiments
+from kenyan13.terminal import print_note
 from kenyan13.training.device_sharing import runs_at_once
 
 
@@ -78,17 +81,41 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
             (list(overrides), "hydra.sweep.dir", initial_job_idx + k, f"job_id_for_{initial_job_idx + k}", state)
             for k, overrides in zip(numbers, job_overrides, strict=True)
         ]
-        jobs = create_executor(self.params).map_array(self, *zip(*arguments, strict=True))
+        from submitit.core.utils import FailedJobError
+
+        try:
+            jobs = create_executor(self.params).map_array(self, *zip(*arguments, strict=True))
+        except FailedJobError as error:
+            told = re.findall(r"sbatch: (?:error: )?(.+)", str(error)) or [first_line(error)]
+            raise UserError(f"sbatch refuses the jobs: {'; '.join(told)}", "hydra.launcher.*: docs/sweeps.md") from None
         for k, job in zip(numbers, jobs, strict=True):  # nothing of it is seen here otherwise
             words = " ".join(differing(job_overrides[k], job_overrides))
             print(f"run {k + 1} of {len(jobs)}: {words}\n  log: {job.paths.stdout}", flush=True)
-        return [job_return(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
+        try:
+            return [job_return(job, overrides) for job, overrides in zip(jobs, job_overrides, strict=True)]
+        except KeyboardInterrupt:
+            array = jobs[0].job_id.partition("_")[0]
+            print_note(f"The jobs go on without this command. To see them: squeue -j {array}; to end: scancel {array}")
+            raise
+
+
+class QueueWatcher(SlurmInfoWatcher):  # type: ignore[misc]
+    """Knows by squeue which jobs are still to end: sacct, which submitit asks, needs accounting."""
+
+    def _make_command(self) -> list[str]:
+        return ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+
+    def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
+        """Return the state of each job, from the numbers of those that are queued or at work."""
+        queued = (string if isinstance(string, str) else string.decode()).split()
+        return {number: {"State": "RUNNING" if number in queued else "ENDED"} for number in self._registered}
 
 
 def create_executor(parameters: dict[str, Any]) -> Any:
     """Return submitit's executor for Slurm with a preset's parameters."""
     import submitit
 
+    submitit.SlurmJob.watcher = QueueWatcher(delay_s=60)
     general = {field.name for field in fields(BaseQueueConf)}
     given = {key if key in general else f"slurm_{key}": value for key, value in parameters.items()}
     start = {key: given.pop(key) for key in ("slurm_max_num_timeout",) if key in given}

@@ -1,10 +1,11 @@
 """Mistakes that a user can mend: said on one screen, with the next step, exit code 2 and no traceback."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, EMFILE, ENOENT, ENOMEM, ENOSPC, ENOTDIR, EPERM, EROFS
 
 from rich.console import Console
 from rich.text import Text
@@ -15,11 +16,23 @@ from kenyan13.terminal import visible
 # keeps it for the other processes of a data-parallel run.
 FULL_ERROR = os.environ.get("KENYAN13_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0")) not in ("", "0")
 
-DISK_ERRORS = (EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
+DISK_ERRORS = (EACCES, EEXIST, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS)
+ROOM = "make room, or raise the limit (ulimit -f, quota), or choose another disk: runs=DIR data.cache=DIR"
+SMALLER = "a smaller model.batch_size, fewer data.workers, or trainer.accumulate_grad_batches=2"
+# What the machine runs out of, by the words of the libraries that meet it.
+SHORTAGES = {
+    r"out of memory|can't allocate memory|bad_alloc|MemoryError": ("There is too little memory", SMALLER),
+    r"DataLoader worker .*(killed by signal|exited unexpectedly)": (
+        "A loader process was killed, perhaps for want of memory", SMALLER,
+    ),
+    r"PytorchStreamWriter|file write failed|unexpected pos": ("A file could not be written whole", ROOM),
+}  # fmt: skip
 
 
 class UserError(Exception):
     """What is wrong (naming the file, row or key), then one or more things to do about it."""
+
+    exit_code = 2
 
     def __init__(self, problem: str, *next_steps: str) -> None:
         if problem.startswith("Caught "):  # a loader process hands on the text of its traceback, which ends with ours
@@ -53,9 +66,26 @@ class BusyError(UserError):
     """Another process is at work on the same run: no failure in a sweep that several processes share."""
 
 
+class MachineError(UserError):
+    """The machine lacks something, as memory or room on a disk: the same command goes on when it is there."""
+
+    exit_code = 1
+
+
+@contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Have an error of the disk that names no file name this place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(place)
+        raise
+
+
 @contextmanager
 def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: None) -> Iterator[None]:
-    """Print a UserError (or an exception that `explain` turns into one) and leave with exit code 2.
+    """Print a UserError (or an exception that `explain` turns into one) and leave with its exit code: 2, or 1.
 
     With HYDRA_FULL_ERROR=1 in the environment every exception keeps its traceback.
     """
@@ -67,17 +97,27 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
         Console(stderr=True).print("Interrupted. The same command goes on where it stopped.")
         raise SystemExit(130) from None
     except Exception as error:
-        mistake = error if isinstance(error, UserError) else explain(error) or explain_disk(error)
+        mistake = error if isinstance(error, UserError) else explain(error) or explain_machine(error)
         if FULL_ERROR or mistake is None:
             raise
         console = Console(stderr=True, highlight=False)
         console.print(Text.assemble(("Error: ", "bold red"), str(mistake)), soft_wrap=True)
-        raise SystemExit(2) from None
+        raise SystemExit(mistake.exit_code) from None
 
 
-def explain_disk(error: Exception) -> UserError | None:
-    """Turn a full disk, or a place that cannot be read or written, into a UserError; None for anything else."""
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+def explain_machine(error: BaseException) -> UserError | None:
+    """Turn a place that cannot be read or written into a UserError, want of room or memory into a MachineError.
+
+    None for anything else.
+    """
+    if isinstance(error, OSError):
         place = error.filename or "The disk"
-        return UserError(f"{place}: {error.strerror}.", "make room or give rights there, or choose another place")
+        if error.errno in DISK_ERRORS:
+            return UserError(f"{place}: {error.strerror}.", "make room or give rights there, or choose another place")
+        if error.errno in (ENOSPC, EDQUOT, EFBIG, EIO, EMFILE, ENOMEM):
+            return MachineError(f"{place}: {error.strerror}.", SMALLER if error.errno == ENOMEM else ROOM)
+    told = f"{type(error).__name__}: {error}"
+    for words, (problem, step) in SHORTAGES.items():
+        if isinstance(error, RuntimeError | MemoryError) and re.search(words, told):
+            return MachineError(f"{problem}: {first_line(error)}", step)
     return None

@@ -1,6 +1,7 @@
 """What this machine is: cores, versions of what a result depends on, and the state of the code."""
 
 import ctypes
+import os
 import platform
 import subprocess
 from contextlib import suppress
@@ -18,6 +19,11 @@ def available_cores() -> int:
 
     cores: int = cpu_count()
     return cores
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first process of a data-parallel run, or the only one: by torch's rank, or Slurm's."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def processor() -> tuple[str, set[str]]:

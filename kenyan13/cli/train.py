@@ -23,6 +23,7 @@ from kenyan13.config.explain import explain, known_settings, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, first_line, one_screen
+from kenyan13.machine import is_first_process
 from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import TRAINING, experiments
 from kenyan13.terminal import print_note
@@ -57,7 +58,7 @@ def run(config: DictConfig, alone: bool) -> float | None:
         from kenyan13.training.run import train
 
         result = train(settings, brief=not alone)
-    if alone and os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of a data-parallel run
+    if alone and is_first_process():
         if settings.export:
             export(run_directory(settings))
         print_next(*next_commands(settings))

@@ -65,6 +65,7 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     for group in UNRESOLVED:
         now[group] = {}
     settings = cast(Settings, OmegaConf.to_object(now))
+    settings.model.backbone = re.sub("^(hf[-_]hub:)?timm/", "", settings.model.backbone)  # the Hugging Face Hub's name
     for group, values in later.items():
         setattr(settings, group, values)
     if settings.name is not None and not re.fullmatch(r"(?!last$)[^-./\s][^/]*", settings.name):

@@ -1,5 +1,6 @@
 """The LightningDataModule: from a data set's settings to batches of normalised images on the device."""
 
+import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ class ImageDataModule(LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=use_one_thread,
+            worker_init_fn=set_up_worker,
             generator=torch.Generator(),  # or each start would take a number from the one that dropout draws with
             collate_fn=whole,
         )
@@ -208,6 +209,12 @@ def whole(batch: Any) -> Any:
     return batch
 
 
-def use_one_thread(worker: int) -> None:
-    """Keep OpenCV in a loader process from starting threads of its own: the processes share the cores already."""
+def set_up_worker(worker: int) -> None:
+    """Keep OpenCV in a loader process from starting threads of its own: the processes share the cores already.
+
+    Signals of Slurm reach all processes of a job. They are the main process's business, whose handlers this one has.
+    """
     cv2.setNumThreads(0)
+    for name in ("SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

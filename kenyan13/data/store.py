@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import BadZipFile
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from PIL import Image
 
 from kenyan13.config.settings import MAX_PIXELS, StoreKind
 from kenyan13.data.images import MAX_ASPECT, Pixels, load, read_file, stored_size
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line, naming
 from kenyan13.machine import available_cores
 from kenyan13.terminal import print_note, progress
 
@@ -42,9 +42,12 @@ class Store:
         with np.load(folder / "index.npz", allow_pickle=False) as index:
             names = ("shapes", "offsets", "stats", "digests", "reasons")
             self.shapes, self.offsets, self.stats, self.digests, reasons = (index[name] for name in names)
+            checksum = index.get("checksum")  # none in stores of before 2026-11-28
         self.bad = {row: str(reason) for row, reason in enumerate(reasons) if reason}
         if (folder / "images.bin").stat().st_size != self.offsets[-1]:
             raise OSError(f"{folder / 'images.bin'} has been cut short")
+        if checksum is not None and checksum != file_checksum(folder / "images.bin"):  # 2 GB/s, and read anyway
+            raise OSError(f"{folder / 'images.bin'} has a wrong checksum")
         self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
 
     def __getitem__(self, row: int) -> Pixels:
@@ -97,9 +100,11 @@ def open_store(
                 pixels is None for pixels, _, _ in again
             ):
                 return store
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile):
-            pass  # not there yet, or torn: built anew
-        build(paths, length, folder, kind, max_pixels)
+        except Exception as error:  # not there yet, torn or changed: numpy and zip each raise their own
+            if folder.exists():
+                print_note(f"Decoded images are damaged, and made anew: {first_line(error)}")
+        with naming(folder):
+            build(paths, length, folder, kind)
         return Store(folder, paths, length, kind, max_pixels)
 
 
@@ -158,7 +163,8 @@ def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max
             offsets[row + 1] = file.tell()
             reasons.append(reason)
             digests.append(digest)
-    np.savez(folder / "index.npz", shapes=shapes, offsets=offsets, stats=stats, digests=digests, reasons=reasons)
+    index = {"shapes": shapes, "offsets": offsets, "stats": stats, "digests": digests, "reasons": reasons}
+    np.savez(folder / "index.npz", **index, checksum=file_checksum(folder / "images.bin"))  # type: ignore[arg-type]
 
 
 def encode(pixels: Pixels, kind: StoreKind) -> bytes:
@@ -200,6 +206,15 @@ def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np
     found = [path.stat() if path.exists() else None for path in paths]
     rows = [(status.st_size, status.st_mtime_ns) if status else (-1, -1) for status in found]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def file_checksum(file: Path) -> int:
+    """Return the CRC-32 of a file."""
+    checksum = 0
+    with file.open("rb") as opened:
+        while part := opened.read(2**20):
+            checksum = crc32(part, checksum)
+    return checksum
 
 
 def content_digest(path: Path) -> str:

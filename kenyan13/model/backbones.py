@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kenyan13.config.settings import ModelSettings
 from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 from kenyan13.model import small_cnn as small_cnn  # registers itself with timm
+from kenyan13.runs.directory import checkpoint_problem
 
 WAYS_TO_WEIGHTS = (
     "connect to the network once: the weights are then kept in the cache of huggingface_hub",
@@ -65,12 +66,15 @@ def check_model(settings: ModelSettings) -> None:
         try:
             network = build(settings, 2, pretrained=False)
             check_patches(network, settings.crop)
-            network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
+            logits = network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
             raise UserError(
                 f"{settings.backbone} cannot take images of model.crop={settings.crop}: {first_line(error)}",
                 f"its own size is model.crop={own}" + ("; a batch of 1 may be too small" * (settings.batch_size == 1)),
             ) from error
+    if not hasattr(network, "get_classifier") or getattr(logits, "shape", ())[1:] != (2,):
+        raise UserError(f"{settings.backbone} has no head to classify with.", "choose another model.backbone")
+    head_prefixes(network)
     if settings.weights is not None and not Path(settings.weights).expanduser().is_file():
         raise UserError(f"There is no weights file {settings.weights}.", *WAYS_TO_WEIGHTS[1:])
 
@@ -158,6 +162,9 @@ def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> No
     same_head = all(name in weights and weights[name].shape == value.shape for name, value in head.items())
     if not same_head or of_classes not in (None, classes):
         weights = {name: value for name, value in weights.items() if not name.startswith(prefixes)} | head
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{file}: {name} has values that are no numbers.", *WAYS_TO_WEIGHTS)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:  # torch lists every name that is missing, unknown or of another shape
@@ -183,8 +190,17 @@ def pretrained_classifier(settings: ModelSettings) -> nn.Linear | None:
 
 
 def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
-    """Return what `read_weights` does, with the names and position embeddings of the network."""
+    """Return what `read_weights` does, with the names and position embeddings of the network.
+
+    A prefix that all names of the network have in the file, as others' Lightning modules give them, is taken off.
+    """
     weights, of_classes = read_weights(file)
+    own = network.state_dict().keys()
+    last = next(reversed(own))
+    prefixes = [name.removesuffix(last) for name in weights if name.endswith(f".{last}")]
+    for prefix in (one for one in prefixes if sum(one + name in weights for name in own) > len(own) / 2):
+        weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
+        break
     adapt = getattr(import_module(type(network).__module__), "checkpoint_filter_fn", None)  # timm's, of the family
     with suppress(Exception):  # of another network: said where they are loaded
         weights = adapt(weights, network) if adapt else weights
@@ -194,15 +210,18 @@ def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     """Return the tensors of a weights file by name, and the classes of its head where it is a run's checkpoint.
 
-    Raises UserError when the file is damaged.
+    Raises UserError when the file is damaged, or holds more than tensors and plain values: nothing in it is run.
     """
     try:
         if file.suffix != ".ckpt":
-            return dict(load_state_dict(str(file))), None
+            return dict(load_state_dict(str(file), weights_only=True)), None
+        if problem := checkpoint_problem(file):
+            raise ValueError(problem.removeprefix(f"{file} is damaged: "))
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"].items()
-        weights = {name.removeprefix("network."): value for name, value in state if name.startswith("network.")}
-        return weights, tuple(checkpoint["classes"])
+        state, classes = checkpoint["state_dict"], checkpoint.get("classes")
+        if classes is not None:
+            state = {name.removeprefix("network."): state[name] for name in state if name.startswith("network.")}
+        return dict(state), None if classes is None else tuple(classes)
     except Exception as error:  # safetensors, pickle and zip each raise their own
         steps = ("train the run again, or choose another file", *WAYS_TO_WEIGHTS[1:])
         raise UserError(f"{file} is damaged, or holds no weights: {first_line(error)}", *steps) from error

@@ -24,6 +24,7 @@ from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
 from kenyan13.model.backbones import create, read_weights
 from kenyan13.model.cotuning import CoTuning, pooled_features
+from kenyan13.model.losses import diverged
 from kenyan13.model.optimisation import create_optimizer, explained, is_plain
 from kenyan13.runs.config_file import read_settings
 
@@ -79,6 +80,8 @@ class Classifier(LightningModule):
         }
         self.metrics = MetricCollection(metrics)  # type: ignore[arg-type]
         self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []
+        # Of each batch, with its rows; looked at when the epoch ends, as a GPU that is asked at each step has to wait.
+        self.epoch_losses: list[tuple[Tensor, Tensor]] = []
         self.predictions: Predictions | None = None
         self.schedule: LRScheduler | None = None
         self.saved_schedule: dict[str, Any] | None = None
@@ -108,6 +111,7 @@ class Classifier(LightningModule):
             loss: Tensor = self.loss(logits, batch.targets)
             if loss.ndim:
                 raise ValueError(f"it gives {list(loss.shape)} numbers for a batch, not one")
+        self.epoch_losses.append((loss.detach(), batch.rows))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets), sync_dist=True)
         return loss if self.auxiliary is None or features is None else loss + self.auxiliary(features, batch.targets)
 
@@ -130,6 +134,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self, part: str = "val") -> None:
         """Gather the logits of all processes, each image once, and log the metrics of those that have a class."""
+        self.check_losses()
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:
@@ -145,6 +150,9 @@ class Classifier(LightningModule):
             torch.set_deterministic_debug_mode("default")  # or torchmetrics counts by a table of images x classes²
             metrics = {"val_loss": F.cross_entropy(*counted), **self.metrics(*counted)}
             torch.set_deterministic_debug_mode(mode)
+            if part == "val" and not metrics["val_loss"].isfinite():
+                bad = unique[~logits.isfinite().all(dim=1).cpu().numpy()]
+                raise diverged(self.trainer, "validation", metrics["val_loss"], bad)
             if getattr(self.loss, "weight", None) is not None:
                 metrics["val_weighted_loss"] = self.loss(*counted)
             self.log_dict({name.replace("val", part, 1): value for name, value in metrics.items()})
@@ -152,6 +160,15 @@ class Classifier(LightningModule):
         if self.trainer.state.fn == "fit":
             self.log("step", float(self.current_epoch + 1))
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
+
+    def check_losses(self) -> None:
+        """Raise UserError, in all processes, where a training loss of the epoch was no number."""
+        losses, self.epoch_losses = self.epoch_losses, []
+        finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist() if losses else []
+        if not self.trainer.strategy.reduce_boolean_decision(all(finite), all=True):
+            first = finite.index(False) if not all(finite) else len(finite) - 1  # by another process
+            loss, rows = losses[first]
+            raise diverged(self.trainer, "train", loss, [] if finite[first] else rows.tolist(), f", step {first + 1}")
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser; the schedule is stepped here, not by Lightning.

@@ -4,7 +4,8 @@ Level 0 is the head, level 5 the stem; freezing at level k trains all parameters
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
+from contextlib import suppress
 
 import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -70,22 +71,39 @@ def parameter_levels(network: nn.Module) -> dict[str, int]:
 def depth_levels(network: nn.Module) -> dict[str, int]:
     """Return levels by depth: the head, then five parts of the layer groups, from the last to the first.
 
-    The groups are timm's; networks that it gives none of are grouped by their modules, in the order of definition.
+    The groups are timm's; networks that it gives none of are grouped by their modules, in the order of definition. No
+    part is norms alone, where that can be: it would train next to nothing.
     """
-    try:
-        by_depth = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
-        groups = [by_depth[depth] for depth in sorted(by_depth)]
-    except (AttributeError, AssertionError, TypeError):
-        by_module: dict[str, list[str]] = {}
-        for name, _ in network.named_parameters():
-            by_module.setdefault(".".join(name.split(".")[:3][:-1]), []).append(name)
-        groups = list(by_module.values())
     head = head_prefixes(network)
-    bodies = [body for group in groups if (body := [name for name in group if not name.startswith(head)])]
+    sizes = {name: value.ndim for name, value in network.named_parameters() if not name.startswith(head)}
+    by_module: dict[str, list[str]] = {}
+    for name in sizes:
+        by_module.setdefault(".".join(name.split(".")[:3][:-1]), []).append(name)
+    groups = list(by_module.values())
+    with suppress(AttributeError, AssertionError, TypeError):
+        by_depth = group_parameters(network, network.group_matcher(coarse=False))  # type: ignore[operator]
+        groups = [body for depth in sorted(by_depth) if (body := [name for name in by_depth[depth] if name in sizes])]
+    matrices = {name for name, dimensions in sizes.items() if dimensions > 1}
+    for bodies in (groups, joined(groups, matrices), joined(by_module.values(), matrices)):
+        split = np.array_split(np.arange(len(bodies)), LEVELS - 1)
+        parts = [[name for one in part for name in bodies[one]] for part in split]
+        if all(matrices.intersection(part) for part in parts):
+            break
     levels = {name: 0 for name, _ in network.named_parameters()}
-    for part, members in enumerate(np.array_split(np.arange(len(bodies)), LEVELS - 1)):
-        levels |= {name: LEVELS - 1 - part for member in members for name in bodies[member]}
+    for level, part in zip(range(LEVELS - 1, 0, -1), parts, strict=True):
+        levels |= dict.fromkeys(part, level)
     return levels
+
+
+def joined(groups: Iterable[list[str]], matrices: Set[str]) -> list[list[str]]:
+    """Return groups of names of which each has some of `matrices`: others go with the group before, or the next."""
+    made: list[list[str]] = []
+    for group in groups:
+        if made and not (matrices & set(group) and matrices & set(made[-1])):
+            made[-1] += group
+        else:
+            made.append([*group])
+    return made
 
 
 def parameter_counts(network: nn.Module) -> list[int]:

@@ -1,10 +1,16 @@
 """Losses of kenyan13's own, for conf/loss, and class weights; any other of torch's or timm's can be named there."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
+
+from kenyan13.errors import UserError, shorten
 
 
 class FocalLoss(nn.Module):
@@ -33,3 +39,15 @@ def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
     """
     weights = 1 / counts
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)
+
+
+def diverged(trainer: Trainer, part: str, loss: Tensor, rows: Iterable[int], step: str = "") -> UserError:
+    """Return the error for a loss that is no number: where it appeared, and its images, rows of a part's catalogue."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    images = shorten([getattr(data, part).catalogue.ids[row] for row in rows], 3)
+    at = f"epoch {trainer.current_epoch + 1}{step}, seed {data.settings.seed}"
+    return UserError(
+        f"The {part} loss is {float(loss)} in {at}: training diverged.",
+        f"images there: {images or 'of another process'}",
+        "lower optim.lr, or trainer.gradient_clip_val=1.0; with low precision, trainer.precision=32-true",
+    )

@@ -26,6 +26,7 @@ from kenyan13.runs.upgrade import upgrade_config
 from kenyan13.terminal import print_note
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LARGEST, DEEPEST = 2**22, 30  # bytes and levels of a config.yaml, far above those of any run
 note_once = cache(print_note)
 
 
@@ -59,12 +60,12 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"runs in {folder.parent}: {shorten(others) or 'none'}",
         )
     try:
-        saved = upgrade_config(yaml.load(file.read_text(encoding="utf-8"), LOADER))
+        saved = upgrade_config(read_yaml(file))
         config = {"versions": {}, "commit": "", "members": [], **saved}
         config["settings"] = known_settings(file, config["settings"])
         check(typed(config["settings"]))
         json.dumps(config["data"])  # plain values: no dates, and no node inside itself
-        classes = config["data"].get("classes", [])
+        classes = config["data"]["classes"]
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise TypeError("classes are no list of names")
         if any(not re.fullmatch(r"(?!\.+$)[\w.+~-]+", name) for name in config["members"]):
@@ -72,6 +73,19 @@ def read_config(folder: Path) -> dict[str, Any]:
         return {**config, "versions": dict(config["versions"])}
     except Exception as error:  # whatever the libraries say of foreign values
         raise UserError(f"{file} is damaged: {first_line(error)}", "remove the run directory and train again") from None
+
+
+def read_yaml(file: Path) -> Any:
+    """Return plain values from a file that may be anybody's. Raises ValueError for what would grow when it is read."""
+    depth = 0
+    if file.stat().st_size > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} bytes")
+    text = file.read_text(encoding="utf-8")
+    for event in yaml.parse(text, LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            raise ValueError(f"it has aliases, or more than {DEEPEST} levels, which no run writes")
+    return yaml.load(text, LOADER)
 
 
 def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -89,6 +103,8 @@ def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
             raise unknown_setting(strange[0])
         settings = typed(merge(whole, given))
         check(settings)
+        if not any(Path(settings.data.cache).expanduser().glob("*px-*")) and "cache" not in given.get("data", {}):
+            settings.data.cache = default_settings()["data"]["cache"]  # nothing is made where a foreign run points to
         return settings
     except OmegaConfBaseException as error:
         raise (explain(error) or error) from error

@@ -15,13 +15,14 @@ failed.txt         why training ended with an error; removed when it is tried ag
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from zipfile import ZipFile
 
 from filelock import FileLock, Timeout
 
-from kenyan13.errors import BusyError
+from kenyan13.errors import BusyError, MachineError, UserError, explain_machine, first_line, naming
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
@@ -60,11 +61,27 @@ def read_state(folder: Path) -> State:
         return ended
 
 
+def checkpoint_problem(file: Path) -> str:
+    """Return why a checkpoint of a run is of no use; "" where each of its checksums is right.
+
+    torch writes zip files, with a checksum for each tensor, and does not look at these when it reads.
+    """
+    try:
+        with ZipFile(file) as archive:
+            wrong = archive.testzip()
+    except FileNotFoundError:
+        return f"{file} is missing"
+    except Exception as error:  # of zip, whatever the bytes are taken for
+        return f"{file} is damaged: {first_line(error)}"
+    return f"{file} is damaged: a wrong checksum" if wrong else ""
+
+
 @contextmanager
 def only_process(folder: Path) -> Iterator[None]:
     """Make the run directory and hold its lock; an error on the way is kept in failed.txt until the next try.
 
-    Raises BusyError while another process holds it.
+    Raises BusyError while another process holds it, and MachineError, which names the folder, for want of memory or
+    room on the disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -73,7 +90,12 @@ def only_process(folder: Path) -> Iterator[None]:
             try:
                 yield
             except Exception as error:
-                (folder / FAILED).write_text("".join(traceback.format_exception(error)))
+                with suppress(OSError):  # of a full disk
+                    (folder / FAILED).write_text("".join(traceback.format_exception(error)))
+                lack = None if isinstance(error, UserError) else explain_machine(error)
+                if isinstance(lack, MachineError):
+                    again = f"the same command goes on with {folder} after its last whole epoch"
+                    raise MachineError(f"{folder}: {lack.problem}", *lack.next_steps, again) from error
                 raise
     except Timeout:
         raise BusyError(
@@ -86,7 +108,8 @@ def replacing(file: Path) -> Iterator[Path]:
     """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new."""
     temporary = file.with_name(f".{file.name}.partial")
     try:
-        yield temporary
+        with naming(file):
+            yield temporary
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -30,6 +30,8 @@ def read_predictions(folder: Path, name: str = VALIDATION) -> pd.DataFrame:
         made = prediction_table(table.index, classes, table[classes].to_numpy(np.float64), table.get("target", ""))
         if not np.isfinite(probabilities_of(made)).all():
             raise ValueError("not all probabilities are numbers")
+        if not file.read_bytes().endswith(b"\n"):
+            raise ValueError("its last row is torn")
         if not made.index.is_unique:
             raise ValueError(f"the id {made.index[made.index.duplicated()][0]} occurs twice")
         if strange := set(made["target"]) - {"", *classes}:

@@ -69,7 +69,7 @@ def read_result(folder: Path) -> Result | None:
         return result
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{folder / RESULT} is damaged: {error}", "remove it: the same command makes it again"
         ) from None

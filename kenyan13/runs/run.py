@@ -17,6 +17,7 @@ from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, TEST, VALID
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.result import Result, read_result
 
+ANEW = "leave the run out, or train it again"
 EPOCH_COLUMNS = ["epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1", "lr", "seconds"]
 
 
@@ -60,7 +61,12 @@ class Run:
 
         Raises UserError for a damaged file.
         """
-        return read_predictions(self.folder) if (self.folder / VALIDATION).is_file() else None
+        if not (self.folder / VALIDATION).is_file():
+            return None
+        table, images = read_predictions(self.folder), self.data.get("validation", {}).get("images")
+        if images and not self.setting("members") and len(table) != images:
+            raise UserError(f"{self.folder / VALIDATION} is damaged: it has {len(table)} of {images} images.", ANEW)
+        return table
 
     @cached_property
     def test_predictions(self) -> pd.DataFrame | None:
@@ -85,9 +91,12 @@ def read_run(folder: Path, name: str = "") -> Run:
         return Run(folder, name, State.finished, result=read_result(folder))
     config = read_config(folder)
     settings = config["settings"] | ({"members": config["members"]} if config["members"] else {})
+    result, metrics = read_result(folder), read_metrics(folder)
+    if result and metrics is not None and result.epochs not in (0, int(metrics["epoch"].iloc[-1])):
+        raise UserError(f"{folder / METRICS} is damaged: it lacks epochs of {result.epochs}.", ANEW)
     return Run(
         folder, name, read_state(folder), settings, config["data"], config["versions"],
-        str(config["commit"]), read_result(folder), read_metrics(folder),
+        str(config["commit"]), result, metrics,
     )  # fmt: skip
 
 
@@ -96,12 +105,14 @@ def read_metrics(folder: Path) -> pd.DataFrame | None:
     try:
         table = pd.read_csv(folder / METRICS)
         table[EPOCH_COLUMNS] = table[EPOCH_COLUMNS].astype(float)
+        if table[["epoch", "lr", "seconds"]].isna().any(axis=None) or (table["epoch"].diff()[1:] != 1).any():
+            raise ValueError("a row is torn, or epochs are missing")
         return table if len(table) else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
         problem = str(error).splitlines()[0]
-        raise UserError(f"{folder / METRICS} is damaged: {problem}.", "leave the run out, or train it again") from None
+        raise UserError(f"{folder / METRICS} is damaged: {problem}.", ANEW) from None
 
 
 def read_all(folders: Sequence[Path]) -> Iterator[Run]:

@@ -1,12 +1,16 @@
 """TensorBoard of a training run, beside its scalars: the graph, contact sheets, and what came of it at the end."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -57,6 +61,13 @@ class TensorBoardImages(Callback):
                 writer.add_graph(network, torch.zeros(1, 3, data.crop, data.crop))
                 network.train()
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Mend the curves as a run goes on: a kill may have come after points, or before they were written."""
+        logger = tensorboard_logger(trainer)
+        if logger is not None and trainer.is_global_zero:
+            rows = checkpoint["callbacks"]["History"]["rows"]
+            mend_curves(Path(logger.log_dir), [row for row in rows if row["epoch"] > 0], checkpoint["global_step"])
+
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
         """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
 
@@ -81,6 +92,30 @@ def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
 def remove_events(folder: Path, ending: str = "") -> None:
     """Remove the files in a run directory that TensorBoard reads, or those with an ending."""
     for file in folder.glob(EVENTS + ending):
+        file.unlink()
+
+
+def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> None:
+    """Leave each point of a run's first `steps` steps once, in one file, and add what is missing of its epochs.
+
+    rows: of metrics.csv, an epoch each, from the first.
+    """
+    files = sorted(set(folder.glob(EVENTS)) - set(folder.glob(EVENTS + END)))
+    known: set[tuple[str, int]] = set()
+    with SummaryWriter(str(folder)) as writer:
+        for event in (event for file in files for event in LegacyEventFileLoader(str(file)).Load()):
+            found = {(value.tag, event.step): value for value in event.summary.value} if event.step < steps else {}
+            found |= {("graph", 0): None} if event.HasField("graph_def") else {}
+            if new := found.keys() - known:
+                event.summary.CopyFrom(Summary(value=[value for key, value in found.items() if key in new and value]))
+                writer._get_file_writer().event_writer.add_event(event)  # type: ignore[no-untyped-call]
+            known |= new
+        for row in rows:
+            step = steps // len(rows) * int(row["epoch"]) - 1
+            for name, value in {**row, "epoch": row["epoch"] - 1}.items():  # Lightning counts them from 0
+                if name != "seconds" and (name, step) not in known:
+                    writer.add_scalar(name, value, step)
+    for file in files:
         file.unlink()
 
 

@@ -1,23 +1,29 @@
 """What happens around the epochs of a run: random state, history, and the files of the run directory."""
 
+import os
+import signal
+from contextlib import nullcontext
 from math import isnan, nan
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
 import pandas as pd
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from torch import nn
 
 from kenyan13.config.settings import Keep
 from kenyan13.data.batches import seed_libraries
 from kenyan13.data.sampling import generator
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line
 from kenyan13.metrics.losses import kept
 from kenyan13.model.classifier import Predictions
 from kenyan13.runs import directory
-from kenyan13.runs.predictions import prediction_table, write_predictions
+from kenyan13.runs.predictions import prediction_table, read_predictions, write_predictions
 from kenyan13.runs.result import write_metrics
+from kenyan13.terminal import print_note
 
 DROPOUT = 3  # first number of the random key of what torch draws in an epoch; see kenyan13.data.sampling
 C = TypeVar("C", bound=Callback)
@@ -31,12 +37,48 @@ def find_callback(trainer: Trainer, kind: type[C]) -> C:
     return found[0]
 
 
+def find_last(folder: Path, network: nn.Module) -> Path | None:
+    """Return last.ckpt if a run can go on from it, and its other files are whole; None if it has to start again.
+
+    Why is told in a line: damage is no reason to stop, as the same training gives the same bits.
+    """
+    last = folder / directory.LAST
+    if not last.exists():
+        return None
+    problem = directory.checkpoint_problem(last) or directory.checkpoint_problem(folder / directory.BEST)
+    try:
+        if not problem:
+            read_predictions(folder)
+            state = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+            _ = state["callbacks"], state["loops"], state["optimizer_states"]
+            shapes = {f"network.{name}": value.shape for name, value in network.state_dict().items()}
+            if any(
+                name not in state["state_dict"] or state["state_dict"][name].shape != shapes[name] for name in shapes
+            ):
+                problem = f"{last} holds another network"
+    except UserError as error:
+        problem = error.problem
+    except Exception as error:  # a file of something else
+        problem = f"{last} is of something else: no {first_line(error)}"
+    if problem:
+        print_note(f"{problem}. Training starts again from the first epoch.")
+    return None if problem else last
+
+
 class EpochSeed(Callback):
     """Seeds torch, numpy and random from (seed, epoch, process) as an epoch starts: resuming needs no saved state."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         generator(DROPOUT, int(seed))  # raises ValueError for what is no seed
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """In a Slurm job, train on after SIGTERM, which comes some time before a node is taken back.
+
+        A run that left by itself would have failed; one that is killed is queued again, or was cancelled.
+        """
+        if "SLURM_JOB_ID" in os.environ:
+            signal.signal(signal.SIGTERM, lambda *_: print_note("Slurm is about to end this job: training goes on."))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed for this epoch."""
@@ -132,7 +174,11 @@ class RunFiles(Checkpoint):
         """Write a checkpoint under a temporary name and rename it."""
         if not self.checkpoints:
             return
-        temporary = file.with_suffix(".partial")
+        with directory.replacing(file) if trainer.is_global_zero else nullcontext(file) as temporary:
+            self.save_to(temporary, trainer, weights_only)
+
+    def save_to(self, temporary: Path, trainer: Trainer, weights_only: bool) -> None:
+        """Write a checkpoint; all processes have to call this, and the first one writes."""
         if weights_only:  # Lightning would leave out callbacks, which put averaged weights in the place of the last
             checkpoint: dict[str, Any] = {"state_dict": trainer.strategy.lightning_module_state_dict()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -143,5 +189,3 @@ class RunFiles(Checkpoint):
             trainer.strategy.save_checkpoint({"state_dict": weights, "classes": checkpoint["classes"]}, temporary)
         else:
             trainer.save_checkpoint(temporary, weights_only)
-        if trainer.is_global_zero:
-            temporary.replace(file)

@@ -160,6 +160,7 @@ def print_end(folder: Path, result: Result, before: bool = False, brief: bool = 
 HINTS = (  # beginnings or parts of warnings
     "does not have many workers", "This DataLoader will create", "number of training batches",
     "in eval mode at the start", "LeafSpec", "treespec", "sync_dist=True", "all_gather is deprecated",
+    "`srun` command is available",
 )  # fmt: skip
 
 

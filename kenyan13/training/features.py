@@ -15,7 +15,7 @@ from kenyan13.config.settings import AugmentSettings, Settings, StoreKind
 from kenyan13.data.batches import Features, ImageDataset, Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line
 from kenyan13.model.backbones import pretrained_classifier
 from kenyan13.model.cotuning import CoTuning, linear_end, pooled_features
 from kenyan13.model.freezing import parameter_levels
@@ -32,13 +32,33 @@ def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Calla
     """
     random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules())
     if random or not hasattr(network, "forward_head"):
-        reason = "has dropout in it" if random else "cannot be taken apart"
-        raise UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
+        raise no_cache(network, "has dropout in it" if random else "cannot be taken apart")
     last, levels = linear_end(network), parameter_levels(network)
     head = {value for name, value in network.named_parameters() if levels[name] == 0}
     if last is not None and head == {*last.parameters()} and not getattr(network, "drop_rate", 0):
         return lambda images: pooled_features(network, images), last
     return network.forward_features, network.forward_head  # type: ignore[return-value]
+
+
+def no_cache(network: nn.Module, reason: str) -> UserError:
+    """Return the error for a network whose features cannot be kept."""
+    return UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
+
+
+def check_features(settings: Settings, network: nn.Module) -> None:
+    """Raise UserError where freeze.features=cached or head=linear cannot be had of a network, with one forward pass."""
+    if settings.freeze.get("features") == "cached":
+        body, head = split_network(network)
+        image = torch.zeros(1, 3, settings.model.crop, settings.model.crop)
+        network.eval()
+        with torch.no_grad():
+            features = body(image)
+            alike = isinstance(features, Tensor) and torch.allclose(head(features), network(image), atol=1e-4)
+        network.train()
+        if not alike:
+            raise no_cache(network, "is made of parts side by side")
+    if settings.head and linear_end(network) is None:
+        raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
 
 def cached_features(
@@ -102,11 +122,20 @@ def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) 
     file = Path(settings.data.cache).expanduser().parent / "features" / f"{key}.npz"
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not file.exists():
-            made = {name: value.numpy() for name, value in make().items()}
-            with replacing(file) as temporary, temporary.open("wb") as writing:
-                np.savez(writing, **made)  # type: ignore[arg-type]
-    with np.load(file) as saved:
+        try:
+            return read_tensors(file)
+        except Exception as error:  # not there yet, or torn: numpy and zip each raise their own
+            if file.exists():
+                print_note(f"{file} is damaged, and made anew: {first_line(error)}")
+        made = {name: value.numpy() for name, value in make().items()}
+        with replacing(file) as temporary, temporary.open("wb") as writing:
+            np.savez(writing, **made)  # type: ignore[arg-type]
+        return read_tensors(file)
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Return the arrays of an .npz by name; zipfile checks their checksums. Raises what numpy and zipfile do."""
+    with np.load(file, allow_pickle=False) as saved:
         return {name: torch.from_numpy(saved[name]) for name in saved}
 
 

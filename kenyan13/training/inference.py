@@ -62,7 +62,8 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     settings = read_settings(folder, overrides)
     checkpoint = folder / directory.BEST
     if not checkpoint.is_file():
-        step = "give a run that was trained, with trainer.enable_checkpointing=true"
+        kept = settings.trainer.get("enable_checkpointing", True)
+        step = f"to train it again: remove {folder}" if kept else "train with trainer.enable_checkpointing=true"
         raise UserError(f"{folder} has no {directory.BEST}: it has no network.", step)
     classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
@@ -102,16 +103,17 @@ def inference_trainer(run: TrainedRun, arithmetic: Any) -> Trainer:
     )
 
 
-def read_data(settings: Settings) -> ImageDataModule:
+def read_data(settings: Settings, draw: bool = True) -> ImageDataModule:
     """Return the data with which the settings train, not decoded; the demo's images are drawn where there are none."""
-    draw_if_missing(settings.data)
+    if draw:
+        draw_if_missing(settings.data)
     colours = normalisation(settings.model)
     return ImageDataModule(settings, colours.mean, colours.std)
 
 
-def open_data(settings: Settings) -> ImageDataModule:
-    """Return the data with which the settings train, decoded."""
-    data = read_data(settings)
+def open_data(settings: Settings, draw: bool = True) -> ImageDataModule:
+    """Return the data with which the settings train, decoded. draw: the demo's; not where a run may be anybody's."""
+    data = read_data(settings, draw)
     data.decode()
     return data
 

@@ -1,10 +1,8 @@
 """One run from settings to result: data, network, module, callbacks, loggers, trainer, fit; Hydra builds the parts."""
 
 import hashlib
-import os
 from contextlib import nullcontext
 from dataclasses import replace
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from kenyan13.config.targets import build
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
-from kenyan13.machine import keep_freed_memory
+from kenyan13.machine import is_first_process, keep_freed_memory
 from kenyan13.metrics.calibration import fit_temperature
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
@@ -39,10 +37,11 @@ from kenyan13.runs.predictions import (
     write_predictions,
 )
 from kenyan13.runs.result import Result, read_result, write_result
+from kenyan13.terminal import print_note
 from kenyan13.training.arithmetic import run_precision
-from kenyan13.training.callbacks import History, RunFiles, find_callback
+from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
 from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
-from kenyan13.training.features import cached_features, co_tuning, split_network
+from kenyan13.training.features import cached_features, check_features, co_tuning, split_network
 from kenyan13.training.head import begin_with_head
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
@@ -66,9 +65,10 @@ def train(settings: Settings, brief: bool = False) -> Result:
         check_device(settings)
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
+        check_features(settings, network)
     data.decode()
     described = describe(data)
-    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a data-parallel run
+    first = is_first_process()
     check_same(folder, settings, described)
     lacks_test = data.test is not None and not (folder / TEST).exists()
     with directory.only_process(folder) if first and (before is None or lacks_test) else nullcontext():
@@ -76,6 +76,9 @@ def train(settings: Settings, brief: bool = False) -> Result:
         before = read_result(folder)  # by the process that was waited for
         if before is not None:
             print_end(folder, before, before=True, brief=brief)
+            problem = directory.checkpoint_problem(folder / directory.BEST)
+            if problem and settings.trainer.get("enable_checkpointing", True):
+                print_note(f"{problem}: the run cannot predict. To train it again: remove {folder}.")
         if before is None and first and not brief:
             print_findings(data.findings())
         result = before or fit(settings, folder, data, described, network, brief)
@@ -97,24 +100,22 @@ def fit(
     module, freeze = make_module(here, data, described, network, context)
     trainer = build_trainer(here, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
-    last = folder / directory.LAST
+    last = find_last(folder, network)
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
         write_config(folder, settings, described, precision=arithmetic)
-        print_start(here, folder, data, network, freeze, resumed=last.exists(), brief=brief)
-        if not last.exists():
+        print_start(here, folder, data, network, freeze, resumed=last is not None, brief=brief)
+        if last is None:
             call_hook(trainer, "on_run_start", trainer, data, network)
-    if settings.head and not last.exists():
+    if settings.head and last is None:
         head_of = build("head", settings.head, context=context, kind=LinearHead)
         begin_with_head(head_of, here, data, module, trainer)
     if trainer.max_epochs:
-        fit_or_leave(trainer, module, data, last if last.exists() else None)
+        fit_or_leave(trainer, module, data, last)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
         console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
     if not history.rows:
         raise UserError("No epoch was trained.", "trainer.limit_train_batches and trainer.max_steps above 0")
-    if isnan(history.best()["val_loss"]):
-        raise UserError("The validation loss was never a number: training diverged.", "lower optim.lr")
     result = summarise(folder, data, history, network, freeze, trainer)
     if trainer.is_global_zero:
         try:

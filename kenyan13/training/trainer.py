@@ -1,6 +1,5 @@
 """Lightning's trainer: built from conf/, checked, run; what goes wrong in it in a user's words."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +16,8 @@ from kenyan13.config.presets import nodes
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.errors import UserError, first_line
+from kenyan13.errors import UserError, explain_machine, first_line
+from kenyan13.machine import is_first_process
 from kenyan13.model.classifier import Classifier
 from kenyan13.training.display import console
 
@@ -70,7 +70,7 @@ def build_trainer(settings: Settings, folder: Path, context: dict[str, Any], fre
     for group in ("callbacks", "stop"):
         callbacks += build_group(group, settings, context, Callback)
     loggers = build_group("logger", settings, context, Logger)  # type: ignore[type-abstract]
-    watched = console.is_terminal and os.environ.get("LOCAL_RANK", "0") == "0"
+    watched = console.is_terminal and is_first_process()
     node = dict(settings.trainer)
     if not watched or node.get("enable_progress_bar") is False:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
@@ -100,16 +100,11 @@ def fit_or_leave(trainer: Trainer, module: Classifier, data: ImageDataModule, ch
     """Fit; a signal that ends the process ends it with the exit code of that signal."""
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"The device's memory is too small: {first_line(error)}",
-            "a smaller model.batch_size; trainer.accumulate_grad_batches=2 takes steps over two batches",
-        ) from error
     except Exception as error:
-        # Lightning's own words; any other error keeps its traceback, as do those from the processes of a loader.
+        # Lightning's own words; any other error keeps its traceback.
         places = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
         inner = next((place for place in reversed(places) if place != "torch"), "")
-        if isinstance(error, UserError | OSError) or inner not in LIGHTNING or "DataLoader worker" in str(error):
+        if isinstance(error, UserError) or explain_machine(error) or inner not in LIGHTNING:
             raise
         raise UserError(first_line(error), "all settings: python train.py --cfg job") from error
     except SystemExit as end:

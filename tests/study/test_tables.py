@@ -83,7 +83,8 @@ def test_noise_is_two_standard_errors_of_a_difference() -> None:
 
 def test_a1_is_the_mean_of_the_epochs_after_the_first(make: Make, tmp_path: Path) -> None:
     folder = make("ACB", 1.0, 0.5, epochs=3)
-    write_metrics(folder, [dict.fromkeys(EPOCH_COLUMNS, seconds) for seconds in (30.0, 4.0, 6.0)])
+    rows = enumerate((30.0, 4.0, 6.0), start=1)
+    write_metrics(folder, [{**dict.fromkeys(EPOCH_COLUMNS, seconds), "epoch": epoch} for epoch, seconds in rows])
     table = made("A", tmp_path)["A1"]
     assert len(table.rows) == 16
     row = cells(table, 1)
