@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
@@ -66,6 +67,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
         seed_everything(settings.seed, workers=False, verbose=False)
         network = create(settings.model, data.classes)
         check_features(settings, network)
+        note_idle_norms(settings, network)
     data.decode()
     described = describe(data)
     first = is_first_process()
@@ -87,6 +89,14 @@ def train(settings: Settings, brief: bool = False) -> Result:
             table = prediction_table(data.test.catalogue.ids, data.classes, probabilities, data.test.catalogue.targets)
             write_predictions(folder / TEST, table)
     return result
+
+
+def note_idle_norms(settings: Settings, network: nn.Module) -> None:
+    """Say in a line that frozen batch norms of a network from scratch have never seen an image."""
+    scratch = not (settings.model.pretrained or settings.model.weights or settings.head)
+    frozen = settings.freeze.get("level", 5) < 5 and settings.freeze.get("frozen_bn") == "eval"
+    if scratch and frozen and any(isinstance(layer, _BatchNorm) for layer in network.modules()):
+        print_note("From scratch, frozen batch norms never see an image: take freeze=pt5 or pretrained weights.")
 
 
 def fit(

@@ -1,5 +1,6 @@
 """Lightning's trainer: built from conf/, checked, run; what goes wrong in it in a user's words."""
 
+import os
 import signal
 import sys
 from pathlib import Path

@@ -527,3 +527,24 @@ def test_an_open_run_needs_a_checkpoint_of_its_own_network(run: Callable[[str], 
     torch.save({"state_dict": {"network.x": torch.ones(3)}, "classes": ["a", "b"]}, folder / directory.BEST)
     with pytest.raises(UserError, match="holds weights of another network"):
         open_run(folder)
+
+
+@pytest.mark.parametrize(("more", "told"), [(["freeze=pt0"], True), (["freeze=pt2"], True), ([], False)])
+def test_frozen_norms_from_scratch_are_told(
+    settings: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], told: bool
+) -> None:
+    network = ["model.backbone=test_resnet", "model.pretrained=false", "trainer.max_epochs=1"]
+    train(settings(f"runs={tmp_path}", *network, *more))
+    assert ("From scratch, frozen batch norms never see an image" in capsys.readouterr().err) is told
+
+
+def test_no_level_is_norms_alone() -> None:
+    from kenyan13.model.freezing import parameter_levels
+
+    for name in ("crossvit_9_240", "poolformer_s12", "caformer_s18", "pit_ti_224", "efficientvim_m1"):
+        if name in timm.list_models():
+            with torch.device("meta"):
+                network = timm.create_model(name, num_classes=2)
+            levels = parameter_levels(network)
+            counted = {levels[key] for key, value in network.named_parameters() if value.ndim > 1}
+            assert counted == set(range(6)), name
