@@ -32,17 +32,13 @@ def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Calla
     """
     random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules())
     if random or not hasattr(network, "forward_head"):
-        raise no_cache(network, "has dropout in it" if random else "cannot be taken apart")
+        reason = "has dropout in it" if random else "cannot be taken apart"
+        raise UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
     last, levels = linear_end(network), parameter_levels(network)
     head = {value for name, value in network.named_parameters() if levels[name] == 0}
     if last is not None and head == {*last.parameters()} and not getattr(network, "drop_rate", 0):
         return lambda images: pooled_features(network, images), last
     return network.forward_features, network.forward_head  # type: ignore[return-value]
-
-
-def no_cache(network: nn.Module, reason: str) -> UserError:
-    """Return the error for a network whose features cannot be kept."""
-    return UserError(f"{type(network).__name__} {reason}: no freeze.features=cached.", "freeze.features=recomputed")
 
 
 def check_features(settings: Settings, network: nn.Module) -> None:
@@ -56,7 +52,8 @@ def check_features(settings: Settings, network: nn.Module) -> None:
             alike = isinstance(features, Tensor) and torch.allclose(head(features), network(image), atol=1e-4)
         network.train()
         if not alike:
-            raise no_cache(network, "is made of parts side by side")
+            problem = f"{type(network).__name__} is made of parts side by side: no freeze.features=cached."
+            raise UserError(problem, "freeze.features=recomputed")
     if settings.head and linear_end(network) is None:
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
