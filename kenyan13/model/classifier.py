@@ -24,7 +24,7 @@ from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
 from kenyan13.model.backbones import create, read_weights
 from kenyan13.model.cotuning import CoTuning, pooled_features
-from kenyan13.model.losses import diverged
+from kenyan13.model.losses import check_losses, diverged
 from kenyan13.model.optimisation import create_optimizer, explained, is_plain
 from kenyan13.runs.config_file import read_settings
 
@@ -134,7 +134,8 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self, part: str = "val") -> None:
         """Gather the logits of all processes, each image once, and log the metrics of those that have a class."""
-        self.check_losses()
+        check_losses(self.trainer, self.epoch_losses)
+        self.epoch_losses.clear()
         rows, targets, logits = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if self.trainer.world_size > 1:
@@ -160,15 +161,6 @@ class Classifier(LightningModule):
         if self.trainer.state.fn == "fit":
             self.log("step", float(self.current_epoch + 1))
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
-
-    def check_losses(self) -> None:
-        """Raise UserError, in all processes, where a training loss of the epoch was no number."""
-        losses, self.epoch_losses = self.epoch_losses, []
-        finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist() if losses else []
-        if not self.trainer.strategy.reduce_boolean_decision(all(finite), all=True):
-            first = finite.index(False) if not all(finite) else len(finite) - 1  # by another process
-            loss, rows = losses[first]
-            raise diverged(self.trainer, "train", loss, [] if finite[first] else rows.tolist(), f", step {first + 1}")
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser; the schedule is stepped here, not by Lightning.

@@ -1,6 +1,6 @@
 """Losses of kenyan13's own, for conf/loss, and class weights; any other of torch's or timm's can be named there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,3 +51,15 @@ def diverged(trainer: Trainer, part: str, loss: Tensor, rows: Iterable[int], ste
         f"images there: {images or 'of another process'}",
         "lower optim.lr, or trainer.gradient_clip_val=1.0; with low precision, trainer.precision=32-true",
     )
+
+
+def check_losses(trainer: Trainer, losses: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Raise UserError, in all processes, where a training loss of an epoch was no number.
+
+    losses: of each batch, float [], with the rows of its images, int64 [n].
+    """
+    finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist() if losses else []
+    if not trainer.strategy.reduce_boolean_decision(all(finite), all=True):
+        first = finite.index(False) if not all(finite) else len(finite) - 1  # by another process
+        loss, rows = losses[first]
+        raise diverged(trainer, "train", loss, [] if finite[first] else rows.tolist(), f", step {first + 1}")

@@ -47,7 +47,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
 
     Raises UserError when the data now has other classes than the run.
     """
-    data = open_data(run.settings)
+    data = open_data(run.settings, draw=False)
     check_classes(run, data.classes)
     module = classifier(run, TwoViews)
     trainer = inference_trainer(run, own_precision(run.settings, run.folder) or precision(run.settings))
