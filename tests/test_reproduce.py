@@ -81,8 +81,8 @@ def test_a_dry_run_tells_the_costs_and_starts_nothing(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of group C on one network three runs are left; 104 images to train on, 35 epochs each."""
-    monkeypatch.delenv(DRY_RUN, raising=False)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for name in (DRY_RUN, "KENYAN13_FULL_ERROR", "HYDRA_FULL_ERROR"):
+        monkeypatch.setenv(name, "")  # and put back at the end
     given = ["experiment=C*", "model=resnet18", f"data.root={demo_root}", f"runs={tmp_path}/runs", "--dry-run"]
     monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *given])
     main()
