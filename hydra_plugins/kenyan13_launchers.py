@@ -99,7 +99,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
             raise
 
 
-class QueueWatcher(SlurmInfoWatcher):  # type: ignore[misc]
+class QueueWatcher(SlurmInfoWatcher):
     """Knows by squeue which jobs are still to end: sacct, which submitit asks, needs accounting."""
 
     def _make_command(self) -> list[str]:

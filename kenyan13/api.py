@@ -70,7 +70,7 @@ class Run:
         """Return loss, accuracy and macro F1 on the run's validation images, computed again from the checkpoint."""
         from kenyan13.training import composed
 
-        return composed.evaluate(composed.open_any(self.folder))
+        return composed.evaluate(composed.open_any(self.folder)).metrics
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -89,7 +89,7 @@ class Run:
         from kenyan13.training.inference import open_run, transform_of
 
         opened = open_run(self.folder)
-        opened.network.transform = transform_of(opened)  # type: ignore[assignment]
+        opened.network.transform = transform_of(opened)
         return opened.network.eval()
 
 

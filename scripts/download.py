@@ -30,7 +30,7 @@ from kenyan13.cli.app import print_next
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
 from kenyan13.data.files import subfolders
-from kenyan13.errors import UserError, explain_disk, one_screen, shorten
+from kenyan13.errors import UserError, explain_machine, one_screen, shorten
 from kenyan13.terminal import progress
 
 ROOT = Path("data/kenyan13")  # the default of data.root in conf/ too
@@ -83,7 +83,7 @@ def obtain(to: Path, download: Callable[[Path], Path], *steps: str) -> None:
     root = to.expanduser()
     folder = Path(f"{root.resolve()}.download")
     again = ("run the same command again", f"if it fails once more: rm -r {shlex.quote(str(folder))}")
-    with one_screen(lambda error: explain_disk(error) or UserError(f"Download failed: {error}.", *steps, *again)):
+    with one_screen(lambda error: explain_machine(error) or UserError(f"Download failed: {error}.", *steps, *again)):
         if root.is_dir():
             with suppress(UserError):
                 report(root)

@@ -84,7 +84,7 @@ def predict_test(run: "AnyRun", file: Path) -> None:
     from kenyan13.training import composed, inference
 
     table, bad = composed.predict_catalogue(run, inference.test_images(run))
-    write_submission(file, table.index, predicted_of(table))
+    write_submission(file, table.index.tolist(), predicted_of(table))
     write_predictions(file.parent / TEST, table)
     console.print(f"{len(table):,} test images predicted: {file}")
     if bad:

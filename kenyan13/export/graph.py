@@ -1,7 +1,7 @@
 """A run as one graph, which torch.onnx writes: any image in; probabilities, likeness and heat maps out."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +36,13 @@ def cropped(images: Tensor, crop: int) -> Tensor:
     return cast(Tensor, torch.cond(tall, down_first, across_first, (images,)))
 
 
-def resampled(images: Tensor, dim: int, length: int, size: int | torch.SymInt, crop: int) -> Tensor:
+def resampled(images: Tensor, dim: int, length: Any, size: Any, crop: int) -> Tensor:
     """Return the middle `crop` pixels of images, uint8 [n, height, width, 3], of which `length` of a dim become `size`.
 
     Bilinear with antialiasing, in the whole numbers of Pillow's ImagingResample: ONNX's own Resize rounds otherwise.
     """
     skipped = (images.shape[dim] - length) // 2
-    scale = torch.full((), length, dtype=torch.float64) / size
+    scale: Tensor = torch.full((), length, dtype=torch.float64) / size
     support = scale.clamp(min=1)
     start = torch.round(torch.full((), size - crop, dtype=torch.float64) / 2)
     centre = ((torch.arange(crop, dtype=torch.float64) + start + 0.5) * scale)[:, None]

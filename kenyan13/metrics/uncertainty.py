@@ -61,7 +61,8 @@ def familiarity(likeness: Numbers, confidence: Numbers, known: dict[str, list[fl
     returns of the validation images.
     """
     pairs = (likeness, known["likeness"]), (confidence, known["confidence"])
-    return np.mean([np.interp(values, quantiles, QUANTILES) for values, quantiles in pairs], axis=0)
+    shares: Numbers = np.mean([np.interp(values, quantiles, QUANTILES) for values, quantiles in pairs], axis=0)
+    return shares
 
 
 def quantiles(likeness: Numbers, confidence: Numbers) -> dict[str, list[float]]:

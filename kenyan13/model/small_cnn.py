@@ -82,6 +82,6 @@ def small_cnn(pretrained: bool = False, **kwargs: Any) -> SmallCNN:
 def toy_vgg(pretrained: bool = False, depths: Sequence[int] = (1, 1, 1, 1, 1), **kwargs: Any) -> VGG:
     """Make a narrow VGG with batch norm, of so many convolutions a stage, for debug=smoke: timm has no test_vgg."""
     plan = [one for width, depth in zip((8, 16, 16, 32, 32), depths, strict=True) for one in [*[width] * depth, "M"]]
-    narrow = {"cfg": plan, "mlp_ratio": 1 / 128, "norm_layer": nn.BatchNorm2d}
+    narrow: dict[str, Any] = {"cfg": plan, "mlp_ratio": 1 / 128, "norm_layer": nn.BatchNorm2d}
     network: VGG = build_model_with_cfg(VGG, "toy_vgg", pretrained, **narrow, **kwargs)
     return network

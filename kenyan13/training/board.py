@@ -108,7 +108,7 @@ def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> N
             found |= {("graph", 0): None} if event.HasField("graph_def") else {}
             if new := found.keys() - known:
                 event.summary.CopyFrom(Summary(value=[value for key, value in found.items() if key in new and value]))
-                writer._get_file_writer().event_writer.add_event(event)  # type: ignore[no-untyped-call]
+                writer._get_file_writer().event_writer.add_event(event)
             known |= new
         for row in rows:
             step = steps // len(rows) * int(row["epoch"]) - 1
@@ -142,9 +142,9 @@ def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> N
     for name, value in metrics.items():
         if value is not None:
             writer.add_scalar(name, value, result.epochs)
-    _, start, end = hparams(hyperparameters(settings), metrics)  # type: ignore[no-untyped-call]
+    _, start, end = hparams(hyperparameters(settings), metrics)
     for summary in (start, end):
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+        writer._get_file_writer().add_summary(summary)
 
 
 def hyperparameters(settings: Settings) -> dict[str, float | str]:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from kenyan13.config.settings import OnBad, Settings

@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Three photos of which one is none, with files that are no images."""
-    folder = write_images(tmp_path / "photos", "a.png", "=b.png", "notes.txt", ".hidden.png")
+    folder: Path = write_images(tmp_path / "photos", "a.png", "=b.png", "notes.txt", ".hidden.png")
     (folder / "bad.png").write_bytes(b"no image")
     return folder
 

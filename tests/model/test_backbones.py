@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import constants as hub
 from safetensors.torch import save_file
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from kenyan13.config.compose import compose_settings
@@ -199,7 +199,7 @@ def test_efficientnets_stochastic_depth_grows_in_a_line_as_the_studys() -> None:
     settings = compose_settings(["model=efficientnet_b0", "model.pretrained=false"]).model
     with torch.device("meta"):
         network = build(settings, 13, pretrained=False)
-    blocks = [block for stage in network.blocks for block in stage]
+    blocks = [block for stage in network.blocks for block in stage]  # type: ignore[union-attr]
     assert [k for k, block in enumerate(blocks) if block.has_skip] == [2, 4, 6, 7, 9, 10, 12, 13, 14]
     rates = [block.drop_path.drop_prob for block in blocks[1:]]  # the first has none, and no shortcut
     assert rates == pytest.approx([0.2 * k / 16 for k in range(1, 16)])

@@ -108,7 +108,7 @@ def test_validation_counts_every_image_once(
     validated = classifier(Scale(), None if weights is None else torch.tensor(weights))
     shuffled = torch.randperm(53, generator=torch.Generator().manual_seed(3)).tolist()
     batches = loader(logits, targets, shuffled + shuffled[:4], batch_size)  # some twice, as processes share them
-    metrics = trainer().validate(validated, batches, verbose=False)[0]
+    metrics = dict(trainer().validate(validated, batches, verbose=False)[0])
     predicted = logits.argmax(1)
     weighted = F.cross_entropy(logits, targets, None if weights is None else torch.tensor(weights)).item()
     assert metrics.pop("val_weighted_loss", weighted) == pytest.approx(weighted, rel=1e-5)

@@ -151,6 +151,6 @@ def test_what_is_logged_by_epoch_has_the_epoch_as_its_step(compose: Compose) -> 
     assert [event.value for event in board.Scalars("loss_ratio")] == pytest.approx(ratios.tolist(), rel=1e-5)
     assert result.overfitting == pytest.approx(ratios[1] - ratios[0])
     assert result.weighted_loss == metrics["val_weighted_loss"].min() == pytest.approx(result.auc_loss, rel=0.7)
-    assert result.min_val_loss == metrics["val_loss"][metrics["val_weighted_loss"].idxmin()]
+    assert result.min_val_loss == metrics["val_loss"].iloc[int(metrics["val_weighted_loss"].argmin())]
     assert (result.precision, result.device, result.threads) == ("32-true", "cpu", torch.get_num_threads())
     assert result.deterministic == "where possible"
