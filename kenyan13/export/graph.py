@@ -150,7 +150,7 @@ def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:
     elif features.ndim == 4:  # channels last, as of Swin
         grid, places = features.shape[1:3], features.reshape(-1, 1, 1, width)
     elif hasattr(network, "patch_embed"):
-        grid = network.patch_embed.grid_size  # type: ignore[union-attr]
+        grid = network.patch_embed.grid_size  # type: ignore[union-attr, assignment]
         prefix = cast(int, getattr(network, "num_prefix_tokens", 0))
         tokens = features[:, prefix:].reshape(-1, 1, width)
         places = tokens.expand(-1, prefix + 1, -1)  # whether the head takes the first or the mean of the others

@@ -142,9 +142,9 @@ def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> N
     for name, value in metrics.items():
         if value is not None:
             writer.add_scalar(name, value, result.epochs)
-    _, start, end = hparams(hyperparameters(settings), metrics)
+    _, start, end = hparams(hyperparameters(settings), metrics)  # type: ignore[no-untyped-call]
     for summary in (start, end):
-        writer._get_file_writer().add_summary(summary)
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
 def hyperparameters(settings: Settings) -> dict[str, float | str]:
