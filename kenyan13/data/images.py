@@ -82,7 +82,9 @@ def decode(source: Path | bytes, at_least: int | None = None, max_pixels: int = 
         raise ValueError("colours of 16 bits of which at most 12 are used: save it with 8 bits")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image if image.mode == "RGB" else image.convert("RGB")
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    image.info = {}  # positions, owners and comments, which Pillow would write into what is made of it
+    return image
 
 
 def to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
