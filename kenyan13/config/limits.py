@@ -7,73 +7,45 @@ from kenyan13.config.presets import flatten, map_nodes, node_defaults
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 
-# setting -> lowest and highest value allowed
-LIMITS: dict[str, tuple[float, float]] = {
-    "data.validation_fraction": (0.01, 0.99),
-    "data.folds": (2, inf),
-    "data.fold": (0, inf),
-    "data.subset": (1, inf),
-    "data.split_seed": (0, 2**32 - 1),
-    "data.workers": (0, 128),
-    "data.max_pixels": (1, inf),
-    "augment.crop_area": (0.01, 1),
-    "augment.crop_ratio": (0.01, 100),
-    "augment.brightness": (0, inf),
-    "augment.contrast": (0, inf),
-    "augment.saturation": (0, inf),
-    "augment.hue": (0, 0.5),
-    "augment.vertical_flip": (0, 1),
-    "augment.horizontal_flip": (0, 1),
-    "augment.rotation": (0, 180),
-    "augment.translation": (0, 1),
-    "augment.scale": (0.01, inf),
-    "augment.shear": (0, 89),
-    "augment.erasing.probability": (0, 1),
-    "augment.erasing.area": (0, 1),
-    "augment.erasing.ratio": (1e-3, inf),
-    "augment.noise.probability": (0, 1),
-    "augment.noise.std": (0, inf),
-    "model.crop": (8, inf),
-    "model.batch_size": (1, inf),
-    "model.cotuning": (0, inf),
-    "model.rate": (0, inf),
-    "model.layer_decay": (0, 1),
-    "head.strengths": (1e-9, inf),
-    "head.folds": (2, inf),
-    "freeze.level": (0, 5),
-    "freeze.views": (1, inf),
-    "optim.lr": (1e-12, inf),
-    "optim.weight_decay": (0, inf),
-    "optim.momentum": (0, 0.9999),
-    "optim.betas": (0, 0.999999),
-    "optim.layer_decay": (0, 1),
-    "schedule.factor": (0, 1),
-    "schedule.gamma": (0, 1),
-    "schedule.step_size": (1, inf),
-    "schedule.milestones": (1, inf),
-    "schedule.patience": (0, inf),
-    "schedule.threshold": (0, inf),
-    "schedule.warmup": (0, inf),
-    "stop.patience": (1, inf),
-    "stop.threshold": (-1, 1),
-    "stop.smoothing": (0.001, 1),
-    "loss.label_smoothing": (0, 1),
-    "loss.gamma": (0, inf),
-    "trainer.max_epochs": (0, inf),
-    "trainer.accumulate_grad_batches": (1, inf),
-    "seed": (0, 2**32 - 1),
+# lowest and highest value allowed -> settings
+RANGES: dict[tuple[float, float], str] = {
+    (-1, 1): "stop.threshold",
+    (0, 0.5): "augment.hue",
+    (0, 0.9999): "optim.momentum",
+    (0, 0.999999): "optim.betas",
+    (0, 1): "augment.vertical_flip augment.horizontal_flip augment.translation augment.erasing.probability"
+    " augment.erasing.area augment.noise.probability model.layer_decay optim.layer_decay schedule.factor schedule.gamma"
+    " loss.label_smoothing",
+    (0, 5): "freeze.level",
+    (0, 89): "augment.shear",
+    (0, 128): "data.workers",
+    (0, 180): "augment.rotation",
+    (0, 2**32 - 1): "seed data.split_seed",
+    (0, inf): "data.fold augment.brightness augment.contrast augment.saturation augment.noise.std model.cotuning"
+    " model.rate optim.weight_decay schedule.patience schedule.threshold schedule.warmup loss.gamma trainer.max_epochs",
+    (1e-12, inf): "optim.lr",
+    (1e-9, inf): "head.strengths",
+    (0.001, 1): "stop.smoothing",
+    (0.001, inf): "augment.erasing.ratio",
+    (0.01, 0.99): "data.validation_fraction",
+    (0.01, 1): "augment.crop_area",
+    (0.01, 100): "augment.crop_ratio",
+    (0.01, inf): "augment.scale",
+    (1, inf): "data.subset data.max_pixels model.batch_size freeze.views schedule.step_size schedule.milestones"
+    " stop.patience trainer.accumulate_grad_batches",
+    (2, inf): "data.folds head.folds",
+    (8, inf): "model.crop",
 }
-WHOLE = (
+LIMITS = {key: limits for limits, keys in RANGES.items() for key in keys.split()}
+WHOLE = {
     "trainer.max_epochs", "trainer.accumulate_grad_batches", "freeze.level", "freeze.views", "schedule.step_size",
     "stop.patience",
-)  # fmt: skip
-
-
+}  # fmt: skip
 AUTO_EPOCHS = "trainer.max_epochs", "auto"  # decided by the number of images, when they have been read
 
 
 def check(settings: Settings) -> None:
-    """Raise UserError for the first setting that is missing, out of its range, or at odds with another."""
+    """Raise UserError for a setting that is missing, out of its range, or at odds with another."""
     values = dict(flatten(asdict(settings)))
     # What Hydra builds has no value where null stands in the place of a preset's.
     usual = dict(flatten(map_nodes(vars(settings), lambda group, _, node: node_defaults(group, node))))
@@ -114,14 +86,11 @@ def check_cached(settings: Settings) -> None:
     if freeze.get("level") != 0 or freeze.get("unfreeze"):
         raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
     if freeze.get("frozen_bn") == "train":
-        raise UserError(
-            "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be.",
-            "freeze.frozen_bn=eval",
-        )
+        problem = "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be."
+        raise UserError(problem, "freeze.frozen_bn=eval")
     if settings.model.cotuning:
-        raise UserError(
-            "freeze.features=cached trains no backbone, which is what Co-Tuning is for.", "model.cotuning=0"
-        )
+        problem = "freeze.features=cached trains no backbone, which is what Co-Tuning is for."
+        raise UserError(problem, "model.cotuning=0")
     if settings.predict.mirror:
         raise UserError("freeze.features=cached keeps no mirror images' features.", "predict.mirror=false")
     if settings.trainer.get("devices", 1) != 1:

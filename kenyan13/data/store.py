@@ -25,7 +25,7 @@ from kenyan13.errors import UserError, first_line, naming
 from kenyan13.machine import available_cores
 from kenyan13.terminal import print_note, progress
 
-QUALITY = 95  # of JPEG
+QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 BYTES = {StoreKind.raw: 3, StoreKind.jpeg: 0.4, StoreKind.off: 0}  # a pixel, about
 
 
@@ -96,24 +96,22 @@ def open_store(
             # unchanged size and time are trusted; of other files the contents decide
             changed = np.flatnonzero((file_stats(paths) != store.stats).any(axis=1)).tolist()
             again = decode_all([paths[row] for row in store.bad], length, max_pixels)
-            if all(content_digest(paths[row]) == store.digests[row] for row in changed) and all(
-                pixels is None for pixels, _, _ in again
-            ):
+            same = all(content_digest(paths[row]) == store.digests[row] for row in changed)
+            if same and all(pixels is None for pixels, _, _ in again):
                 return store
         except Exception as error:  # not there yet, torn or changed: numpy and zip each raise their own
             if folder.exists():
                 print_note(f"Decoded images are damaged, and made anew: {first_line(error)}")
         with naming(folder):
-            build(paths, length, folder, kind)
+            build(paths, length, folder, kind, max_pixels)
         return Store(folder, paths, length, kind, max_pixels)
 
 
-def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int = MAX_PIXELS) -> None:
+def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int) -> None:
     """Decode all files into a new store and put it at `folder`, instead of an older one."""
     sizes = np.array([size for path in paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
     pixels = sum(map(np.prod, (stored_size(width, height, length) for width, height in sizes.tolist())))
-    expected = int(pixels * BYTES[kind])
-    free = shutil.disk_usage(folder.parent).free
+    expected, free = int(pixels * BYTES[kind]), shutil.disk_usage(folder.parent).free
     if expected > free:
         raise UserError(
             f"Decoded images need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
@@ -157,24 +155,16 @@ def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max
     with (folder / "images.bin").open("wb") as file:
         decoded = progress(decode_all(paths, length, max_pixels), "Decoding", len(paths))
         for row, (pixels, reason, digest) in enumerate(decoded):
-            if pixels is not None:
-                shapes[row] = pixels.shape[:2]
-                file.write(encode(pixels, kind))
+            shapes[row] = (0, 0) if pixels is None else pixels.shape[:2]
+            if pixels is not None and kind is StoreKind.raw:
+                file.write(pixels.tobytes())
+            elif pixels is not None and kind is StoreKind.jpeg:
+                file.write(cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), QUALITY)[1].tobytes())
             offsets[row + 1] = file.tell()
             reasons.append(reason)
             digests.append(digest)
     index = {"shapes": shapes, "offsets": offsets, "stats": stats, "digests": digests, "reasons": reasons}
     np.savez(folder / "index.npz", **index, checksum=file_checksum(folder / "images.bin"))  # type: ignore[arg-type]
-
-
-def encode(pixels: Pixels, kind: StoreKind) -> bytes:
-    """Return what a store keeps of an image."""
-    if kind is StoreKind.off:
-        return b""
-    if kind is StoreKind.raw:
-        return pixels.tobytes()
-    blue_first = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def decode_all(
