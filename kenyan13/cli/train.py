@@ -72,6 +72,7 @@ def export(folder: Path) -> None:
     from kenyan13.runs.directory import BEST
 
     if (folder / BEST).is_file() and not (folder / GRAPH).is_file():
+        print_note(f"Writing {GRAPH}, for use without torch; export=false leaves it out.")
         try:
             write_graph(folder, folder / GRAPH, None)
         except Exception as error:  # torch.onnx has an exception an operator
