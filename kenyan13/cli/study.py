@@ -37,11 +37,11 @@ def study_exposures(
     import numpy as np
 
     from kenyan13.data.tables import GET_DATA, read_labels
-    from kenyan13.study import exposure
+    from kenyan13.study import ensembles
 
-    numbers = tuple(seed or exposure.study_seeds())
+    numbers = tuple(seed or ensembles.study_seeds())
     labelled = read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere")
-    counts = exposure.exposures(labelled, numbers)
+    counts = ensembles.exposures(labelled, numbers)
     images, splits = len(counts), len(numbers)
     found = {name: float(getattr(np, name)(counts)) for name in ("min", "max", "median", "mean", "std")}
     if as_json:
@@ -113,7 +113,7 @@ def study_pack(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive; by default GROUP.zip.")] = None,
 ) -> None:
     """Write what a group's tables are made from into an archive, without photographs and networks."""
-    from kenyan13.study.pack import pack
+    from kenyan13.study.group_tables import pack
 
     file = output or Path(f"{group}.zip")
     print(f"{pack(group, overrides or [], file)} runs: {file}")

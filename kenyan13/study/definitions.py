@@ -56,20 +56,20 @@ class Group:
 
     tables: how its tables are made, see kenyan13/study/group_tables.py. ensembles_of: the group whose models its
     ensembles combine, or "". reported: id -> the experiment's values, in the order of the study's tables;
-    reported_tables: what the study reported beside them. claims: see kenyan13/study/claims.py; reference: how many
+    reported_tables: what the study reported beside them. claims: see kenyan13/study/verify.py; reference: how many
     images to train and to validate on, how many standard errors are tolerated, and where the values are from.
     """
 
     letter: str
+    experiments: Mapping[str, Experiment]
     title: str
     question: str
-    experiments: Mapping[str, Experiment]
     tables: Sequence[Mapping[str, Any]]
-    ensembles_of: str
-    reported: Mapping[str, Mapping[str, float]]
-    reported_tables: Mapping[str, Any]
-    claims: Sequence[Mapping[str, Any]]
     reference: Mapping[str, Any]
+    ensembles_of: str = ""
+    reported: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    reported_tables: Mapping[str, Any] = field(default_factory=dict)
+    claims: Sequence[Mapping[str, Any]] = ()
 
     def in_order(self) -> list[Experiment]:
         """Return the experiments in the order of the study's tables, those that it did not report behind."""
@@ -81,11 +81,19 @@ class Group:
         return [*dict.fromkeys([*own, *(id_ for claim in self.claims for id_ in claim.get("second", ()))])]
 
 
+GIVEN = ("title", "question", "tables", "reference", "ensembles_of", "reported", "reported_tables", "claims")
+
+
 @cache
 def groups() -> dict[str, Group]:
     """Return all groups by letter."""
     shared = load_plain(FILES / "all.yaml")
-    return {letter: read_group(letter, shared) for letter in GROUPS}
+    found = {}
+    for letter in GROUPS:
+        definition = load_plain(FILES / f"{letter}.yaml")
+        own = {one.id: one for one in read_experiments(letter, definition, shared)}
+        found[letter] = Group(letter, own, **{key: definition[key] for key in GIVEN if key in definition})
+    return found
 
 
 @cache
@@ -94,22 +102,9 @@ def experiments() -> dict[str, Experiment]:
     return {id_: one for group in groups().values() for id_, one in group.experiments.items()}
 
 
-def read_group(letter: str, shared: Level) -> Group:
-    """Return the group that groups/LETTER.yaml defines."""
-    definition = load_plain(FILES / f"{letter}.yaml")
-    reported = definition.get("reported", {})
-    found = {one.id: one for one in read_experiments(letter, definition, shared, reported)}
-    return Group(
-        letter, definition["title"], definition["question"], found, definition["tables"],
-        definition.get("ensembles_of", ""), reported, definition.get("reported_tables", {}),
-        definition.get("claims", []), definition["reference"],
-    )  # fmt: skip
-
-
-def read_experiments(
-    group: str, definition: Level, shared: Level, reported: Mapping[str, Mapping[str, float]]
-) -> Iterator[Experiment]:
+def read_experiments(group: str, definition: Level, shared: Level) -> Iterator[Experiment]:
     """Yield the experiments that a group's file defines."""
+    reported = definition.get("reported", {})
     for set_letter, whole_set in zip(ascii_uppercase, definition["sets"], strict=False):
         ones = axis(whole_set.get("experiments", definition.get("experiments")))
         in_set = {key: value for key, value in whole_set.items() if key != "experiments"}
@@ -141,11 +136,7 @@ def rate_label(value: float) -> str | int:
 
 
 class SharedNode(ConfigNode):
-    """A node of Hydra's store that is not copied with the store.
-
-    Hydra copies its whole store for each composition, which takes a third of a second with these nodes, and a node
-    again when it is read, which is enough.
-    """
+    """A node of Hydra's store that is not copied with the whole store at each composition, a third of a second each."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SharedNode":
         return self

@@ -1,23 +1,26 @@
 """The study's tables made again from run directories, as the groups' files say; builders for those that are special."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.directory import CONFIG, SOFT, VALIDATION
+from kenyan13.runs.directory import CONFIG, METRICS, RESULT, SOFT, TEST, VALIDATION, replacing
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Experiment, Group, groups
-from kenyan13.study.ensemble_tables import ensembles_of_models, ensembles_of_seeds
-from kenyan13.study.tables import beside, compared, comparison, finished, measured, noise, noise_notes, within_noise
+from kenyan13.study.ensembles import ensembles_of_models, ensembles_of_seeds
+from kenyan13.study.tables import beside, compared, comparison, measured, noise, noise_notes, within_noise
 
 Runs = Mapping[str, Run]  # by id; those that there are
+PACKED = (CONFIG, METRICS, RESULT, VALIDATION, TEST, SOFT)
 
 
 def caution(experiment: str | None, layout: str, root: str) -> str:
@@ -52,18 +55,31 @@ def runs_of_settings(letter: str, overrides: Sequence[str] = ()) -> tuple[Group,
     chosen = {id_: compose_settings([f"experiment={id_}", *others]) for id_ in group.ids_for_tables()}
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}
-    return (
-        group,
-        chosen,
-        runs,
-        max({caution(one.experiment, one.data.layout.name, one.data.root) for one in chosen.values()}),
-    )
+    said = max(caution(one.experiment, one.data.layout.name, one.data.root) for one in chosen.values())
+    return group, chosen, runs, said
 
 
 def tables_of_settings(letter: str, overrides: Sequence[str] = ()) -> list[Table]:
     """Return a group's tables, for runs made with the given Hydra overrides; see `runs_of_settings`."""
     group, _, runs, said = runs_of_settings(letter, overrides)
     return tables(group, runs, said)
+
+
+def pack(letter: str, overrides: Sequence[str], file: Path) -> int:
+    """Write the runs' settings, metrics and predictions into a zip archive; returns how many runs there are.
+
+    Unpacked, they are run directories: study table and study verify take them as runs=DIR. Raises UserError where there
+    is none.
+    """
+    runs = runs_of_settings(letter, overrides)[2]
+    if not runs:
+        raise UserError(f"There are no runs of group {letter}.", f"make reproduce-group-{letter} makes them")
+    with replacing(file) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+        for run in runs.values():
+            for name in [*PACKED, *(one.name for one in run.folder.glob("confusion_*.csv"))]:
+                if (run.folder / name).is_file():
+                    archive.write(run.folder / name, f"{run.folder.name}/{name}")
+    return len(runs)
 
 
 def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
@@ -96,7 +112,7 @@ def best_rates(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     """The best rate of each model; and behind it, all rates of each."""
     best = Table(entry["name"], entry["title"], BEST_RATES)
     behind: list[Table] = []
-    found = finished({id_: runs[id_] for id_ in group.experiments if id_ in runs})
+    found = {id_: result for id_ in group.experiments if id_ in runs and (result := runs[id_].result)}
     for model in dict.fromkeys(one.series for one in group.experiments.values()):
         ones = {id_: one for id_, one in group.experiments.items() if one.series == model}
         name = f"{entry['name']}{'abc'[len(behind)]}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from kenyan13.errors import UserError, did_you_mean
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.config_file import read_config
-from kenyan13.runs.directory import CONFIG, read_state
+from kenyan13.runs.directory import State, read_state
 from kenyan13.study.definitions import GROUPS, Experiment, experiments, groups
 
 COLUMNS = [
@@ -48,10 +48,9 @@ def state(one: Experiment, runs: Path) -> str:
     A folder of its name that does not say in its config.yaml that it is this experiment is another run.
     """
     folder = runs / one.name
-    if not (folder / CONFIG).exists():
-        return "not started"
+    state = read_state(folder)
     try:
-        mine = read_config(folder)["settings"].get("experiment") == one.id
+        mine = state is State.not_started or read_config(folder)["settings"].get("experiment") == one.id
     except UserError:
         return "unreadable"
-    return read_state(folder).value if mine else "another run"
+    return state.value if mine else "another run"

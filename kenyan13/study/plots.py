@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,11 +16,9 @@ from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUD
 from kenyan13.report.parts import Folder, Plot
 from kenyan13.report.runs import results
 from kenyan13.report.tables import Table
-from kenyan13.runs.directory import TEST, VALIDATION
-from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run
 from kenyan13.study.definitions import groups
-from kenyan13.study.ensemble_tables import ranked
+from kenyan13.study.ensembles import ranked
 from kenyan13.study.tables import STUDY_IMAGES
 
 METHODS = {
@@ -127,8 +126,9 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
     """Draw group H: accuracy by the number of models of group G, and votes of these and of the seeds. runs: by id."""
     drawn = []
     group = next(one for one in groups().values() if one.ensembles_of)
-    models = ranked(runs, groups()[group.ensembles_of].experiments)
-    seeds = [run for run in ranked(runs, group.experiments) if (run.folder / TEST).is_file()]
+    models = list(ranked(runs, groups()[group.ensembles_of].experiments).values())
+    seeds = {run.name: test for run in ranked(runs, group.experiments).values()
+             if (test := run.test_predictions) is not None}  # fmt: skip
     if len(models) > 1:
         ours = {method: numbers(tables[0], method, 100) for method in METHODS}
         study = group.reported_tables["ensembles"]
@@ -137,16 +137,16 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
         values = (study["models"], ours, theirs, results(models)[0].validation_images)
         drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
         top = models[: max(study["models"])]
-        drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
+        tables_of = {run.name: run.predictions for run in top}
+        drawn.append(draw_votes(tables_of, "validation", f"{len(top)} models of group G", folder))  # type: ignore[arg-type]
     if len(seeds) > 1:
         drawn.append(draw_votes(seeds, "test", f"{len(seeds)} seeds", folder))
     return drawn
 
 
-def draw_votes(runs: Sequence[Run], part: str, title: str, folder: Folder) -> Plot:
-    """Draw how many votes the winning class had; on validation images, how often rightly, too."""
-    name = TEST if part == "test" else VALIDATION
-    aligned = align({run.name: read_predictions(run.folder, name) for run in runs})
+def draw_votes(runs: Mapping[str, pd.DataFrame], part: str, title: str, folder: Folder) -> Plot:
+    """Draw how many votes the winning class had; on validation images, how often rightly, too. runs: predictions."""
+    aligned = align(runs)
     most = tallies(aligned.probabilities).max(axis=1)
     right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
     text = f"Of {len(most)} images, all {len(runs)} agree on {int((most == len(runs)).sum())}."

@@ -19,12 +19,11 @@ from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
-from kenyan13.study.claims import claims_table
 from kenyan13.study.definitions import Group, experiments, groups
 from kenyan13.study.group_tables import caution, tables
 from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
 from kenyan13.study.tables import WITHIN
-from kenyan13.study.verify import verdicts_table
+from kenyan13.study.verify import claims_table, verdicts_table
 
 Found = Mapping[str, Run]  # the study's id -> our run of it
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import sqrt
+from math import hypot
 from typing import Any
 
 from kenyan13.metrics.statistics import standard_error
@@ -59,18 +59,13 @@ def comparison(name: str, title: str, experiments: Sequence[Experiment], runs: M
     of a difference.
     """
     table = Table(name, title, COMPARISON)
-    results = finished(runs)
+    done = {one.id: result for one in experiments if one.id in runs and (result := runs[one.id].result)}
     for one in experiments:
-        result = results.get(one.id)
+        result = done.get(one.id)
         metrics = beside(measured(result), one.reported)
         table.rows.append({"id": one.id, "experiment": one.label, **metrics, "noise": noise(result, one)})
-    table.notes = noise_notes([results[one.id] for one in experiments if one.id in results], table.rows)
+    table.notes = noise_notes([*done.values()], table.rows)
     return table
-
-
-def finished(runs: Mapping[str, Run]) -> dict[str, Result]:
-    """Return the results of finished runs by id."""
-    return {id_: run.result for id_, run in runs.items() if run.result}
 
 
 def noise(result: Result | None, study: Experiment) -> str:
@@ -84,8 +79,12 @@ def within_noise(ours: float | None, study: float | None, images: int) -> str:
     """Return "within" where ours and the study's accuracy, in percent, differ by less than two standard errors."""
     if ours is None or study is None:
         return ""
-    errors = standard_error(ours / 100, images), standard_error(study / 100, STUDY_IMAGES)
-    return WITHIN if abs(ours - study) <= 200 * sqrt(errors[0] ** 2 + errors[1] ** 2) else ""
+    return WITHIN if abs(ours - study) <= 2 * error_of_difference(ours, images, study) else ""
+
+
+def error_of_difference(ours: float, images: int, study: float) -> float:
+    """Return the standard error of the difference of our and the study's accuracy, all three in percent."""
+    return 100 * hypot(standard_error(ours / 100, images), standard_error(study / 100, STUDY_IMAGES))
 
 
 def noise_notes(results: Sequence[Result], rows: Sequence[Row] = ()) -> list[str]:

@@ -42,7 +42,7 @@ def saved(ids: str, targets: str, probabilities: list[list[float]], classes: str
 
 
 def test_ensembles_need_no_torch() -> None:
-    modules = ("analysis.ensemble", "study.exposure", "analysis.folds", "analysis.saving")
+    modules = ("analysis.ensemble", "study.ensembles", "analysis.folds", "analysis.saving")
     program = "".join(f"import kenyan13.{name}; " for name in modules) + "import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

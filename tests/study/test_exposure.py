@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from kenyan13.data.tables import read_labels
 from kenyan13.errors import UserError
 from kenyan13.runs.predictions import prediction_table
-from kenyan13.study.exposure import STUDY_METHODS, combine_unseen, exposures, study_seeds
+from kenyan13.study.ensembles import STUDY_METHODS, combine_unseen, exposures, study_seeds
 
 SEEDS = (42, 5174, 2123, 6993, 8133, 438, 3708, 888, 2984, 565, 6816, 2956, 1713, 2570, 1541)
 
