@@ -34,11 +34,15 @@ class Aligned:
         """Return probabilities of these images, [n, classes], as a run's predictions."""
         return prediction_table(self.ids, self.classes, probabilities, self.targets)
 
+    def mean(self) -> pd.DataFrame:
+        """Return the mean over the runs, as a run's predictions."""
+        return self.table(self.probabilities.mean(axis=0))
+
 
 def align(runs: Mapping[str, pd.DataFrame], advice: Sequence[str] = ANOTHER_SPLIT) -> Aligned:
     """Return the predictions of runs (name -> table) in the order of the first run's images.
 
-    Raises UserError when runs have other classes, other images (with `advice`), or other labels of the same images.
+    Raises UserError as `stack` does, and for runs of other images (with `advice`).
     """
     check_classes(runs)
     (first_name, first), *others = runs.items()
@@ -70,12 +74,9 @@ def stack(runs: Mapping[str, pd.DataFrame]) -> Aligned:
 def check_classes(runs: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     """Return the classes of runs. Raises UserError when these are not the same in the same order."""
     (first_name, first), *others = runs.items()
-    classes = classes_of(first)
     for name, table in others:
-        if classes_of(table) != classes:
-            raise UserError(
-                f"{name} has other classes ({shorten(classes_of(table), 13)}) than {first_name} "
-                f"({shorten(classes, 13)}).",
-                "combine runs of the same classes",
-            )
-    return classes
+        if classes_of(table) != classes_of(first):
+            mine, theirs = (shorten(classes_of(one), 13) for one in (first, table))
+            problem = f"{name} has other classes ({theirs}) than {first_name} ({mine})."
+            raise UserError(problem, "combine runs of the same classes")
+    return classes_of(first)

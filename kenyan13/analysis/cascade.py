@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kenyan13.data.stages import FIRST, Groups
+from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs import predictions
 from kenyan13.runs.directory import SOFT, VALIDATION, replacing
@@ -24,12 +24,11 @@ NOT_IN_GROUP = "not in this group"
 
 @dataclass(frozen=True)
 class Composed:
-    """The two-stage classifier's predictions, as a run's (see kenyan13.runs.predictions), over the data's classes.
+    """The two-stage classifier's predictions, as a run's, over the data's classes.
 
     A row of hard gating's probabilities is the second stage's for the members of the group that the first stage has
-    chosen, or 1 for the class that it has chosen, and 0 elsewhere. matrices: confusion matrices by name: stage1, each
-    group, hard, soft; a group's is of the images that the first stage sent there, its last row of images not in this
-    group.
+    chosen, or 1 for the class that it has chosen, and 0 elsewhere. matrices: confusion matrices, rows are targets:
+    stage1, each group (of the images that were sent there, its last row of those of no class of it), hard, soft.
     """
 
     hard: pd.DataFrame
@@ -57,7 +56,7 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     one = next(iter(runs.values()))
     groups = one.setting("data.groups")
     for run in runs.values():
-        if members(run.setting("data.groups")) != members(groups):
+        if members(run) != members(one):
             raise UserError(f"{one.folder} and {run.folder} have different data.groups.", "give stages of the same")
     missing = [stage for stage in (FIRST, *groups) if stage not in runs]
     if missing:
@@ -72,9 +71,9 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return stages
 
 
-def members(groups: Groups) -> dict[str, set[str]]:
-    """Return groups without the order of their members, which does not matter."""
-    return {name: set(classes) for name, classes in groups.items()}
+def members(run: Run) -> dict[str, set[str]]:
+    """Return a run's groups without the order of their members, which does not matter."""
+    return {name: set(classes) for name, classes in run.setting("data.groups").items()}
 
 
 def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
@@ -100,13 +99,7 @@ def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
 
 
 def write_cascade(folder: Path, composed: Composed) -> None:
-    """Write what came out, in the form of a run directory's files; makes the folder.
-
-    predictions.csv           hard gating's predictions and probabilities (see Composed)
-    predictions_soft.csv      soft gating's
-    confusion_hard.csv        confusion matrices: rows are targets, columns are predictions
-    confusion_soft.csv, confusion_stage1.csv, confusion_GROUP.csv
-    """
+    """Write what came out as a run directory's files: predictions.csv (hard), predictions_soft.csv, confusion_*.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, matrix in composed.matrices.items():
         with replacing(folder / f"confusion_{part}.csv") as temporary:

@@ -19,8 +19,8 @@ SIGNIFICANT = 0.05
 class Comparison:
     """McNemar's test of a run against another (their indices), on the images (their number) that both have predicted.
 
-    only_run, only_against: how many only one of them has right; p; corrected: p after Holm's correction for all tests
-    made. Where there is no test, `obstacle` says why, and p is None.
+    only_run, only_against: how many only one of them has right; corrected: p after Holm's correction. Where there is no
+    test, `obstacle` says why, and p is None.
     """
 
     run: int
@@ -84,15 +84,6 @@ def origins(run: Run) -> dict[str, str]:
     return found | dict(run.versions) | {"code": commit[:10] + (f" with {changes}" if changes else "")}
 
 
-def differing_origins(runs: Sequence[Run]) -> dict[str, dict[str, list[int]]]:
-    """Return what the runs were made of where it is not the same: by thing, each text with the runs' indices."""
-    found: dict[str, dict[str, list[int]]] = {}
-    for index, run in enumerate(runs):
-        for thing, text in origins(run).items():
-            found.setdefault(thing, {}).setdefault(text, []).append(index)
-    return {thing: texts for thing, texts in found.items() if len(texts) > 1}
-
-
 def compare(runs: Sequence[Run]) -> list[Comparison]:
     """Return McNemar's test of each run against the first one that has predictions, with Holm's correction."""
     against = next((index for index, run in enumerate(runs) if run.predictions is not None), None)
@@ -114,8 +105,7 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
     one, other = one.loc[common], other.loc[common]
     if one.empty:
         return Comparison(index, against, 0, obstacle="no common images")
-    different = int((one["target"] != other["target"]).sum())
-    if different:
+    if different := int((one["target"] != other["target"]).sum()):
         return Comparison(index, against, len(one), obstacle=f"other labels for {different:,} images")
     right = [predicted_of(table) == table["target"].to_numpy() for table in (one, other)]
     return Comparison(index, against, len(one), *mcnemar(*right))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
-from kenyan13.analysis.compare import SIGNIFICANT, Comparison, differing_origins
+from kenyan13.analysis import compare
+from kenyan13.analysis.compare import SIGNIFICANT, Comparison
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.runs.directory import FAILED, State
@@ -37,10 +38,14 @@ def p_value(p: float) -> str:
 
 def origins(runs: Sequence[Run]) -> list[str]:
     """Return a sentence for each thing that the runs were made of and that is not the same in all."""
+    found: dict[str, dict[str, list[int]]] = {}  # thing -> text -> indices of runs
+    for index, run in enumerate(runs):
+        for thing, text in compare.origins(run).items():
+            found.setdefault(thing, {}).setdefault(text, []).append(index)
     sentences = []
-    for thing, texts in differing_origins(runs).items():
+    for thing, texts in found.items():
         parts = [f"{shorten(text.split(', '), 6)} in {letters(indices)}" for text, indices in texts.items()]
-        sentences.append(f"Other {thing}: {'; '.join(parts)}.")
+        sentences += [f"Other {thing}: {'; '.join(parts)}."] if len(parts) > 1 else []
     return sentences
 
 
@@ -71,27 +76,25 @@ def conclusion(comparisons: Sequence[Comparison], name: Callable[[int], str] = l
     name: of the run at an index.
     """
     tested = [one for one in comparisons if one.p is not None]
-    if not tested:
-        return []
-    return [conclude_pair(tested[0], name)] if len(tested) == 1 else conclude_many(tested, name)
+    if len(tested) > 1:
+        return conclude_many(tested, name)
+    return [conclude_pair(one, name) for one in tested]
 
 
 def conclude_pair(one: Comparison, name: Callable[[int], str]) -> str:
     """Return the conclusion of a single test."""
     assert one.p is not None
-    both = f"{name(one.against)} and {name(one.run)}"
+    both, images = f"{name(one.against)} and {name(one.run)}", f"{one.images:,} images"
     if one.only_run + one.only_against == 0:
-        return f"{both} have the same of the {one.images:,} images right."
+        return f"{both} have the same of the {images} right."
     if one.lead == 0:
         differ = f"differ on {one.only_run + one.only_against:,} of them"
-        return f"{both} have the same number of the {one.images:,} images right, and {differ}."
+        return f"{both} have the same number of the {images} right, and {differ}."
     difference = f"The difference of {abs(100 * one.lead):.1f} points"
     if one.p < SIGNIFICANT:
         better = name(one.run if one.lead > 0 else one.against)
-        return (
-            f"{difference} is more than chance gives on {one.images:,} images ({p_value(one.p)}): {better} is better."
-        )
-    return f"{difference} is within what chance gives on {one.images:,} images ({p_value(one.p)})."
+        return f"{difference} is more than chance gives on {images} ({p_value(one.p)}): {better} is better."
+    return f"{difference} is within what chance gives on {images} ({p_value(one.p)})."
 
 
 def conclude_many(tested: Sequence[Comparison], name: Callable[[int], str]) -> list[str]:

@@ -1,9 +1,11 @@
-"""Runs combined into one classifier, from their saved probabilities (study, H. Ensembles).
+"""Runs combined into one classifier, from their saved probabilities (study, H. Ensembles); folds as one model.
 
-Class indices are indices into the runs' classes; accuracies are 0..1.
+Runs that differ in data.fold alone are one model, which has predicted all of their images out of fold: each image is
+predicted by the run that was not trained on it. Class indices are indices into the runs' classes; accuracies are 0..1.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -11,56 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.analysis.alignment import Aligned
+from kenyan13.analysis.alignment import ANOTHER_TEST, Aligned, align, check_classes
 from kenyan13.analysis.compare import best_first, check_several
-from kenyan13.analysis.folds import Model, group_folds
 from kenyan13.errors import UserError, shorten
-from kenyan13.runs.directory import RESULT
-from kenyan13.runs.run import read_run
+from kenyan13.runs.directory import RESULT, TEST
+from kenyan13.runs.predictions import labelled, read_predictions, scores
+from kenyan13.runs.run import Run, read_run
 
 Classes = NDArray[np.int64]
-Probabilities = NDArray[np.float64]
-
-
-def average_probability(probabilities: Probabilities) -> Classes:
-    """AP: return the class with the highest mean probability, int64 [n] (study, H. Ensembles: the sum)."""
-    predicted: Classes = probabilities.mean(axis=0).argmax(axis=1)
-    return predicted
-
-
-def maximum_probability(probabilities: Probabilities) -> Classes:
-    """MP: return the class with the single highest probability of all runs, int64 [n] (study, H. Ensembles)."""
-    predicted: Classes = probabilities.max(axis=0).argmax(axis=1)
-    return predicted
-
-
-def vote_by_accuracy(probabilities: Probabilities) -> Classes:
-    """V1: return the class with most votes, int64 [n]; ties go to the most accurate model (study, H. Ensembles).
-
-    probabilities: [runs, n, classes], the most accurate run first. Of the runs that voted for one of the tied classes,
-    the first decides.
-    """
-    votes, tied = count_votes(probabilities)
-    predicted: Classes = votes[tied.argmax(axis=0), np.arange(votes.shape[1])]
-    return predicted
-
-
-def vote_by_probability(probabilities: Probabilities) -> Classes:
-    """V2: return the class with most votes, int64 [n]; ties go to the highest probability (study, H. Ensembles).
-
-    Of the votes for one of the tied classes, the one with the highest probability decides; of equal ones the first.
-    """
-    votes, tied = count_votes(probabilities)
-    strength = np.where(tied, probabilities.max(axis=2), -1)
-    predicted: Classes = votes[strength.argmax(axis=0), np.arange(votes.shape[1])]
-    return predicted
-
-
-def count_votes(probabilities: Probabilities) -> tuple[Classes, NDArray[np.bool_]]:
-    """Return each run's vote, int64 [runs, n], and whether no class has more votes than the voted one, [runs, n]."""
-    votes, tally = probabilities.argmax(axis=2), tallies(probabilities)
-    most = tally == tally.max(axis=1, keepdims=True)
-    return votes, most[np.arange(votes.shape[1]), votes]
+Probabilities = NDArray[np.float64]  # [runs, n, classes], the most accurate run first
+Model = list[Run]  # one run, or one a fold
 
 
 def tallies(probabilities: Probabilities) -> Classes:
@@ -69,11 +31,25 @@ def tallies(probabilities: Probabilities) -> Classes:
     return counts
 
 
+def vote(probabilities: Probabilities, strength: float | Probabilities) -> Classes:
+    """Return the class with most votes, int64 [n]; of tied classes, the one with the strongest vote.
+
+    strength: of each vote, at least 0, [runs, n]; of equals, the first run's decides.
+    """
+    votes, tally = probabilities.argmax(axis=2), tallies(probabilities)
+    images = np.arange(votes.shape[1])
+    tied = (tally == tally.max(axis=1, keepdims=True))[images, votes]
+    predicted: Classes = votes[np.where(tied, strength, -1).argmax(axis=0), images]
+    return predicted
+
+
+# The study's four (H. Ensembles): the class, int64 [n], with the highest mean probability; with the single highest
+# one; with most votes, where ties go to the most accurate run, or to the highest probability.
 METHODS: dict[str, Callable[[Probabilities], Classes]] = {
-    "AP": average_probability,
-    "MP": maximum_probability,
-    "V1": vote_by_accuracy,
-    "V2": vote_by_probability,
+    "AP": lambda probabilities: probabilities.mean(axis=0).argmax(axis=1),
+    "MP": lambda probabilities: probabilities.max(axis=0).argmax(axis=1),
+    "V1": lambda probabilities: vote(probabilities, 0),
+    "V2": lambda probabilities: vote(probabilities, probabilities.max(axis=2)),
 }
 
 
@@ -87,35 +63,79 @@ def read_models(folders: Sequence[Path], top: int | None = None) -> list[Model]:
     runs = [read_run(folder) for folder in folders]
     unfinished = [run.folder for run in runs if run.result is None]
     if unfinished:
-        raise UserError(
-            f"No finished run, for there is no {RESULT}: {shorten(unfinished)}.",
-            "leave it out, or train it to the end",
-        )
-    models = group_folds(sorted(runs, key=best_first))
+        problem = f"No finished run, for there is no {RESULT}: {shorten(unfinished)}."
+        raise UserError(problem, "leave it out, or train it to the end")
+    models: dict[str, Model] = {}
+    for run in sorted(runs, key=best_first):
+        others = json.dumps({**run.relevant, "data.fold": None}, sort_keys=True)
+        models.setdefault(str(run.folder) if run.setting("data.fold") is None else others, []).append(run)
     if top is not None and top > len(models):
         raise UserError(f"--top {top}: only {len(models)} models are given.", f"at most --top {len(models)}")
-    return sorted(models, key=lambda model: -mean(run.result.accuracy for run in model if run.result))[:top]
+    folds = [sorted(model, key=lambda run: run.setting("data.fold") or 0) for model in models.values()]
+    return sorted(folds, key=lambda model: -mean(run.result.accuracy for run in model if run.result))[:top]
 
 
-def accuracy(predicted: Classes, targets: Classes) -> float:
-    """Return the accuracy of class indices, [n] both; images with target -1 are left out.
+def name_of(model: Model) -> str:
+    """Return the folder of a model's first run, which stands for the model."""
+    return str(model[0].folder)
 
-    Raises UserError when none is left.
+
+def pool(model: Model) -> pd.DataFrame:
+    """Return a model's validation predictions of all folds, one below the other.
+
+    Raises UserError for folds of other classes, and for an image in two of them.
     """
-    labelled = targets >= 0
-    if not labelled.any():
-        raise UserError("None of the images has a label among the runs' classes.", "--test combines without labels")
-    return float((predicted == targets)[labelled].mean())
+    parts = {str(run.folder): read_predictions(run.folder) for run in model}
+    check_classes(parts)
+    table = pd.concat(parts.values())
+    if repeated := int(table.index.duplicated().sum()):
+        problem = f"{repeated:,} images are in more than one fold of {name_of(model)}."
+        raise UserError(problem, "give each fold once, and train all folds on the same data")
+    return table
+
+
+def mean_over_folds(models: Sequence[Model]) -> Aligned:
+    """Return the models' predictions of the test images, each model's the mean over its folds."""
+    means = {}
+    for model in models:
+        folds = align({str(run.folder): read_predictions(run.folder, TEST) for run in model}, ANOTHER_TEST)
+        means[name_of(model)] = folds.mean()
+    return align(means, ANOTHER_TEST)
 
 
 def accuracy_table(aligned: Aligned) -> pd.DataFrame:
     """Return the accuracy of the first 1, 2, ... runs combined: columns models, AP, MP, V1, V2.
 
-    aligned: the most accurate run first. In the first row is this run alone.
+    aligned: the most accurate run first; images without label do not count. Raises UserError when none has one.
     """
-    rows = []
-    for models in range(1, len(aligned.probabilities) + 1):
-        some = aligned.probabilities[:models]
-        accuracies = {name: accuracy(combine(some), aligned.targets) for name, combine in METHODS.items()}
-        rows.append({"models": models} | accuracies)
-    return pd.DataFrame(rows)
+    known = aligned.targets >= 0
+    if not known.any():
+        raise UserError("None of the images has a label among the runs' classes.", "--test combines without labels")
+    numbers = range(1, len(aligned.probabilities) + 1)
+    rows = [
+        {name: (combine(aligned.probabilities[:models, known]) == aligned.targets[known]).mean()
+         for name, combine in METHODS.items()} for models in numbers
+    ]  # fmt: skip
+    return pd.DataFrame([{"models": models, **row} for models, row in zip(numbers, rows, strict=True)])
+
+
+def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]:
+    """Return the names of the models to average, the best first, and their mean predictions.
+
+    The model with the lowest log loss is first; then comes the one, again and again, with which the mean has the lowest
+    loss, until none lowers it. Source: Caruana et al., Ensemble Selection from Libraries of Models (ICML 2004), without
+    its repetitions. tables: predictions by name, of the same images. Raises UserError for others.
+    """
+    aligned = align(tables)
+    probabilities = dict(zip(tables, aligned.probabilities, strict=True))
+    chosen: list[str] = []
+    best: tuple[float, pd.DataFrame] | None = None
+    while rest := [name for name in tables if name not in chosen]:
+        means = [aligned.table(sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1)) for name in rest]
+        losses = [scores(labelled(mean))["loss"] for mean in means]
+        lowest = losses.index(min(losses))
+        if best is not None and losses[lowest] >= best[0]:
+            break
+        chosen, best = [*chosen, rest[lowest]], (losses[lowest], means[lowest])
+    assert best is not None
+    return chosen, best[1]

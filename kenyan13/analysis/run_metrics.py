@@ -58,11 +58,6 @@ def measure(run: Run) -> RunMetrics:
 def prediction_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """Return the metrics of predictions of images that have a target."""
     targets, probabilities = targets_of(table), probabilities_of(table)
-    found = scores(table)
-    return {
-        "images": len(table),
-        "accuracy": found["accuracy"],
-        "macro_f1": found["macro_f1"],
-        "top2_accuracy": top_accuracy(targets, probabilities),
-        "calibration_error": reliability(targets, probabilities).error,
-    }
+    found = {key: value for key, value in scores(table).items() if key != "loss"}
+    top2, error = top_accuracy(targets, probabilities), reliability(targets, probabilities).error
+    return {"images": len(table), **found, "top2_accuracy": top2, "calibration_error": error}

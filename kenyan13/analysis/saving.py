@@ -50,7 +50,7 @@ def save_runs(name: str, runs: Sequence[Run], table: pd.DataFrame) -> Path:
         settings = read_settings(runs[0].folder)
         settings.name, settings.experiment = place.name, None
         for key in ("fold", "stage"):
-            if any(run.setting(f"data.{key}") != getattr(settings.data, key) for run in runs):
+            if len({run.setting(f"data.{key}") for run in runs}) > 1:
                 setattr(settings.data, key, None)
         write_config(partial, settings, describe(runs, table), names)
         partial.rename(place)

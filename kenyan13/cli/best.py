@@ -39,9 +39,8 @@ def best(
     (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each fold is a run:
     interrupted, the same command goes on.
     """
-    from kenyan13.analysis.folds import pool
+    from kenyan13.analysis.ensemble import pool, select
     from kenyan13.analysis.saving import save_runs
-    from kenyan13.analysis.selection import select
     from kenyan13.runs.run import read_run
 
     models, settings = choose_models(given or [], weights)

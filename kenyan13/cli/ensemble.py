@@ -14,7 +14,7 @@ from kenyan13.terminal import align, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kenyan13.analysis.folds import Model
+    from kenyan13.analysis.ensemble import Model
 
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
@@ -56,13 +56,13 @@ def ensemble(
 
 def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None) -> None:
     """Print the models by accuracy, that of all combined, and that of each number of them; save them."""
-    from kenyan13.analysis.ensemble import METHODS, accuracy_table, read_models
-    from kenyan13.analysis.folds import name_of, out_of_fold
+    from kenyan13.analysis.alignment import align as aligned_of
+    from kenyan13.analysis.ensemble import METHODS, accuracy_table, name_of, pool, read_models
     from kenyan13.analysis.saving import save_runs
 
     models = read_models(folders, top)
-    aligned, several = out_of_fold(models), len(models) > 1
-    together, tried = aligned.table(aligned.probabilities.mean(axis=0)), accuracy_table(aligned).to_dict("records")
+    aligned, several = aligned_of({name_of(model): pool(model) for model in models}), len(models) > 1
+    together, tried = aligned.mean(), accuracy_table(aligned).to_dict("records")
     names = [name_of(model) + f" ({len(model)} folds)" * (len(model) > 1) for model in models]
     labels = [*map(str, range(1, len(models) + 1)), *(["all"] if several else [])]
     rows = zip([*models, models[0]], [*map(aligned.table, aligned.probabilities), together], strict=True)
@@ -97,8 +97,7 @@ def accuracy_cells(model: "Model", table: "pd.DataFrame") -> list[str]:
 
 def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:
     """Combine the predictions of the test images and write them."""
-    from kenyan13.analysis.ensemble import METHODS, read_models
-    from kenyan13.analysis.folds import mean_over_folds
+    from kenyan13.analysis.ensemble import METHODS, mean_over_folds, read_models
     from kenyan13.runs.predictions import write_submission
 
     models = read_models(folders, top)

@@ -67,8 +67,7 @@ def rank(found: "dict[str, pd.DataFrame]") -> dict[str, tuple[str, ...]]:
 
     tables = dict(found)
     if len(found) > 1:
-        aligned = aligned_of(found)
-        tables["mean of all"] = aligned.table(aligned.probabilities.mean(axis=0))
+        tables["mean of all"] = aligned_of(found).mean()
     losses, cells = {}, {}
     for model, table in tables.items():
         known = labelled(table)

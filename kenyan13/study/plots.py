@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from kenyan13.analysis import ensemble
 from kenyan13.analysis.alignment import align
-from kenyan13.analysis.ensemble import tallies, vote_by_accuracy
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
 from kenyan13.report.parts import Folder, Plot
@@ -147,7 +147,7 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
 def draw_votes(runs: Mapping[str, pd.DataFrame], part: str, title: str, folder: Folder) -> Plot:
     """Draw how many votes the winning class had; on validation images, how often rightly, too. runs: predictions."""
     aligned = align(runs)
-    most = tallies(aligned.probabilities).max(axis=1)
-    right = None if part == "test" else vote_by_accuracy(aligned.probabilities) == aligned.targets
+    most = ensemble.tallies(aligned.probabilities).max(axis=1)
+    right = None if part == "test" else ensemble.METHODS["V1"](aligned.probabilities) == aligned.targets
     text = f"Of {len(most)} images, all {len(runs)} agree on {int((most == len(runs)).sum())}."
     return folder.draw(f"votes_{part}", f"Votes: {title}, {part} images", text, vote_plot, most, len(runs), right)

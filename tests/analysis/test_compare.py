@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hand_made import answering, certain, hand_made
 
-from kenyan13.analysis.compare import Comparison, compare, differing_origins, read_runs
+from kenyan13.analysis.compare import Comparison, compare, read_runs
 from kenyan13.analysis.compare_text import conclusion, letter, letters, origins, p_value, remarks
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
@@ -52,7 +52,7 @@ def test_differing_settings_leave_out_what_does_not_matter(tmp_path: Path, pair:
     third = answering(tmp_path, "third", "abcdefg", "data.root=elsewhere", "trainer=cpu", "data.cache=there")
     found, _ = read_runs([*pair, third])
     assert differing_settings(found) == {"freeze.level": [0, 5, 5], "optim.lr": [0.5, 1e-4, 1e-4]}
-    assert differing_origins(found) == {}
+    assert origins(found) == []
 
 
 def test_what_the_runs_were_made_of_is_told_in_words(tmp_path: Path, pair: list[Path]) -> None:

@@ -10,17 +10,7 @@ import pandas as pd
 import pytest
 
 from kenyan13.analysis.alignment import align
-from kenyan13.analysis.ensemble import (
-    METHODS,
-    Probabilities,
-    accuracy,
-    accuracy_table,
-    average_probability,
-    maximum_probability,
-    read_models,
-    vote_by_accuracy,
-    vote_by_probability,
-)
+from kenyan13.analysis.ensemble import METHODS, Probabilities, accuracy_table, read_models
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import write_config
@@ -42,7 +32,7 @@ def saved(ids: str, targets: str, probabilities: list[list[float]], classes: str
 
 
 def test_ensembles_need_no_torch() -> None:
-    modules = ("analysis.ensemble", "study.ensembles", "analysis.folds", "analysis.saving")
+    modules = ("analysis.ensemble", "study.ensembles", "analysis.saving")
     program = "".join(f"import kenyan13.{name}; " for name in modules) + "import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
@@ -53,46 +43,46 @@ SPREAD = one_image([0.6, 0.1, 0.3], [0.2, 0.7, 0.1], [0.3, 0.2, 0.5])
 
 
 def test_average_and_maximum_by_hand() -> None:
-    assert average_probability(SPREAD).tolist() == [0]
-    assert maximum_probability(SPREAD).tolist() == [1]
+    assert METHODS["AP"](SPREAD).tolist() == [0]
+    assert METHODS["MP"](SPREAD).tolist() == [1]
     # two lukewarm runs outweigh a certain one in the mean (1.1 to 0.9), and not in the maximum
     lukewarm = one_image([0.9, 0.1], [0.1, 0.9], [0.4, 0.6])
-    assert average_probability(lukewarm).tolist() == [1]
+    assert METHODS["AP"](lukewarm).tolist() == [1]
     certain = one_image([0.95, 0.05], [0.4, 0.6], [0.1, 0.9])
-    assert maximum_probability(certain).tolist() == [0]
-    assert average_probability(certain).tolist() == [1]  # 1.45 to 1.55
+    assert METHODS["MP"](certain).tolist() == [0]
+    assert METHODS["AP"](certain).tolist() == [1]  # 1.45 to 1.55
 
 
 def test_a_majority_wins_whatever_the_probabilities() -> None:
     outvoted = one_image([0.98, 0.01, 0.01], [0.3, 0.4, 0.3], [0.3, 0.4, 0.3])
-    assert vote_by_accuracy(outvoted).tolist() == [1]
-    assert vote_by_probability(outvoted).tolist() == [1]
+    assert METHODS["V1"](outvoted).tolist() == [1]
+    assert METHODS["V2"](outvoted).tolist() == [1]
 
 
 def test_ties_of_single_votes() -> None:
-    assert vote_by_accuracy(SPREAD).tolist() == [0], "all classes have a vote: the first run decides"
-    assert vote_by_probability(SPREAD).tolist() == [1], "the vote with 0.7 decides"
+    assert METHODS["V1"](SPREAD).tolist() == [0], "all classes have a vote: the first run decides"
+    assert METHODS["V2"](SPREAD).tolist() == [1], "the vote with 0.7 decides"
 
 
 def test_only_votes_for_tied_classes_break_a_tie() -> None:
     # Votes 2, 1, 0, 0, 1: classes 0 and 1 are tied. The first run voted for neither, and is the most certain.
     runs = one_image([0.0, 0.01, 0.99], [0.2, 0.5, 0.3], [0.7, 0.1, 0.2], [0.4, 0.3, 0.3], [0.1, 0.6, 0.3])
-    assert vote_by_accuracy(runs).tolist() == [1], "the second run is the most accurate that voted for 0 or 1"
-    assert vote_by_probability(runs).tolist() == [0], "0.7, of the third run"
+    assert METHODS["V1"](runs).tolist() == [1], "the second run is the most accurate that voted for 0 or 1"
+    assert METHODS["V2"](runs).tolist() == [0], "0.7, of the third run"
 
 
 def test_a_probability_that_is_no_vote_breaks_no_tie() -> None:
     # Votes 2, 0, 0, 1, 1: the highest probability of class 0 is 0.49 in the first run, but 0.4 in a vote; of 1, 0.45.
     runs = one_image([0.49, 0.0, 0.51], [0.4, 0.3, 0.3], [0.4, 0.3, 0.3], [0.3, 0.45, 0.25], [0.3, 0.45, 0.25])
-    assert vote_by_probability(runs).tolist() == [1]
-    assert vote_by_accuracy(runs).tolist() == [0]
+    assert METHODS["V2"](runs).tolist() == [1]
+    assert METHODS["V1"](runs).tolist() == [0]
 
 
 def test_equal_probabilities_of_tied_votes_go_to_the_more_accurate_run() -> None:
     runs = one_image([0.2, 0.6, 0.2], [0.6, 0.2, 0.2])
-    assert vote_by_probability(runs).tolist() == [1]
-    assert vote_by_accuracy(runs).tolist() == [1]
-    assert vote_by_accuracy(runs[::-1]).tolist() == [0]
+    assert METHODS["V2"](runs).tolist() == [1]
+    assert METHODS["V1"](runs).tolist() == [1]
+    assert METHODS["V1"](runs[::-1]).tolist() == [0]
 
 
 def loop(method: str, runs: list[list[float]]) -> int:
@@ -147,9 +137,10 @@ def test_align_refuses_other_classes_images_and_labels() -> None:
 
 
 def test_accuracy_leaves_out_images_without_label() -> None:
-    assert accuracy(np.array([0, 1, 2, 2]), np.array([0, 2, -1, 2])) == pytest.approx(2 / 3)
+    third = saved("xyzw", "ab.c", [[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8]])
+    assert accuracy_table(align({"third": third}))["AP"].tolist() == [pytest.approx(2 / 3)]
     with pytest.raises(UserError, match="None of the images has a label"):
-        accuracy(np.array([0, 1]), np.array([-1, -1]))
+        accuracy_table(align({"third": third.assign(target="")}))
 
 
 def test_table_of_accuracies_by_hand() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kenyan13.analysis.selection import select
+from kenyan13.analysis.ensemble import select
 from kenyan13.runs.predictions import prediction_table, probabilities_of
 
 
