@@ -85,11 +85,12 @@ class Run:
 
     @property
     def network(self) -> "nn.Module":
-        """The network, a module of timm's; its `transform` makes float [3, crop, crop] of one of Pillow's images."""
+        """The network, a module of timm's; its `transform` makes float [3, crop, crop] of an image of `predict`."""
         from kenyan13.training.inference import open_run, transform_of
 
         opened = open_run(self.folder)
-        opened.network.transform = transform_of(opened)
+        transform = transform_of(opened)
+        opened.network.transform = lambda image: transform(pixels(image))  # type: ignore[assignment]
         return opened.network.eval()
 
 

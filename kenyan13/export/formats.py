@@ -20,10 +20,13 @@ def write_timm(run: AnyRun, folder: Path) -> Path:
     """
     if not isinstance(run, TrainedRun):
         raise UserError(f"{run.folder} has several networks; timm's folder holds one.", "export a member")
+    if not hasattr(run.network, "num_features"):
+        raise UserError(f"{run.settings.model.backbone} is no network of timm's own.", "use --to torch, or --to onnx")
     crop = run.settings.model.crop
-    config = {"label_names": list(run.classes), "num_classes": len(run.classes), "input_size": [3, crop, crop],
-              "crop_pct": crop / resize_length(crop), "interpolation": "bilinear"}  # fmt: skip
-    save_for_hf(run.network, str(folder), model_config=config, safe_serialization=True)
+    seen = {"input_size": (3, crop, crop), "crop_pct": crop / resize_length(crop), "interpolation": "bilinear",
+            "crop_mode": "center", "test_input_size": None, "test_crop_pct": None}  # fmt: skip
+    run.network.pretrained_cfg = run.network.pretrained_cfg | seen  # type: ignore[operator, assignment]
+    save_for_hf(run.network, str(folder), model_config={"label_names": list(run.classes)}, safe_serialization=True)
     return folder
 
 

@@ -144,10 +144,10 @@ def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:
     Of a network that pools before a linear head, these are its class activation maps (arXiv 1512.04150); the
     difference of two classes' maps is Finer-CAM's (arXiv 2501.11309).
     """
-    n, width = features.shape[0], cast(int, network.num_features)
+    n, width = features.shape[0], getattr(network, "num_features", -1)
     if features.ndim == 4 and features.shape[1] == width:
         grid, places = features.shape[2:], features.permute(0, 2, 3, 1).reshape(-1, width, 1, 1)
-    elif features.ndim == 4:  # channels last, as of Swin
+    elif features.ndim == 4 and features.shape[3] == width:  # channels last, as of Swin
         grid, places = features.shape[1:3], features.reshape(-1, 1, 1, width)
     elif hasattr(network, "patch_embed"):
         grid = network.patch_embed.grid_size  # type: ignore[union-attr, assignment]

@@ -1,6 +1,6 @@
 """What a finished run is used for: its network with the best weights, and new predictions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
+from PIL import Image
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Batch, Images
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import Pixels, list_unreadable, resize_length
+from kenyan13.data.images import Pixels, list_unreadable, resize_length, resize_short_side
 from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
@@ -69,6 +70,18 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
     return TrainedRun(folder, settings, classes, network, temperature_of(folder, settings))
+
+
+def transform_of(run: TrainedRun) -> Callable[[Pixels], Tensor]:
+    """Return what makes of an image, uint8 [height, width, 3], the network's input, float [3, crop, crop]."""
+    crop, colours = run.settings.model.crop, normalisation(run.settings.model)
+
+    def transform(image: Pixels) -> Tensor:
+        small = np.asarray(resize_short_side(Image.fromarray(image), resize_length(crop)))
+        middle = torch.from_numpy(centre_crop(small, crop).copy())
+        return normalise(middle[None], torch.tensor(colours.mean), torch.tensor(colours.std))[0]
+
+    return transform
 
 
 def temperature_of(folder: Path, settings: Settings) -> float:
