@@ -1,11 +1,12 @@
 """kenyan13 from Python: train, load and list runs, as `import kenyan13` gives them; torch is imported when needed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -54,10 +55,11 @@ class Run:
         training images than 95 % of the validation images; set: classes among which the right one is with `coverage`
         (0..1). Files are the index where they are given. Raises UserError for a file that cannot be read.
         """
-        listed: list[Picture] = [images] if isinstance(images, Picture) else list(images)
+        one = isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4)
+        listed = cast(list[Picture], [images] if one else list(images))
         graph = self.graph
         found = [graph.run(pixels(one)) for one in listed]
-        probabilities = np.stack([one.probabilities for one in found])
+        probabilities = np.array([one.probabilities for one in found]).reshape(-1, len(graph.classes))
         names = np.array(graph.classes)
         table = pd.DataFrame(probabilities, columns=list(names))
         table.insert(0, "prediction", names[probabilities.argmax(axis=1)])
@@ -97,6 +99,9 @@ class Run:
 def pixels(image: Picture) -> NDArray[np.uint8]:
     """Return uint8 [height, width, 3] of an image. Raises UserError for a file that cannot be read."""
     if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            problem = f"An array of {image.dtype} {[*image.shape]} is no image."
+            raise UserError(problem, "give uint8 [height, width, 3], red green blue")
         return image
     if isinstance(image, Image.Image):
         buffer = BytesIO()
@@ -118,10 +123,17 @@ def train(root: str | Path | None = None, *overrides: str, **settings: Any) -> R
     from kenyan13.runs.locate import run_directory
     from kenyan13.training.run import train as train_settings
 
-    of_root = [] if root is None else ["data=folder", f"data.root={root}"]
-    chosen = compose_settings([*of_root, *(f"{key}={value}" for key, value in settings.items()), *overrides])
+    of_root = [] if root is None else ["data=folder", f"data.root={as_text(Path(root).expanduser())}"]
+    chosen = compose_settings([*of_root, *(f"{key}={as_text(value)}" for key, value in settings.items()), *overrides])
     train_settings(chosen)
     return Run(run_directory(chosen))
+
+
+def as_text(value: Any) -> str:
+    """Return a setting's value as it is written on the command line; texts such as "[a,b]" are written so already."""
+    text = "null" if value is None else str(value)
+    odd = isinstance(value, str | Path) and re.search(r"^[^\[{].*[,'\"(){}\[\]$]", text)
+    return "'" + text.replace("'", "\\'") + "'" if odd else text
 
 
 def load(folder: str | Path) -> Run:

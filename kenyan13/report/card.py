@@ -78,7 +78,7 @@ def write_card(folder: Path, file: Path) -> Path:
         tags=["image-classification", "kenyan13"], eval_results=results,
     )  # fmt: skip
     text = CARD.format(
-        header=header.to_yaml(), name=run.name, classes=len(classes), listed=", ".join(classes),
+        header=header.to_yaml(), name=run.name, classes=len(classes), listed=", ".join(classes).replace("<", "&lt;"),
         backbone=run.setting("model.backbone"), train=f"{run.result.train_images:,}", validation=f"{found.images:,}",
         accuracy=number(found.accuracy, 1, 100), low=number(found.accuracy_low, 1, 100),
         high=number(found.accuracy_high, 1, 100), macro_f1=number(found.macro_f1, 3),

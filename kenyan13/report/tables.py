@@ -61,7 +61,8 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table in Markdown."""
-        lines = [[column.heading for column in self.columns], ["---"] * len(self.columns), *self.cells()]
+        cells = [[cell.replace("|", r"\|").replace("<", "&lt;") for cell in line] for line in self.cells()]
+        lines = [[column.heading for column in self.columns], ["---"] * len(self.columns), *cells]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def csv(self) -> str:
