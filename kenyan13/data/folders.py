@@ -62,7 +62,8 @@ def find_parts(root: Path, filled: set[Path], notes: list[str]) -> dict[str, Pat
         raise UserError(problem, f"if not: data.root={flat[0]}", "if it is one, give it another name")
     for part, several in named.items():
         if len(several) > 1:
-            raise UserError(f"{root} has two folders for {part}: {there}.", "keep one of them, or put them together")
+            both = " and ".join(f"{folder.name}/" for folder in several)
+            raise UserError(f"{root} has two folders for {part}: {both}.", "keep one of them, or put them together")
     return {part: several[0] for part, several in named.items()}
 
 

@@ -131,7 +131,7 @@ def test_training_starts_with_five_lines_on_the_data(tmp_path: Path, train_py: C
 
 
 FAULTS = {
-    "val and valid": ([*below("train"), *below("val"), *below("valid")], "two folders for val: train/, val/, valid/"),
+    "val and valid": ([*below("train"), *below("val"), *below("valid")], "two folders for val: val/ and valid/"),
     "train twice": ([*below("train"), *below("Training")], "two folders for train"),
     "no train": ([*below("val"), *below("test")], "has test/, val/ but no train/"),
     "no train but classes": ([*XY, *below("test")], "has test/ but no train/ beside it"),
