@@ -46,16 +46,23 @@ Runs = Annotated[
 ]
 
 
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings, as for kenyan13 train: data.root=DIR.")
+]
+SaveAs = Annotated[
+    str | None,
+    typer.Option("--save", metavar="NAME|DIR", help="Keep the mean (AP, soft gating) as a run that predicts."),
+]
+
+
+def output(told: str) -> Any:
+    """Return the option --output or -o with its help."""
+    return typer.Option("--output", "-o", help=told)
+
+
 def examples(*arguments: str) -> str:
     """Return examples as the end of a command's help, one a line; Click wraps no paragraph that begins with \\b."""
     return "\n".join(["\b", "Examples:", *(f"  kenyan13 {one}" for one in arguments)])
-
-
-def print_version(wanted: bool) -> None:
-    """Print the version and leave."""
-    if wanted:
-        print(f"kenyan13 {version('kenyan13')}")
-        raise typer.Exit
 
 
 def print_next(*commands: Sequence[str]) -> None:
@@ -71,13 +78,14 @@ def print_next(*commands: Sequence[str]) -> None:
         console.print(f"  {line}")
 
 
-@app.callback(epilog=examples("train data=demo model=small_cnn", "report"))
+@app.callback(invoke_without_command=True, epilog=examples("train data=demo model=small_cnn", "report"))
 def describe(
-    wanted: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
-    ] = False,
+    wanted: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Fine-tune ImageNet models on a small, unbalanced set of images, and use the runs. Each command has a --help."""
+    if wanted:
+        print(f"kenyan13 {version('kenyan13')}")
+        raise typer.Exit
 
 
 @app.command(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, Runs, app, console, examples, print_next
+from kenyan13.cli.app import RunFolder, Runs, SaveAs, app, console, examples, output, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -36,10 +36,8 @@ def groups(
     print("Rows are targets, columns are predictions; confused classes stand together.\n")
     console.print(matrix_text(matrix.iloc[order, order]))
     if len(found) == 1 and len(found[0]) == len(classes):
-        raise UserError(
-            f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart.",
-            "train longer, or give a higher --threshold",
-        )
+        problem = f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart."
+        raise UserError(problem, "train longer, or give a higher --threshold")
     if not found:
         print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
         return
@@ -50,12 +48,8 @@ def groups(
 @app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))
 def cascade(
     stages: Runs,
-    save: Annotated[
-        str | None, typer.Option(metavar="NAME|DIR", help="Keep the stages (soft gating) as a run, which predicts.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A folder for predictions and confusion matrices as CSV.")
-    ] = None,
+    save: SaveAs = None,
+    folder: Annotated[Path | None, output("A folder for predictions and confusion matrices as CSV.")] = None,
 ) -> None:
     """Put the runs of a two-stage classifier together. Their validation images must be the same."""
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
@@ -66,11 +60,11 @@ def cascade(
     from kenyan13.runs.predictions import classes_of
     from kenyan13.runs.run import read_run
 
-    if output is not None and (output / CONFIG).exists():
-        raise UserError(f"{output} is the folder of a run, with predictions of its own.", "choose another --output")
+    if folder is not None and (folder / CONFIG).exists():
+        raise UserError(f"{folder} is the folder of a run, with predictions of its own.", "choose another --output")
     composed = compose(read_stages(stages))
-    if output is not None:
-        write_cascade(output, composed)
+    if folder is not None:
+        write_cascade(folder, composed)
     titles = {"stage1": "Stage 1", "hard": "Hard gating", "soft": "Soft gating"}
     for name, matrix in composed.matrices.items():
         title = titles.get(name, f"Stage 2, images sent to {name}")
@@ -83,7 +77,7 @@ def cascade(
         for name, one in found.items()
     ]
     print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
-    console.print(f"\nWritten: {output}" if output else "\n--output DIR writes predictions and matrices as CSV.")
+    console.print(f"\nWritten: {folder}" if folder else "\n--output DIR writes predictions and matrices as CSV.")
     if save is not None:
         saved = save_runs(save, [*map(read_run, stages)], composed.soft)
         print_next(["kenyan13", "predict", str(saved), "photo.jpg"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, app, console, examples, print_next
+from kenyan13.cli.app import Runs, SaveAs, app, console, examples, output, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, number
 
@@ -22,17 +22,13 @@ Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 @app.command(epilog=examples("ensemble runs/GF*", "ensemble runs/fold* --save all", "ensemble runs/H* --test"))
 def ensemble(
     runs: Runs,
-    save: Annotated[
-        str | None, typer.Option(metavar="NAME|DIR", help="Keep the mean of all (AP) as a run, which predicts.")
-    ] = None,
+    save: SaveAs = None,
     test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
     method: Annotated[Method | None, typer.Option(help="How --test combines; by default AP.")] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Use only so many of the most accurate runs; by default all.")
+        int | None, typer.Option(min=1, help="Use only so many of the most accurate; by default all.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where --test writes; by default submission.csv.")
-    ] = None,
+    file: Annotated[Path | None, output("Where --test writes; by default submission.csv.")] = None,
 ) -> None:
     """Combine the predictions of several runs.
 
@@ -46,8 +42,8 @@ def ensemble(
     test images by their mean.
     """
     if test and save is None:
-        combine_test(runs, method or "AP", top, output or Path("submission.csv"))
-    elif method or output or test:
+        combine_test(runs, method or "AP", top, file or Path("submission.csv"))
+    elif method or file or test:
         problem = "--method and --output go with --test, and --save with neither of them."
         raise UserError(problem, "see kenyan13 ensemble --help")
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app, console, examples
+from kenyan13.cli.app import RunFolder, app, console, examples, output
 from kenyan13.cli.runs import open_run
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, replacing
@@ -33,13 +33,8 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="IMAGE|FOLDER", help="Photos, folders of photos, and settings: data.root=DIR."),
     ] = None,
-    test: Annotated[
-        bool, typer.Option("--test", help="Predict the data set's test images and write submission.csv.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A .csv or .json file instead of a table; of --test, RUN/submission.csv."),
-    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Predict the data's test images; write submission.csv.")] = False,
+    file: Annotated[Path | None, output("A .csv or .json file instead of a table; of --test, submission.csv.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     coverage: Annotated[
@@ -50,6 +45,8 @@ def predict(
     ] = None,
 ) -> None:
     """Predict photos, or with --test the test images. Photos that cannot be read are named; the exit code is then 1."""
+    from kenyan13.data.source import find_images
+
     overrides = [one for one in given or [] if SETTING.match(one)]
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
     if run.is_file() or bool(images) == test:
@@ -59,20 +56,17 @@ def predict(
         raise UserError(problem, "kenyan13 predict RUN PHOTO.jpg...", "for test images: kenyan13 predict RUN --test")
     if test and as_json:
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
-    if output and not test and (output.suffix.lower() not in (".csv", ".json") or output.is_dir()):
-        raise UserError(f"{output} is no name of a CSV or JSON file.", "as in --output predictions.csv")
+    if file and not test and (file.suffix.lower() not in (".csv", ".json") or file.is_dir()):
+        raise UserError(f"{file} is no name of a CSV or JSON file.", "as in --output predictions.csv")
     if test:
-        predict_test(open_run(run, overrides), output or run / "submission.csv")
+        predict_test(open_run(run, overrides), file or run / "submission.csv")
         return
-    from kenyan13.data.source import find_images
-
     paths = find_images(images)
     listed = predict_photos(run, paths, overrides, top, coverage)
     if explain is not None:
         explain_photos(run, listed, explain)
-    print_photos(listed, as_json, output)
-    bad = sum("error" in one for one in listed)
-    if bad:
+    print_photos(listed, as_json, file)
+    if bad := sum("error" in one for one in listed):
         print_note(f"{bad:,} of {len(paths):,} images could not be read.")
         raise typer.Exit(1)
 
@@ -103,14 +97,19 @@ def predict_photos(
 
     if overrides or not (run / GRAPH).is_file():
         if coverage is not None:
-            raise UserError("Sets of classes need the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
+            raise no_graph(run, "Sets of classes need")
         return predict_by_torch(run, paths, overrides, top)
     graph = Graph(run / GRAPH)
-    listed: list[dict[str, Any]] = []
-    for path, found in zip(paths, graph.run_files(paths), strict=True):
-        told = {"error": found} if isinstance(found, str) else answer(graph, found, top, coverage)
-        listed.append({"image": str(path), **told})
-    return listed
+    told = [
+        {"error": found} if isinstance(found, str) else answer(graph, found, top, coverage)
+        for found in graph.run_files(paths)
+    ]
+    return [{"image": str(path), **one} for path, one in zip(paths, told, strict=True)]
+
+
+def no_graph(run: Path, need: str) -> UserError:
+    """Return what to say where a run's graph is missing."""
+    return UserError(f"{need} the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
 
 
 def predict_by_torch(run: Path, paths: Sequence[Path], overrides: list[str], top: int) -> list[dict[str, Any]]:
@@ -133,7 +132,7 @@ def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path)
     from kenyan13.export.session import GRAPH, Graph
 
     if not (run / GRAPH).is_file():
-        raise UserError("Heat maps need the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
+        raise no_graph(run, "Heat maps need")
     graph = Graph(run / GRAPH)
     folder.mkdir(parents=True, exist_ok=True)
     for place, one in enumerate(listed, 1):
@@ -175,9 +174,8 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
     ]
     table = pd.DataFrame(rows)
     table["error"] = table.pop("error")  # last
-    return table.map(lambda cell: re.sub(r"^(?=[=+\-@\t\r])", "'", cell) if isinstance(cell, str) else cell).to_csv(
-        index=False
-    )
+    safe = table.map(lambda cell: re.sub(r"^(?=[=+\-@\t\r])", "'", cell) if isinstance(cell, str) else cell)
+    return safe.to_csv(index=False)
 
 
 def print_table(listed: Sequence[Mapping[str, Any]]) -> None:
