@@ -34,12 +34,10 @@ MOST = 1000  # more values of a range are a slip of the finger
 def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
     """Return arguments for Hydra; those that are no key=value, and quoted values, stay as they are.
 
-    Raises UserError for a range that is none, and, unless it is for a sweep, for one that stands for several runs.
-
     Texts are quoted where Hydra would read them as something else (name=1e3), and ~ is filled in. seed=1..5 and
-    optim.lr=1e-6..1e-2 become lists of values (see `expand`),
-    model=vgg* Hydra's glob.
-    A part of what Hydra builds may be any argument of its target, so that optim.eps=1e-7 becomes ++optim.eps=1e-7.
+    optim.lr=1e-6..1e-2 become lists of values (see `expand`), model=vgg* Hydra's glob. A part of what Hydra builds may
+    be any argument of its target: optim.eps=1e-7 becomes ++optim.eps=1e-7. Raises UserError for a range that is none,
+    and, unless it is for a sweep, for one that stands for several runs.
     """
     return [translate_one(argument, sweep) for argument in with_recipe(arguments)]
 
@@ -49,10 +47,9 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
 
     conf/train.yaml has the choices of the study; its batches and rates leave small data undertrained.
     """
-    named = any(argument.partition("=")[0] in ("recipe", "experiment", "debug") for argument in arguments)
-    return (
-        list(arguments) if named or not {"data=folder", "data=table"} & {*arguments} else [*arguments, "recipe=modern"]
-    )
+    keys = {argument.partition("=")[0] for argument in arguments}
+    own = {"data=folder", "data=table"} & {*arguments} and not keys & {"recipe", "experiment", "debug"}
+    return [*arguments, *(["recipe=modern"] if own else [])]
 
 
 def translate_one(argument: str, sweep: bool) -> str:
@@ -121,11 +118,8 @@ def expand(key: str, text: str) -> list[int] | list[float]:
         low = high = a_decade = 0
     every = whole and "/" not in text
     if not (0 < low < high or (every and low < high)) or a_decade == 0:
-        raise UserError(
-            f"{key}={text} is not a range of numbers.",
-            "write lowest..highest: data.fold=0..4 gives every whole number",
-            "or both above 0: optim.lr=1e-6..1e-2 gives four values a decade, optim.lr=1e-6..1e-2/8 eight",
-        )
+        step = "data.fold=0..4 gives every whole number, optim.lr=1e-6..1e-2 four values a decade (/8: eight)"
+        raise UserError(f"{key}={text} is not a range of numbers.", step)
     steps = round(high - low) if every else max(1, round(math.log10(high / low) * a_decade))
     if steps >= MOST:
         fewer = "/4 at the end gives four values a decade" if every else "give fewer a decade"

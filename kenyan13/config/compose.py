@@ -57,7 +57,6 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     _, strange = pick(cast(dict[str, Any], OmegaConf.to_container(config)), Settings)
     if strange:  # as one added with `+key=value` may be
         raise unknown_setting(strange[0])
-    later = {group: OmegaConf.to_container(config[group]) for group in UNRESOLVED}
     now = cast(DictConfig, OmegaConf.merge(config))  # a copy
     for key, node in now.items_ex(resolve=False):
         if key not in UNRESOLVED and isinstance(node, DictConfig):
@@ -65,9 +64,9 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     for group in UNRESOLVED:
         now[group] = {}
     settings = cast(Settings, OmegaConf.to_object(now))
+    for group in UNRESOLVED:
+        setattr(settings, group, OmegaConf.to_container(config[group]))
     settings.model.backbone = re.sub("^(hf[-_]hub:)?timm/", "", settings.model.backbone)  # the Hugging Face Hub's name
-    for group, values in later.items():
-        setattr(settings, group, values)
     if settings.name is not None and not re.fullmatch(r"(?!last$)[^-./\s][^/]*", settings.name):
         raise UserError(f"name={settings.name} is no name of a folder.", "runs=DIR chooses the folder it is made in")
     if (length := len(os.fsencode(name := settings.name or ""))) > LONGEST:
@@ -79,8 +78,7 @@ def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 
 def pick(node: Mapping[str, Any], known: Any, prefix: str = "") -> tuple[dict[str, Any], list[str]]:
     """Return the part of nested settings that a dataclass has, and the dotted names of the rest."""
-    kept: dict[str, Any] = {}
-    strange: list[str] = []
+    kept, strange = dict[str, Any](), list[str]()
     types = {item.name: item.type for item in fields(known)}
     for key, value in node.items():
         if key not in types:

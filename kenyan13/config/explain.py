@@ -20,10 +20,8 @@ def explain(error: Exception) -> UserError | None:
     if isinstance(error, MissingConfigException):
         return explain_choice(str(error.missing_cfg_file or ""), error.options or [])
     if isinstance(error, OverrideParseException):
-        return UserError(
-            f"'{error.override}' is not an override that Hydra can read.",
-            "write key=value without blanks, as in optim.lr=1e-4; quote brackets: 'augment.scale=[0.9,1.1]'",
-        )
+        step = "write key=value without blanks, as in optim.lr=1e-4; quote brackets: 'augment.scale=[0.9,1.1]'"
+        return UserError(f"'{error.override}' is not an override that Hydra can read.", step)
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, OmegaConfBaseException):
         return explain_value(cause)

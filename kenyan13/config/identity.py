@@ -50,16 +50,13 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def counts(key: str, settings: Mapping[str, Any]) -> bool:
     """Return whether a run's result depends on the setting with a dotted key."""
-    if MACHINE_ONLY & {key, key.partition(".")[0], ".".join(key.split(".")[:2])}:
-        return False
+    group, *names = key.split(".")
     if key == "data.store":
         return bool(settings["data"]["store"] == "jpeg")  # the others give the same pixels
-    if key.partition(".")[0] == "callbacks":
-        if key == "callbacks":
-            return False  # none at all
-        node = settings["callbacks"].get(key.split(".")[1])
+    if group == "callbacks":
+        node = settings["callbacks"].get(names[0]) if names else None
         return isinstance(node, Mapping) and not str(node.get(TARGET)).startswith(WATCHING)
-    return True
+    return not MACHINE_ONLY & {key, group, ".".join([group, *names[:1]])}
 
 
 def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,10 +81,7 @@ def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
     """
     usual = default_settings()
     targets = {key: node.get(TARGET) for group in BUILT for key, node in nodes(group, usual[group])}
-    return {
-        **usual,
-        **map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)}),
-    }
+    return usual | map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)})
 
 
 @cache
@@ -159,9 +153,7 @@ def preset_name(group: str, own: Mapping[str, Any]) -> str:
 
 def short(value: str | float) -> str:
     """Return a value as people write it, 1e-3 rather than 0.001."""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, str | int):
-        return str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     mantissa, exponent = f"{value:.2e}".split("e")
     return min(f"{float(mantissa):g}e{int(exponent)}", f"{value:g}", key=len)

@@ -19,11 +19,8 @@ from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 HYDRA_KEYS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
 NEEDED = ("optim", "loss", "trainer")
 OWN_KEYS = {"schedule": ("interval", "monitor")}  # read by the Classifier, in Lightning's words; not the target's
-GIVEN = {
-    "schedule": ("optimizer",),
-    "loss": ("weight",),
-    "trainer": ("logger", "callbacks", "default_root_dir"),
-}  # what the run itself hands to the target
+# what the run itself hands to the target
+GIVEN = {"schedule": ("optimizer",), "loss": ("weight",), "trainer": ("logger", "callbacks", "default_root_dir")}
 
 
 def check_built(settings: Settings, given: Collection[str] = ()) -> None:
@@ -42,10 +39,8 @@ def check_built(settings: Settings, given: Collection[str] = ()) -> None:
                 raise UserError(f"There is no {group}.{name} to leave out.{close}")
     for k, node in enumerate(settings.augment.extra):
         if not isinstance(node, Mapping):
-            raise UserError(
-                f"augment.extra[{k}]={node} names no transform.",
-                "'augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]'",
-            )
+            step = "'augment.extra=[{_target_:torchvision.transforms.v2.TrivialAugmentWide}]'"
+            raise UserError(f"augment.extra[{k}]={node} names no transform.", step)
         check_node("augment", f"augment.extra[{k}]", dict(node), given=["augment.extra"])
     kept = map_nodes(vars(settings), lambda group, key, node: check_node(group, key, node, given))
     for group, values in kept.items():
@@ -59,11 +54,9 @@ def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str
         having = [choice for choice, values in choices.items() if name in values or (key == group and values)]
         close = did_you_mean(name, [name for values in choices.values() for name in values])
         problem = f"{key} is not chosen." if having else f"There is no setting '{key}'.{close}"
-        raise UserError(
-            f"{key}._target_={node[TARGET]} names no class." if TARGET in node else problem,
-            f"choose first: {group}={shorten(having or list(choices))}",
-            f"one of your own: {key}._target_=my_parts.MyClass",
-        )
+        problem = f"{key}._target_={node[TARGET]} names no class." if TARGET in node else problem
+        chosen = f"choose first: {group}={shorten(having or list(choices))}"
+        raise UserError(problem, chosen, f"one of your own: {key}._target_=my_parts.MyClass")
     same_target = presets_of(group, node[TARGET])
     known = {name for _, preset in same_target for name in preset}
     unlisted = [name for name in node if name not in (*known, *HYDRA_KEYS, *OWN_KEYS.get(group, ()))]
@@ -77,10 +70,7 @@ def check_node(group: str, key: str, node: dict[str, Any], given: Collection[str
     if own and taken is not None:
         likely = [name for name in known if own[0] in name] or taken
         close = did_you_mean(f"{key}.{own[0]}", [f"{key}.{name}" for name in likely])
-        raise UserError(
-            f"There is no setting '{key}.{own[0]}'.{close}",
-            f"{node[TARGET]} takes: {shorten(taken)}",
-        )
+        raise UserError(f"There is no setting '{key}.{own[0]}'.{close}", f"{node[TARGET]} takes: {shorten(taken)}")
     return {name: value for name, value in node.items() if name not in strange}
 
 
@@ -94,11 +84,8 @@ def find_target(key: str, path: str) -> Callable[..., Any]:
             close = did_you_mean(name, dir(resolve_name(module)))
         except Exception:
             close = ""
-        raise UserError(
-            f"{key}._target_={path} cannot be imported: {first_line(error)}{close}",
-            "the path of a class or function, as in torch.optim.NAdam",
-            "of a file my_parts.py beside the command: my_parts.MyClass",
-        ) from error
+        problem = f"{key}._target_={path} cannot be imported: {first_line(error)}{close}"
+        raise UserError(problem, "as in torch.optim.NAdam, or of a file my_parts.py: my_parts.MyClass") from error
     if not callable(target):
         raise UserError(f"{key}._target_={path} is no class or function.", "as in torch.optim.NAdam")
     return target  # type: ignore[no-any-return]
@@ -109,12 +96,11 @@ def arguments(target: Callable[..., Any]) -> list[str] | None:
     if getattr(target.__init__, "__module__", "") == "torch.nn.modules.module":
         return []  # a module without an __init__ of its own seems to take anything
     try:
-        parameters = inspect.signature(target).parameters.values()
+        kinds = {one.name: one.kind for one in inspect.signature(target).parameters.values()}
     except (TypeError, ValueError):
         return None
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+    anything = inspect.Parameter.VAR_KEYWORD in kinds.values()
+    return None if anything else [name for name, kind in kinds.items() if kind is not inspect.Parameter.VAR_POSITIONAL]
 
 
 def build(
@@ -134,9 +120,9 @@ def build(
         raise
     except Exception as error:  # a target may raise anything
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        step = f"its settings: python train.py --cfg job --package {key.partition('.')[0]}"
-        if isinstance(cause, ModuleNotFoundError) and cause.name:
-            step = f"pip install {cause.name.partition('.')[0]}"
+        module = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        shown = f"its settings: python train.py --cfg job --package {key.partition('.')[0]}"
+        step = f"pip install {module.partition('.')[0]}" if module else shown
         raise UserError(f"{key}: {node[TARGET]} cannot be made: {first_line(cause)}", step) from cause
     if not isinstance(made, kind):
         step = f"a class that inherits {kind.__module__}.{kind.__qualname__}"

@@ -56,8 +56,7 @@ class ImageDataset(Dataset[RawBatch]):
 
     def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
         self.images, self.crop, self.seed, self.augment = images, crop, seed, augment
-        nodes = [] if augment is None else augment.extra
-        self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(nodes)]
+        self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(augment.extra if augment else [])]
         if self.extra:
             apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
 
@@ -115,10 +114,8 @@ def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]]
                 raise UserError(f"augment.extra[{k}] fails: {error}", "it gets uint8 [3, crop, crop]") from error
     if not isinstance(image, Tensor) or image.shape != shape or image.dtype != torch.uint8:
         kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise UserError(
-            f"augment.extra makes {kind} of an image, uint8 {list(shape)}.",
-            "leave out what resizes or normalises: kenyan13 does that itself",
-        )
+        problem = f"augment.extra makes {kind} of an image, uint8 {list(shape)}."
+        raise UserError(problem, "leave out what resizes or normalises: kenyan13 does that itself")
     return image.permute(1, 2, 0).numpy()
 
 
@@ -144,10 +141,6 @@ class FeatureDataset(Dataset[Batch]):
 
     def __getitems__(self, draws: list[Draw]) -> Batch:
         rows = torch.tensor([draw.row for draw in draws])
-        views = torch.from_numpy(self.epoch_views(draws[0].epoch)[[draw.position % len(self) for draw in draws]])
+        of_epoch = generator(VIEWS, self.seed, draws[0].epoch).integers(self.features.shape[1], size=len(self))
+        views = torch.from_numpy(of_epoch[[draw.position % len(self) for draw in draws]])
         return Batch(self.features[rows, views], self.targets[rows], rows)
-
-    def epoch_views(self, epoch: int) -> NDArray[np.int64]:
-        """Return which view each of an epoch's draws takes, int64 [n]."""
-        views = self.features.shape[1]
-        return generator(VIEWS, self.seed, epoch).integers(views, size=len(self))

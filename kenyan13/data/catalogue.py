@@ -36,12 +36,10 @@ def read(settings: DataSettings) -> Source:
             *[f"are they in {folder.name}? data.root={folder}" for folder in inner[:1]],
             "data=folder data.root=DIR needs one folder a class, data=kenyan13 data.root=DIR a train.csv and images/",
         )
-    reserved = [name for name in classes if name in RESERVED]
-    if reserved:
+    if reserved := [name for name in classes if name in RESERVED]:
         problem = f"A class cannot be named {shorten(reserved)}: a run's predictions have columns of that name."
         raise UserError(problem, "rename the class")
-    odd = [ascii(text) for text in (*ids, *classes) if text.encode(errors="replace").decode() != text]
-    if odd:
+    if odd := [ascii(text) for text in (*ids, *classes) if text.encode(errors="replace").decode() != text]:
         raise UserError(f"Names that are not UTF-8: {shorten(odd)}.", "rename these files or folders")
     return source
 

@@ -112,16 +112,12 @@ class ImageDataModule(LightningDataModule):
 
         A last batch of a single image is left out: batch norm cannot train on it.
         """
-        targets = self.train.catalogue.targets
-        sampler = self.sampler(self.train_order(), len(targets))
-        size = self.settings.model.batch_size
+        size, sampler = self.settings.model.batch_size, self.sampler(self.train_order(), len(self.train.catalogue))
         drop_last = len(sampler) % size == 1 and size > 1
         loader = self.loader(self.dataset(self.train, self.settings.augment), sampler, drop_last)
         if not len(loader):
-            raise UserError(
-                f"A batch of {size} leaves nothing to train on: {len(sampler)} image for this process.",
-                "fewer trainer.devices, or more images",
-            )
+            problem = f"A batch of {size} leaves nothing to train on: {len(sampler)} image for this process."
+            raise UserError(problem, "fewer trainer.devices, or more images")
         return loader
 
     def dataset(self, images: Images, augment: AugmentSettings | None = None) -> ImageDataset | FeatureDataset:
@@ -158,19 +154,19 @@ class ImageDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is None:
             return EpochSampler(order, length)
-        sampler = EpochSampler(order, length, trainer.global_rank, trainer.world_size)
         # Lightning tells a resumed run's sampler its epoch only when loader processes have asked it for first batches.
-        progress = trainer.fit_loop.epoch_progress.current
-        sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
-        return sampler
+        epoch = trainer.fit_loop.epoch_progress.current.processed
+        return EpochSampler(order, length, trainer.global_rank, trainer.world_size, epoch)
 
     def loader(
         self, dataset: ImageDataset | FeatureDataset, sampler: Iterable[Draw], drop_last: bool = False
     ) -> DataLoader[Any]:
         """Return a loader with the number of workers that the settings or the machine give; none for features."""
-        chosen = self.settings.data.workers
-        workers = default_workers(len(dataset)) if chosen is None else chosen
-        workers = 0 if isinstance(dataset, FeatureDataset) else workers
+        workers = self.settings.data.workers
+        if workers is None:  # all cores but one, at most eight; none for tiny data
+            workers = 0 if len(dataset) < 64 else max(1, min(8, available_cores() - 1))
+        if isinstance(dataset, FeatureDataset):
+            workers = 0
         return DataLoader[Any](
             dataset,
             batch_size=self.settings.model.batch_size,
@@ -197,11 +193,6 @@ class ImageDataModule(LightningDataModule):
         if not self.settings.model.channels_last:
             images = images.contiguous()
         return Batch(images, batch.targets, batch.rows)
-
-
-def default_workers(images: int) -> int:
-    """Return the number of loader processes: all cores but one, at most eight; none for tiny data."""
-    return 0 if images < 64 else max(1, min(8, available_cores() - 1))
 
 
 def whole(batch: Any) -> Any:

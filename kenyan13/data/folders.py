@@ -88,19 +88,14 @@ def read_part(listing: Listing, folder: Path, classes: tuple[str, ...], test: bo
     tops = [path.relative_to(folder).parts[0] if path.parent != folder else "" for path in below]
     bare = {name for name in tops if test and (not name or name.casefold() in UNLABELLED or part_of(name) == "test")}
     refuse_look_alikes(dict.fromkeys([*classes, *(child.name for child in subfolders(folder))]), folder)
-    unknown = [child.name for child in subfolders(folder) if child.name not in {*classes, *bare}]
-    if unknown:
-        raise UserError(
-            f"{folder} has folders of no class of the training images: {shorten(unknown)}.",
-            f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}",
-            *["test/unknown/ may hold test images of no known class"] * test,
-        )
+    if unknown := [child.name for child in subfolders(folder) if child.name not in {*classes, *bare}]:
+        problem = f"{folder} has folders of no class of the training images: {shorten(unknown)}."
+        more = ["test/unknown/ may hold test images of no known class"] if test else []
+        raise UserError(problem, f"classes: {shorten(classes, 20)}{did_you_mean(unknown[0], classes)}", *more)
     index = {name: target for target, name in enumerate(classes)} | dict.fromkeys(bare - {*classes}, -1)
     kept = [(path, index[name]) for path, name in zip(below, tops, strict=True) if name in index]
     if not test and (empty := [name for name in classes if name not in tops]):
-        raise UserError(
-            f"There are no images of the class {empty[0]} in {folder}.",
-            f"add images to {folder / empty[0]}, or take the class out",
-        )
+        step = f"add images to {folder / empty[0]}, or take the class out"
+        raise UserError(f"There are no images of the class {empty[0]} in {folder}.", step)
     ids = tuple(path.relative_to(listing.root).as_posix() for path, _ in kept)
     return Catalogue(ids, tuple(path for path, _ in kept), np.array([at for _, at in kept], dtype=np.int64), classes)

@@ -34,9 +34,8 @@ def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[
         case Sampling.shuffled:
             return lambda epoch: generator(SAMPLING, seed, epoch).permutation(len(targets))
         case Sampling.weighted:
-            weights = 1 / counts[targets]
+            weights, length = 1 / counts[targets], len(targets)
             probabilities = weights / weights.sum()
-            length = len(targets)
             return lambda epoch: generator(SAMPLING, seed, epoch).choice(length, size=length, p=probabilities)
         case Sampling.balanced:
             return lambda epoch: balanced_order(targets, seed, epoch)
@@ -87,9 +86,8 @@ class EpochSampler(Sampler[Draw]):
     Lightning calls `set_epoch` before each epoch.
     """
 
-    def __init__(self, order: Order, length: int, rank: int = 0, world: int = 1) -> None:
-        self.order, self.length, self.rank, self.world = order, length, rank, world
-        self.epoch = 0
+    def __init__(self, order: Order, length: int, rank: int = 0, world: int = 1, epoch: int = 0) -> None:
+        self.order, self.length, self.rank, self.world, self.epoch = order, length, rank, world, epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0."""

@@ -40,10 +40,8 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
         train, validation = train.take(rows[0]), train.take(rows[1])
     elif settings.fold is not None or settings.group_duplicates:
         chosen = "data.group_duplicates=true" if settings.fold is None else f"data.fold={settings.fold}"
-        raise UserError(
-            f"{chosen} makes its own validation images, but {settings.root} has a folder of them.",
-            f"leave {chosen.partition('=')[0]} out, or put all images into the class folders of train/",
-        )
+        step = f"leave {chosen.partition('=')[0]} out, or put all images into the class folders of train/"
+        raise UserError(f"{chosen} makes its own validation images, but {settings.root} has a folder of them.", step)
     if subset is not None:
         share = ceil(len(validation) * subset / len(train))
         train = train.take(stratified(train, settings, f"data.subset={subset}", train_size=subset)[0])
@@ -136,9 +134,6 @@ def stratified(images: Catalogue, settings: DataSettings, purpose: str, **sizes:
 def too_few(images: Catalogue, purpose: str, error: Exception) -> UserError:
     """Return what scikit-learn objects to, with the number of images of each class."""
     counts = zip(images.classes, np.bincount(images.targets, minlength=len(images.classes)), strict=True)
-    smallest = sorted(counts, key=lambda pair: int(pair[1]))
-    return UserError(
-        f"{purpose} cannot divide {len(images):,} images: {error}",
-        f"images of each class: {shorten([f'{name} {count}' for name, count in smallest], 13)}",
-        "choose another size, add images to small classes, or take these classes out",
-    )
+    smallest = shorten([f"{name} {count}" for name, count in sorted(counts, key=lambda pair: int(pair[1]))], 13)
+    steps = f"images of each class: {smallest}", "choose another size, add images, or take small classes out"
+    return UserError(f"{purpose} cannot divide {len(images):,} images: {error}", *steps)

@@ -45,10 +45,8 @@ def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> 
         return tuple(name for name in classes if name in groups[stage])
     if stage != FIRST or not groups:
         known = [FIRST, *groups] if groups else []
-        raise UserError(
-            f"There is no data.stage={stage}.{did_you_mean(stage, known)}",
-            f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}",
-        )
+        step = f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}"
+        raise UserError(f"There is no data.stage={stage}.{did_you_mean(stage, known)}", step)
     grouped = {member for members in groups.values() for member in members}
     first = (*(name for name in classes if name not in grouped), *groups)
     if len(first) < 2:
@@ -62,17 +60,13 @@ HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
 def check_groups(classes: Sequence[str], groups: Groups) -> None:
     """Raise UserError for members that are no classes, for a class in two groups, and for impossible groups."""
     everything = [member for members in groups.values() for member in members]
-    unknown = [member for member in everything if member not in classes]
-    if unknown:
-        raise UserError(
-            f"data.groups has members that are no classes: {shorten(unknown)}.{did_you_mean(unknown[0], classes)}",
-            f"classes: {shorten(classes, 20)}",
-        )
+    if unknown := [member for member in everything if member not in classes]:
+        problem = f"data.groups has members that are no classes: {shorten(unknown)}."
+        raise UserError(problem + did_you_mean(unknown[0], classes), f"classes: {shorten(classes, 20)}")
     for name, members in groups.items():
         if name in NOT_GROUPS or name in classes or "/" in name or not name:
             raise UserError(f"A group cannot be named '{name}'.", "choose a name that is no class and has no /")
         if len(set(members)) < 2:
             raise UserError(f"data.groups: {name} has fewer than two classes.", "give it two or more, or leave it out")
-    repeated = [member for member in dict.fromkeys(everything) if everything.count(member) > 1]
-    if repeated:
+    if repeated := [member for member in dict.fromkeys(everything) if everything.count(member) > 1]:
         raise UserError(f"data.groups names {shorten(repeated)} more than once.", "a class goes into one group only")

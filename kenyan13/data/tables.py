@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     Ids have 20 digits, more than int64 and float can hold: they stay texts. They may have a suffix, or a path.
     """
     chosen, notes = columns or ColumnSettings(), list[str]()
-    train = train_rows(root, chosen, notes, *GET_DATA)
+    train = train_rows(root, chosen, notes)
     listing = list_images(root, {"train.csv", "test.csv"})
     found: dict[str, Path] = {}  # by path, with and without suffix; of two images of one name the .jpg is meant
     for path in sorted(listing.images, key=lambda path: path.suffix != ".jpg"):
@@ -61,7 +62,9 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     return Source(labelled, test=test, left_out=listing.left_out, notes=notes)
 
 
-def train_rows(root: Path, columns: ColumnSettings, notes: list[str], *next_steps: str) -> pd.DataFrame:
+def train_rows(
+    root: Path, columns: ColumnSettings, notes: list[str], next_steps: Sequence[str] = GET_DATA
+) -> pd.DataFrame:
     """Return the rows of train.csv. Raises UserError, naming the next steps, where there is none."""
     if not (root / "train.csv").is_file():
         raise UserError(f"There is no train.csv in {root}.", *next_steps)
@@ -70,7 +73,7 @@ def train_rows(root: Path, columns: ColumnSettings, notes: list[str], *next_step
 
 def read_labels(root: Path, *next_steps: str) -> Catalogue:
     """Read the labelled images of train.csv in file order; the images themselves need not be there."""
-    rows = train_rows(root, ColumnSettings(), [], *next_steps)
+    rows = train_rows(root, ColumnSettings(), [], next_steps)
     return to_catalogue(rows, [root / "images" / "images" / f"{id_}.jpg" for id_ in rows["id"]])
 
 
@@ -116,10 +119,8 @@ def find_files(file: Path, rows: pd.DataFrame, locate: Callable[[str], Path | No
     paths = [locate(id_) for id_ in rows["id"]]
     absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
     if absent:
-        raise UserError(
-            f"{len(absent):,} of {len(rows):,} ids in {file} have no image ({shorten(absent, 5)}).",
-            f"{how}: complete the images, or delete these lines",
-        )
+        problem = f"{len(absent):,} of {len(rows):,} ids in {file} have no image ({shorten(absent, 5)})."
+        raise UserError(problem, f"{how}: complete the images, or delete these lines")
     return [path for path in paths if path]
 
 
@@ -137,16 +138,14 @@ def read_rows(
     table = table[list(named.values())].set_axis(list(named), axis=1)
     filled = [role for role in named if role in needed or role == "split"]
     tested = table["split"].map(part_of) == "test" if "split" in table else pd.Series(False, table.index)
-    empty = table.index[(table[filled] == "").any(axis=1) & ~(tested & (table["id"] != ""))]
-    if len(empty):
+    if len(empty := table.index[(table[filled] == "").any(axis=1) & ~(tested & (table["id"] != ""))]):
         raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
     repeated = table[table["id"].duplicated(keep=False)].groupby("id", sort=False)
     if len(repeated):
         listed = [f"{id_} (lines {shorten(list(rows.index), 3)})" for id_, rows in repeated]
         raise UserError(f"{file}: repeated ids: {shorten(listed, 4)}.", "keep one line an id")
     if "label" in table:
-        strange = table.index[table["label"].str.casefold().isin(MISSING)]
-        if len(strange):
+        if len(strange := table.index[table["label"].str.casefold().isin(MISSING)]):
             problem = f"{file}: the class {table['label'][strange[0]]} in line {shorten(list(strange))}."
             raise UserError(problem, "fill in the labels that are missing; if it is a class, give it another name")
         refuse_look_alikes(dict.fromkeys(table["label"]), file)
@@ -158,26 +157,19 @@ def load_table(file: Path) -> pd.DataFrame:
     content = file.read_bytes()
     text = content.decode("utf-8-sig", errors="replace")
     if "\0" in text or "\ufffd" in text:
-        binary = (
-            "it is a spreadsheet or a zip file" if content[:2] == b"PK" else "it is written in UTF-16, not in UTF-8"
-        )
-        problem = binary if "\0" in text else "it is written in Latin-1 or the like, not in UTF-8"
+        coded = f"it is written in {'UTF-16' if chr(0) in text else 'Latin-1 or the like'}, not in UTF-8"
+        problem = "it is a spreadsheet or a zip file" if content[:2] == b"PK" else coded
         raise UserError(f"{file} cannot be read as CSV: {problem}.", "save it as UTF-8; in Excel: Save as, CSV UTF-8")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
-            table: pd.DataFrame = pd.read_csv(
-                io.StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False,
-                skip_blank_lines=False,
-            )  # fmt: skip
+            options: dict[str, Any] = {"skipinitialspace": True, "index_col": False, "skip_blank_lines": False}
+            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        raise UserError(
-            f"{file} cannot be read as CSV: {error}".strip(),
-            "it needs a header row, commas, and in each row as many cells as in the header",
-        ) from None
-    names = Counter(
-        name.strip() for name in next(csv.reader(text.splitlines()))
-    )  # pandas gives a second one another name
+        step = "it needs a header row, commas, and in each row as many cells as in the header"
+        raise UserError(f"{file} cannot be read as CSV: {error}".strip(), step) from None
+    # pandas gives a second one another name
+    names = Counter(name.strip() for name in next(csv.reader(text.splitlines())))
     if twice := [name for name, times in names.items() if name and times > 1]:
         raise UserError(f"{file} has two columns {shorten(twice)}.", "delete or rename one of them")
     table = table.set_axis(table.columns.str.strip(), axis=1).set_axis(table.index + 2)
@@ -205,9 +197,7 @@ def find_columns(
             found[role] = close[0]
             notes += [f"{file.name}: the column {close[0]} is read as the {role}"] * (not sure)
         elif role in needed:
-            problem = (
-                f"several columns for the {role}: {shorten(close)}" if close else f"no column {chosen or usual[0]}"
-            )
+            what = f"several columns for the {role}: {shorten(close)}" if close else f"no column {chosen or usual[0]}"
             step = f"name it, as in data.columns.{role}={(close or there)[0]}"
-            raise UserError(f"{file} has {problem}; its columns are {shorten(there)}.", step)
+            raise UserError(f"{file} has {what}; its columns are {shorten(there)}.", step)
     return found

@@ -17,7 +17,7 @@ from bench.stages import Step
 from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Layout, Settings
-from kenyan13.data.datamodule import default_workers
+from kenyan13.machine import available_cores
 from kenyan13.model.backbones import build
 from kenyan13.training.inference import open_data
 from kenyan13.training.trainer import one_device
@@ -67,7 +67,7 @@ def plain_process(files: Sequence[Path], settings: Settings) -> Iterator[Job]:
 def prepare(files: Sequence[Path], settings: Settings) -> None:
     """Keep an epoch of Pillow's images, in float32 and contiguous memory, for the calls that will come."""
     items = Items(files, open_rgb, study_transforms(settings.model.crop, settings.augment))
-    loader = DataLoader(items, settings.model.batch_size, num_workers=default_workers(len(files)))
+    loader = DataLoader(items, settings.model.batch_size, num_workers=max(1, min(8, available_cores() - 1)))
     device = one_device(settings)
     network = build(settings.model, 2, pretrained=False).train().to(device)
     optimizer = torch.optim.Adam(network.parameters())
