@@ -19,7 +19,7 @@ from kenyan13.export.explain import explain
 from kenyan13.export.session import GRAPH, Graph
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
-from kenyan13.runs.predictions import classes_of, probabilities_of
+from kenyan13.runs.predictions import predicted_of, probabilities_of
 from kenyan13.runs.run import Run
 
 QUALITY = 82  # of JPEG; as PNG photographs are ten times as large
@@ -33,9 +33,7 @@ def mistakes(known: pd.DataFrame) -> pd.DataFrame:
 
     Columns: target and prediction (classes' names), confidence (0..1).
     """
-    probabilities = probabilities_of(known)
-    named = np.array(classes_of(known))[probabilities.argmax(axis=1)]
-    table = known[["target"]].assign(prediction=named, confidence=probabilities.max(axis=1))
+    table = known[["target"]].assign(prediction=predicted_of(known), confidence=probabilities_of(known).max(axis=1))
     wrong = table[table["target"] != table["prediction"]]
     return wrong.sort_values("confidence", ascending=False, kind="stable")
 
@@ -97,8 +95,8 @@ def smaller(path: Path, width: int, square: bool) -> bytes | None:
 
 def grid_of(title: str, captions: Sequence[tuple[Path, str]]) -> Grid:
     """Return the square middles of image files with captions, as far as the images can be read."""
-    photos = [(smaller(path, SIDE, square=True), caption) for path, caption in captions]
-    return Grid(title, [(photo, caption) for photo, caption in photos if photo is not None], SHOWN)
+    photos = [(photo, caption) for path, caption in captions if (photo := smaller(path, SIDE, square=True))]
+    return Grid(title, photos, SHOWN)
 
 
 def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
@@ -133,6 +131,7 @@ def heat_grids(run: Run, wrong: pd.DataFrame) -> list[Grid]:
 def sheets(run: Run) -> list[Grid]:
     """Return a run's contact sheets, made smaller, class by class, if it has any."""
     files = sorted(run.folder.glob("sheets/**/*.png"), key=lambda file: (file.stem, file.parent.name != "original"))
-    photos = [(smaller(file, 2 * SHEET, square=False), file.relative_to(run.folder / "sheets")) for file in files]
-    shown = [(photo, path.with_suffix("").as_posix()) for photo, path in photos if photo is not None]
+    names = [file.relative_to(run.folder / "sheets").with_suffix("").as_posix() for file in files]
+    photos = [smaller(file, 2 * SHEET, square=False) for file in files]
+    shown = [(photo, name) for photo, name in zip(photos, names, strict=True) if photo]
     return [Grid("Contact sheets; presets: none, default, enhanced", shown, SHEET)] if shown else []

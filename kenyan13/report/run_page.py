@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from kenyan13.analysis.grouping import reorder
 from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
+from kenyan13.export.session import GRAPH, Graph
 from kenyan13.metrics.classification import per_class, reliability
 from kenyan13.metrics.losses import kept, minimised
 from kenyan13.metrics.statistics import standard_error, wilson
+from kenyan13.metrics.uncertainty import cross_coverage
 from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
@@ -20,7 +22,6 @@ from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.photos import heat_grids, mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
-from kenyan13.report.uncertainty import unknown_tables
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, scores, targets_of
 from kenyan13.runs.run import Run
 from kenyan13.terminal import duration
@@ -32,7 +33,8 @@ def run_page(run: Run, output: Path) -> Section:
     if run.problem:
         return page
     found, folder = measure(run), Folder(output, run.name)
-    page.tables = [table for table in [metric_table(run, found)] if table.rows]
+    metrics = metric_table(run, found)
+    page.tables = [metrics] if metrics.rows else []
     if run.metrics is not None:
         page.plots += draw_epochs(run.metrics, folder, run.setting("keep") or "loss")
     if run.predictions is not None and len(known := labelled(run.predictions)):
@@ -113,8 +115,7 @@ def draw_epochs(metrics: pd.DataFrame, folder: Folder, keep: str) -> list[Plot]:
         return []
     train, validation = metrics["train_loss"].tolist(), minimised(metrics).tolist()
     plain = metrics["val_loss"].tolist() if "val_weighted_loss" in metrics else None
-    accuracies = metrics["val_accuracy"].tolist()
-    macro_f1 = metrics["val_macro_f1"].tolist()
+    accuracies, macro_f1 = metrics["val_accuracy"].tolist(), metrics["val_macro_f1"].tolist()
     return [
         folder.draw(
             "accuracy", "Accuracy on validation images",
@@ -165,3 +166,23 @@ def settings_table(run: Run) -> Table:
             table.add(f"{start}{key}", str(value))
     table.add("commit", run.commit)
     return table
+
+
+def unknown_tables(run: Run, known: pd.DataFrame) -> list[Table]:
+    """Return how well sets of classes hold the right one, and how well images of no class are noticed."""
+    columns = [
+        Column("asked", "asked for %", 0), Column("held", "hold the right class %", 1), Column("size", "classes", 2),
+    ]  # fmt: skip
+    sets = Table("", "Sets of classes", columns, notes=["Thresholds are fitted to other images than they are used on."])
+    for coverage in (0.8, 0.9, 0.95):
+        held, size = cross_coverage(probabilities_of(known), targets_of(known), coverage)
+        sets.add(100 * coverage, 100 * held, size)
+    if not (run.folder / GRAPH).is_file():
+        return [sets]
+    left_out = Table("", "Images of no class", [Column("class", "class left out"), Column("auroc", "AUROC", 2)], notes=[
+        "How well a class's images are told from the others by a linear classifier that knows nothing of the class; "
+        "0.5 is chance. The features are of the network that was trained on all."
+    ])  # fmt: skip
+    for place, auroc in Graph(run.folder / GRAPH).meta.get("left_out", {}).items():
+        left_out.add(classes_of(known)[int(place)], auroc)
+    return [sets, left_out] if left_out.rows else [sets]

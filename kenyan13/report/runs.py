@@ -5,14 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from kenyan13.analysis.compare import best_first, compare
-from kenyan13.analysis.compare_text import conclusion
+from kenyan13.analysis.compare_text import NAMED, conclusion
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.config.settings import Layout
 from kenyan13.errors import shorten
 from kenyan13.runs.result import Result
 from kenyan13.runs.run import Run, labels
 
-NAMED = 8  # runs that a sentence lists
 ONE_SEED = (
     "Each run is one seed. How much another seed, or another split, would change is not in these metrics; the best of "
     "many runs on the same images is partly luck."

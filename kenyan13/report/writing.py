@@ -1,30 +1,38 @@
-"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and text."""
+"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and text.
 
+The page needs no network: plots are inside, all texts are escaped, and no script runs but our own.
+"""
+
+import base64
+import hashlib
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
-from kenyan13.report.overview import how_made, overview
-from kenyan13.report.page import GENERATOR, render_article, render_page
 from kenyan13.report.parts import PLOTS, Section
 from kenyan13.report.run_page import run_page
-from kenyan13.report.sweeps import sweep_jobs
+from kenyan13.report.sections import how_made, overview, sweep_jobs
+from kenyan13.report.tables import Value
 from kenyan13.runs.find import find_runs
 from kenyan13.runs.run import Run, read_all
 from kenyan13.terminal import progress
 
+GENERATOR = "kenyan13 report"
+PIXELS = 1.12  # a point of a plot on the page: two plots stand side by side in a usual window
+TEMPLATE = Path(__file__).parent / "template"
 INDEX, TABLES, ENDINGS = "index.html", "tables", (".svg", ".png")
 UNNAMEABLE = "replace"  # bytes of folders' names that are no text become question marks
 Job = Callable[[], Section]
 Jobs = Callable[[Sequence[Run], Path], list[Job]]  # runs, the report's folder -> what makes sections
-Drawn = tuple[Section, Markup]
 
 
 def write_report(
@@ -46,10 +54,7 @@ def write_report(
     remove_other_plots([section for section, _ in drawn], output)
     menu = {section.anchor: section.title for section in sections}
     made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
-    index = output / INDEX
-    page = render_page("kenyan13 report", made, menu, [article for _, article in drawn])
-    index.write_text(page, encoding="utf-8", errors=UNNAMEABLE)
-    return index, runs, sections
+    return write_page(output, "kenyan13 report", made, menu, [article for _, article in drawn]), runs, sections
 
 
 def write_single_page(section: Section, output: Path) -> Path:
@@ -57,9 +62,7 @@ def write_single_page(section: Section, output: Path) -> Path:
     prepare(output)
     write_tables([section], output)
     made = f"Made by kenyan13 at commit {git_commit()}."
-    page = render_page(section.title, made, {}, [render_article(section, output)])
-    (output / INDEX).write_text(page, encoding="utf-8", errors=UNNAMEABLE)
-    return output / INDEX
+    return write_page(output, section.title, made, {}, [render_article(section, output)])
 
 
 def remove_other_plots(sections: Sequence[Section], output: Path) -> None:
@@ -83,26 +86,23 @@ def prepare(output: Path) -> None:
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not ours):
         raise UserError(f"{output} is there and is no report.", "choose another folder: --output report")
     shutil.rmtree(output / TABLES, ignore_errors=True)
-    unfinished = render_page(GENERATOR, "This report was not finished.", {}, [])
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / TABLES).mkdir()
-        index.write_text(unfinished, encoding="utf-8")  # by which the folder is known should this be interrupted
+        (output / TABLES).mkdir(parents=True)
+        # by which the folder is known should this be interrupted
+        write_page(output, GENERATOR, "This report was not finished.", {}, [])
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error}.", "choose another folder: --output report") from None
 
 
-def draw(jobs: Sequence[Job], output: Path) -> list[Drawn]:
+def draw(jobs: Sequence[Job], output: Path) -> list[tuple[Section, Markup]]:
     """Run jobs on all cores, and return their sections, in their order, also as HTML."""
     workers = min(available_cores(), len(jobs))
-    each = partial(call, output=output)
-    if workers <= 1:
-        return [each(job) for job in progress(jobs, "Pages")]
     with ProcessPoolExecutor(workers) as pool:
-        return list(progress(pool.map(each, jobs), "Pages", total=len(jobs)))
+        each = (map if workers <= 1 else pool.map)(partial(call, output=output), jobs)
+        return list(progress(each, "Pages", total=len(jobs)))
 
 
-def call(job: Job, output: Path) -> Drawn:
+def call(job: Job, output: Path) -> tuple[Section, Markup]:
     """Return the section that a job makes, also as HTML."""
     section = job()
     return section, render_article(section, output)
@@ -118,3 +118,51 @@ def write_tables(sections: Sequence[Section], output: Path) -> None:
             taken[name] += 1
             for ending, text in (("csv", table.csv()), ("txt", f"{table.text()}\n")):
                 (output / TABLES / f"{unique}.{ending}").write_text(text, encoding="utf-8", errors=UNNAMEABLE)
+
+
+def render_article(section: Section, output: Path) -> Markup:
+    """Return a section as HTML. Plots are read from below `output`."""
+    plots = {plot.path: Path(f"{output / plot.path}.svg").read_bytes() for plot in section.plots}
+    return Markup(environment().get_template("article.html.jinja").render(section=section, plots=plots))
+
+
+def write_page(output: Path, title: str, made: str, menu: Mapping[str, str], articles: Sequence[Markup]) -> Path:
+    """Write the whole page, and return it. menu: anchor -> title of what it leads to; made: a line on how."""
+    style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment().get_template("page.html.jinja").render(
+        title=title, made=made, menu=menu, articles=articles,
+        style=Markup(style), script=Markup(script), script_digest=digest, generator=GENERATOR,
+    )  # fmt: skip
+    (output / INDEX).write_text(page, encoding="utf-8", errors=UNNAMEABLE)
+    return output / INDEX
+
+
+@cache
+def environment() -> Environment:
+    """Return what reads the templates: in HTML, all texts are escaped."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATE), autoescape=lambda name: name is None or ".html" in name,
+        trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined,
+    )  # fmt: skip
+    made.globals |= {"embed": embed, "width": width, "sort_key": sort_key}
+    return made
+
+
+def embed(contents: bytes, kind: str) -> str:
+    """Return an image as a data address. kind: svg+xml or jpeg."""
+    return f"data:image/{kind};base64,{base64.b64encode(contents).decode()}"
+
+
+def width(svg: bytes) -> int:
+    """Return at how many pixels a plot is shown where there is room; SVG files have their width in points."""
+    found = re.search(rb'width="([\d.]+)pt"', svg)
+    return round(PIXELS * float(found[1])) if found else 600
+
+
+def sort_key(value: Value) -> str:
+    """Return what a cell is sorted by: numbers in full precision, texts as they are, nothing for a missing value.
+
+    Texts that are numbers, as rates are, sort as numbers.
+    """
+    return "" if value is None else repr(float(value)) if isinstance(value, float | int) else value

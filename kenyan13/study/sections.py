@@ -11,10 +11,9 @@ import pandas as pd
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.confusion import confusion_plot
-from kenyan13.report.overview import draw_sizes
 from kenyan13.report.parts import Folder, Plot, Section
 from kenyan13.report.runs import among, anchor_of
-from kenyan13.report.sweeps import draw_sweep
+from kenyan13.report.sections import draw_sizes, draw_sweep
 from kenyan13.report.tables import Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
