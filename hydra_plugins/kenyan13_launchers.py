@@ -31,9 +31,8 @@ from kenyan13.training.device_sharing import runs_at_once
 class Presets(SearchPathPlugin):
     """Registers the study's experiments as choices like the files of conf/, and what the launchers' presets ask for.
 
-    The plugins' own launchers are renamed: joblib to joblib_plugin, from which ours inherits, and so on. Hydra would
-    check ours against those of the same name, and warn of doing so. This hook is the first moment at which all plugins
-    have registered theirs.
+    The plugins' own launchers are renamed: joblib to joblib_plugin, from which ours inherits: Hydra would check ours
+    against those of the same name. This hook is the first moment at which all plugins have registered theirs.
     """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
@@ -76,10 +75,10 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
                 "run this on a login node of the cluster",
                 "on one machine: hydra/launcher=joblib",
             )
-        state, numbers = Singleton.get_state(), range(len(job_overrides))
+        state = Singleton.get_state()
         arguments = [
-            (list(overrides), "hydra.sweep.dir", initial_job_idx + k, f"job_id_for_{initial_job_idx + k}", state)
-            for k, overrides in zip(numbers, job_overrides, strict=True)
+            (list(overrides), "hydra.sweep.dir", k, f"job_id_for_{k}", state)
+            for k, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
         from submitit.core.utils import FailedJobError
 
@@ -88,7 +87,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
         except FailedJobError as error:
             told = re.findall(r"sbatch: (?:error: )?(.+)", str(error)) or [first_line(error)]
             raise UserError(f"sbatch refuses the jobs: {'; '.join(told)}", "hydra.launcher.*: docs/sweeps.md") from None
-        for k, job in zip(numbers, jobs, strict=True):  # nothing of it is seen here otherwise
+        for k, job in enumerate(jobs):  # nothing of it is seen here otherwise
             words = " ".join(differing(job_overrides[k], job_overrides))
             print(f"run {k + 1} of {len(jobs)}: {words}\n  log: {job.paths.stdout}", flush=True)
         try:
@@ -132,7 +131,6 @@ def job_return(job: Any, overrides: Sequence[str]) -> JobReturn:
         return cast(JobReturn, job.results()[0])
     except UncompletedJobError:
         failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
-        failed.return_value = UserError(
-            f"The run was killed; its log: {job.paths.stdout}", "the same command goes on with it"
-        )
+        problem = f"The run was killed; its log: {job.paths.stdout}"
+        failed.return_value = UserError(problem, "the same command goes on with it")
         return failed

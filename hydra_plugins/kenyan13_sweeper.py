@@ -20,7 +20,7 @@ from omegaconf import open_dict
 
 from kenyan13.config.arguments import translate
 from kenyan13.config.settings import Settings
-from kenyan13.errors import BusyError, UserError, did_you_mean
+from kenyan13.errors import BusyError, UserError, did_you_mean, first_line
 from kenyan13.study.definitions import Experiment, experiments
 
 
@@ -103,7 +103,7 @@ def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
         reason = explain(error)
         if reason is None:
             traceback.print_exception(error, file=sys.stderr)
-            reason = UserError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+            reason = UserError(f"{type(error).__name__}: {first_line(error)}")
         if not isinstance(reason, BusyError):
             failures[index] = reason
     return failures
@@ -122,10 +122,9 @@ def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError
     if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
         start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
         raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
-    names = {index: " ".join(differing(jobs[index], jobs)) for index in failures}
-    lines = [
-        "\n     ".join([f"{names[index]}: {reason.problem.splitlines()[0]}", *reason.next_steps])
-        for index, reason in failures.items()
-    ]
+    lines = []
+    for index, reason in failures.items():
+        told = f"{' '.join(differing(jobs[index], jobs))}: {first_line(reason)}"
+        lines.append("\n     ".join([told, *reason.next_steps]))
     again = "the same command tries them again, and does not repeat what has finished"
     raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)

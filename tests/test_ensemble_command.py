@@ -87,7 +87,8 @@ def folds_of(root: Path, certainty: float, *settings: str) -> list[str]:
     folders = []
     for fold in range(2):
         folder = hand_made(root / f"{certainty}-{fold}", 1.0, right, test)
-        write_config(folder, compose_settings(["data.folds=2", f"data.fold={fold}", *settings]), {"classes": ["a", "b"]})
+        composed = compose_settings(["data.folds=2", f"data.fold={fold}", *settings])
+        write_config(folder, composed, {"classes": ["a", "b"]})
         predictions = (folder / VALIDATION).read_text()
         (folder / VALIDATION).write_text(re.sub(r"^(\w),", rf"{fold}\1,", predictions, flags=re.MULTILINE))
         folders.append(str(folder))

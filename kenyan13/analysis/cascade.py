@@ -39,17 +39,15 @@ class Composed:
 def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     """Read the validation predictions of a first stage and of each group's second stage: stage (FIRST, group) -> table.
 
-    What a run is, its settings data.stage and data.groups say. Raises UserError for a run that is no stage, for stages
-    that are missing or given twice, and for runs of different groups or different validation images.
+    Raises UserError for a run that is no stage, for stages that are missing or given twice, and for runs of different
+    groups or different validation images.
     """
     runs: dict[str, Run] = {}
     for run in map(read_run, folders):
         stage = run.setting("data.stage")
         if stage is None:
-            raise UserError(
-                f"{run.folder} is no stage of a two-stage classifier.",
-                "kenyan13 groups RUN proposes groups; then train with data.stage=first, and with each group's name",
-            )
+            step = "kenyan13 groups RUN proposes groups; then train with data.stage=first, and with each group's name"
+            raise UserError(f"{run.folder} is no stage of a two-stage classifier.", step)
         if stage in runs:
             raise UserError(f"{runs[stage].folder} and {run.folder} are both of data.stage={stage}.", "give one")
         runs[stage] = run
@@ -64,10 +62,9 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
     stages = {stage: predictions.read_predictions(runs[stage].folder) for stage in (FIRST, *groups)}
     for stage, table in stages.items():
         if not table.index.equals(stages[FIRST].index):
-            raise UserError(
-                f"{runs[FIRST].folder} and {runs[stage].folder} have different validation images.",
-                "train all stages on the same data with the same split: data.split_seed, data.fold, data.subset",
-            )
+            problem = f"{runs[FIRST].folder} and {runs[stage].folder} have different validation images."
+            step = "train all stages on the same data with the same split: data.split_seed, data.fold, data.subset"
+            raise UserError(problem, step)
     return stages
 
 

@@ -101,7 +101,7 @@ def test_pair(runs: Sequence[Run], index: int, against: int) -> Comparison:
         return Comparison(index, against, 0, obstacle="no predictions")
     if set(classes_of(one)) != set(classes_of(other)):
         return Comparison(index, against, 0, obstacle="other classes")
-    common = labelled(one).index[labelled(one).index.isin(labelled(other).index)]
+    common = labelled(one).index.intersection(labelled(other).index, sort=False)
     one, other = one.loc[common], other.loc[common]
     if one.empty:
         return Comparison(index, against, 0, obstacle="no common images")

@@ -24,9 +24,9 @@ from kenyan13.runs.run import Run, read_all
 def save_runs(name: str, runs: Sequence[Run], table: pd.DataFrame) -> Path:
     """Write the run directory of runs put together, with copies of their networks, and return it.
 
-    name: of the run, beside the first of the runs, or a path with a /. table: the runs' predictions of the validation
-    images together. A directory that holds the same runs is left as it is. Raises UserError where something else is
-    there, and for a run that is not finished or has no network.
+    name: of the run, beside the first of the runs, or a path with a /. table: their predictions of the validation
+    images. A directory of the same runs is left as it is. Raises UserError where something else is there, and for a run
+    that is not finished or has no network.
     """
     runs = sorted(runs, key=lambda run: run.setting("data.stage") != FIRST)  # whose data and settings stand for all
     place = Path(name) if "/" in name else runs[0].folder.parent / name

@@ -21,9 +21,9 @@ def scale(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) -> float:
-    """Return the temperature, 0.05 to 20, with the lowest log loss on images, of which there are some.
+    """Return the temperature, 0.05 to 20, with the lowest log loss on images; 1 without any that counts.
 
-    probabilities: [n, classes]; targets: int64 [n], -1 for images that do not count. Without any that counts, 1.
+    probabilities: [n, classes]; targets: int64 [n], -1 for images that do not count.
     """
     known = targets >= 0
     if not known.any():

@@ -32,23 +32,18 @@ class Reliability:
 def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
     """Return a row a class: precision, recall and f1 (float64, 0..1; 0 for 0 / 0), and images (int64) of the class."""
     targets, predictions = np.nonzero(confusion)
-    found = precision_recall_fscore_support(
-        targets, predictions, labels=range(len(confusion)), sample_weight=confusion[targets, predictions],
-        zero_division=0,
-    )  # fmt: skip
-    return pd.DataFrame(dict(zip(("precision", "recall", "f1"), found, strict=False))).assign(
-        images=confusion.sum(axis=1)
-    )
+    classes, counts = range(len(confusion)), confusion[targets, predictions]
+    found = precision_recall_fscore_support(targets, predictions, labels=classes, sample_weight=counts, zero_division=0)
+    scores = dict(zip(("precision", "recall", "f1"), found, strict=False))
+    return pd.DataFrame({**scores, "images": confusion.sum(axis=1)})
 
 
 def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64], k: int = 2) -> float:
     """Return the share of images whose target is among the k most probable classes; of equals the first ones count.
 
-    targets: int64 [n]; probabilities: float [n, classes]. Raises ValueError without images. (scikit-learn's counts the
-    last ones of equals, and takes no two classes.)
+    targets: int64 [n], n at least 1; probabilities: float [n, classes]. (scikit-learn's counts the last ones of equals,
+    and takes no two classes.)
     """
-    if not len(targets):
-        raise ValueError("Without images there is no accuracy.")
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((best == targets[:, None]).any(axis=1).mean())
 

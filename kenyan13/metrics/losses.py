@@ -42,8 +42,7 @@ def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
     """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
 
-    Both are NaN with fewer than two epochs, and where a ratio is no finite number: a loss is none, or a training loss
-    is 0. Source: study, What is measured.
+    Both are NaN with fewer than two epochs, and where a ratio is no finite number. Source: study, What is measured.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.divide(validation_losses, train_losses, dtype=np.float64)
@@ -56,8 +55,7 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
 def of_epochs(epochs: pd.DataFrame, keep: str = "loss") -> dict[str, Any]:
     """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
 
-    epochs, keep: see `kept`; at least one loss must be a number. Epoch 0, of a head that was
-    fitted before training, counts in no sum over epochs.
+    epochs, keep: see `kept`. Epoch 0, of a head that was fitted before training, counts in no sum over epochs.
     """
     row, trained = epochs.iloc[kept(epochs, keep)], epochs[epochs["epoch"] > 0]
     train, validation = trained["train_loss"].tolist(), minimised(trained).tolist()

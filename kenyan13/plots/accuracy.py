@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,10 +45,8 @@ def scatter_plot(points: Sequence[Point], x_label: str) -> Figure:
     figure = new_figure(7.5, 4.6)
     axes = figure.add_subplot()
     best = front(points)
-    axes.step(
-        [point.x for point in best], [100 * point.accuracy for point in best], where="post", color="#aaaaaa",
-        linewidth=1, zorder=1,
-    )  # fmt: skip
+    xs, ys = [point.x for point in best], [100 * point.accuracy for point in best]
+    axes.step(xs, ys, where="post", color="#aaaaaa", linewidth=1, zorder=1)
     for rank, family in enumerate(dict.fromkeys(point.family for point in points)):
         _draw_family(axes, [point for point in points if point.family == family], family, rank)
     axes.set_xscale("log")
@@ -77,21 +76,17 @@ def _name(axes: Axes, points: Sequence[Point]) -> None:
     to_panel = axes.transScale + axes.transLimits
     named = np.zeros((0, 2))
     for point in reversed(points):
-        at = to_panel.transform((point.x, 100 * point.accuracy))
+        place = point.x, 100 * point.accuracy
+        at = to_panel.transform(place)
         if not (np.abs(named - at) < APART).all(axis=1).any():
             named = np.vstack([named, at])
-            axes.annotate(
-                short(point.name, 26), (point.x, 100 * point.accuracy), (-4, 3), textcoords="offset points",
-                ha="right" if at[0] > 0.3 else "center", va="bottom", fontsize=8,
-            )  # fmt: skip
+            look: dict[str, Any] = {"ha": "right" if at[0] > 0.3 else "center", "va": "bottom", "fontsize": 8}
+            axes.annotate(short(point.name, 26), place, (-4, 3), textcoords="offset points", **look)
 
 
 @styled
 def interval_plot(
-    names: Sequence[str],
-    accuracies: Sequence[float],
-    images: Sequence[int],
-    study: Sequence[float | None] | None = None,
+    names: Sequence[str], accuracies: Sequence[float], images: Sequence[int], study: Sequence[float | None] = ()
 ) -> Figure:
     """Draw accuracies (0..1) with 95 % Wilson intervals one below the other, in the given order.
 
@@ -107,7 +102,7 @@ def interval_plot(
     for row, value in enumerate(values):
         axes.text(1.02, row, f"{value:.1f}", transform=axes.get_yaxis_transform(), va="center")
     axes.set_title("Lines: 95 % Wilson intervals. On the right: accuracy in %.")
-    if study is not None:
+    if study:
         known = [(100 * value, row) for row, value in enumerate(study) if value is not None]
         xs, ys = np.array(known).reshape(-1, 2).T
         axes.plot(xs, ys, "D", color=STUDY, label="Study", markersize=7, markerfacecolor="none", markeredgewidth=1.6)

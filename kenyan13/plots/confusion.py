@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -42,21 +41,13 @@ def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str
     axes.hlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
     axes.vlines(edges, -0.5, k - 0.5, colors="#bbbbbb", linewidths=0.4)
     if k <= COUNTS:
-        _write(axes, counts, shares, points if k > SHARES else 7.5)
+        for row, column in np.argwhere(counts):
+            share = shares[row, column]
+            text = f"{counts[row, column]}\n{100 * share:.0f} %" if k <= SHARES else str(counts[row, column])
+            look = {"fontsize": points if k > SHARES else 7.5, "color": "white" if share > 0.55 else "black"}
+            axes.text(column, row, text, ha="center", va="center", linespacing=1.1, in_layout=False, **look)
     scale = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 4 / (k * cell)), aspect=25, pad=0.02)
     scale.outline.set_visible(False)
     scale.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     scale.set_label("Share of the row (%)")
     return figure
-
-
-def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], points: float) -> None:
-    """Write the count of each cell that has one, and its share below where there is room."""
-    with_share = len(counts) <= SHARES
-    for row, column in np.argwhere(counts):
-        share = shares[row, column]
-        text = f"{counts[row, column]}\n{100 * share:.0f} %" if with_share else str(counts[row, column])
-        axes.text(
-            column, row, text, ha="center", va="center", fontsize=points, color="white" if share > 0.55 else "black",
-            linespacing=1.1, in_layout=False,
-        )  # fmt: skip

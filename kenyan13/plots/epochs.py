@@ -33,7 +33,7 @@ def loss_plot(
     figure = new_figure(7.5, 4.8, title)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     _draw_losses(above, losses)
-    if plain is not None:
+    if plain:
         above.plot(range(1, len(plain) + 1), plain, color=GREY, linestyle=":", label="Validation, plain cross entropy")
     missing = sum(int((~np.isfinite(values)).sum()) for values in losses)
     left_out = f" {missing} values that are not finite are left out." if missing else ""

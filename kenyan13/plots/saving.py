@@ -43,7 +43,7 @@ def as_json(value: Any) -> Any:
 @cache
 def source(file: str) -> str:
     """Return the code that a plot depends on: of this package and of the given file; and matplotlib's version."""
-    files = sorted({*Path(__file__).parent.glob("*.py"), Path(file)})
+    files = sorted({*Path(__file__).parent.glob("*.*"), Path(file)})
     return mpl.__version__ + "".join(one.read_text(encoding="utf-8") for one in files)
 
 

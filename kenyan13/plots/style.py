@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
-from cycler import cycler
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
@@ -24,33 +24,8 @@ RING: dict[str, Any] = {  # around the best value
 }  # fmt: skip
 FONTS = ["DejaVu Sans"]  # comes with matplotlib
 CJK_FONTS = {"Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei"}
-STYLE: Any = {  # matplotlib types the keys as a union of hundreds of names
-    "font.family": [*FONTS, *sorted({font.name for font in fontManager.ttflist} & CJK_FONTS)],
-    "font.size": 10,
-    "figure.titlesize": 12,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 10,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": "black",
-    "ytick.labelcolor": "black",
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "lines.linewidth": 1.6,
-    "hatch.linewidth": 0.6,
-    "text.parse_math": False,  # class names may hold dollar signs
-    "svg.fonttype": "none",  # texts stay texts: smaller files, which can be searched and edited
-    "svg.hashsalt": "kenyan13",  # the same plot is the same file
-}
+STYLE = mpl.rc_params_from_file(Path(__file__).with_name("kenyan13.mplstyle"), use_default_template=False)
+STYLE["font.family"] = [*FONTS, *sorted({font.name for font in fontManager.ttflist} & CJK_FONTS)]
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

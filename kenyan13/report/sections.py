@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -60,11 +60,10 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
             families = {run.name: (run, str(run.setting("model.backbone"))) for run in ranked}
             section.plots += draw_sizes(families, folder)
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
-    others = [run for run in runs if not run.result]
     rows: list[Row] = [
         {"run": run.name, "state": "unreadable", "problem": run.problem} if run.problem
         else {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
-        for run in others
+        for run in runs if not run.result
     ]  # fmt: skip
     section.tables += [Table("", "Other runs", SO_FAR, rows)] if rows else []
     return section
@@ -113,16 +112,11 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
 
 def of_setting(value: object) -> Value:
     """Return a setting's value for a table: numbers as they are, of paths the file, True and lists as texts."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return str(value).rpartition("/")[2]
+    return float(str(value)) if is_number(value) else str(value).rpartition("/")[2]
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Return the settings that matter and are not the same in all runs, the usual ones first.
-
-    The images' folder is left out: it is in the table's title.
-    """
+    """Return the settings that matter and are not the same in all runs, the usual ones first."""
     return sorted(differing_settings(runs), key=lambda key: key not in USUAL)
 
 
@@ -136,20 +130,18 @@ def draw_sizes(runs: Mapping[str, tuple[Run, str]], folder: Folder) -> list[Plot
         return []
     best = max(result.accuracy for _, result, _ in done)
     text = f"The highest accuracy is {best:.1%}, of {len(done)} runs; the table has all. The grey line joins the named."
-
-    def draw(name: str, title: str, label: str, xs: Iterable[float]) -> Plot:
+    panels = {"size": ("model size", "Parameters, millions"), "time": ("training time", "Training time, minutes")}
+    drawn = []
+    for name, (title, label) in panels.items():
+        # Times are in tenths of a second: that of a run of a moment is 0, which a logarithmic axis does not have.
+        xs = [one.parameters / 1e6 if name == "size" else max(one.seconds, 0.1) / 60 for _, one, _ in done]
         points = [
             Point(run, x, result.accuracy, result.validation_images, family)
             for (run, result, family), x in zip(done, xs, strict=True)
         ]
-        return folder.draw(name, f"Accuracy against {title}", text, scatter_plot, points, label)
-
-    sizes = [result.parameters / 1e6 for _, result, _ in done]
-    # Times are in tenths of a second: that of a run of a moment is 0, which a logarithmic axis does not have.
-    time = draw("time", "training time", "Training time, minutes", (max(one.seconds, 0.1) / 60 for _, one, _ in done))
-    if len(set(sizes)) == 1:
-        return [time]
-    return [draw("size", "model size", "Parameters, millions", sizes), time]
+        if name == "time" or len(set(xs)) > 1:
+            drawn.append(folder.draw(name, f"Accuracy against {title}", text, scatter_plot, points, label))
+    return drawn
 
 
 def how_made(runs: Sequence[Run]) -> Section:

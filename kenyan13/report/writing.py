@@ -68,12 +68,11 @@ def write_single_page(section: Section, output: Path) -> Path:
 def remove_other_plots(sections: Sequence[Section], output: Path) -> None:
     """Remove the plots of an older report that this one does not have."""
     kept = {f"{output / plot.path}{ending}" for section in sections for plot in section.plots for ending in ENDINGS}
-    for folder in (output / PLOTS).glob("*"):
-        for file in folder.iterdir():
-            if str(file) not in kept:
-                file.unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
+    for file in sorted((output / PLOTS).glob("**/*"), reverse=True):  # a folder comes behind its files
+        if file.is_dir() and not any(file.iterdir()):
+            file.rmdir()
+        elif file.is_file() and str(file) not in kept:
+            file.unlink()
 
 
 def prepare(output: Path) -> None:

@@ -48,17 +48,14 @@ def write_config(
 def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.yaml as plain values under today's names: settings, data, versions, commit, members.
 
-    Settings that it lacks, as those that are newer than the run, have today's defaults; those that today's version does
-    not know are passed over, which is said once. Raises UserError for a folder that is no run directory, and when the
-    file is damaged, or has values that no run has.
+    Settings that it lacks have today's defaults; those that today's version does not know are passed over, which is
+    said once. Raises UserError for a folder that is no run directory, and a file that is damaged or of no run's values.
     """
     file = folder / CONFIG
     if not file.is_file():
         others = sorted(config.parent.name for config in folder.parent.glob(f"*/{CONFIG}"))
-        raise UserError(
-            f"{folder} is no run directory.{did_you_mean(folder.name, others)}",
-            f"runs in {folder.parent}: {shorten(others) or 'none'}",
-        )
+        problem = f"{folder} is no run directory.{did_you_mean(folder.name, others)}"
+        raise UserError(problem, f"runs in {folder.parent}: {shorten(others) or 'none'}")
     try:
         saved = upgrade_config(read_yaml(file))
         config = {"versions": {}, "commit": "", "members": [], **saved}

@@ -1,17 +1,4 @@
-"""The run directory: the files that training writes and everything later reads. All paths in it are relative.
-
-config.yaml        settings, classes, data, versions and commit
-metrics.csv        one row an epoch
-checkpoints/       best.ckpt (weights of the epoch that is kept), last.ckpt (all that resuming needs)
-predictions.csv    validation ids, targets and class probabilities at the best epoch; predictions_test.csv likewise
-result.json        summary, written when training has finished
-events.out...      TensorBoard
-sheets/            contact sheets: original/CLASS.png, augmented/CLASS.png, and at the end presets.png
-confusion_*.csv    of two stages put together, and at the end predictions_soft.csv
-members/           of a run put together from others: their run directories, with what predicting needs
-failed.txt         why training ended with an error; removed when it is tried again
-.lock              held by the process that trains
-"""
+"""The run directory: the files that training writes and everything later reads, listed in docs/architecture.md."""
 
 import traceback
 from collections.abc import Iterator
@@ -28,7 +15,7 @@ CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
 OUT_OF_FOLD = "predictions_out_of_fold.csv"  # of training images, by head=linear
 SHEETS, SOFT = "sheets/presets.png", "predictions_soft.csv"  # what contact sheets, and two stages together, end with
-FAILED, LOCK = "failed.txt", ".lock"
+FAILED, LOCK = "failed.txt", ".lock"  # the lock is held by the process that trains
 MEMBERS = "members"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
@@ -98,9 +85,8 @@ def only_process(folder: Path) -> Iterator[None]:
                     raise MachineError(f"{folder}: {lack.problem}", *lack.next_steps, again) from error
                 raise
     except Timeout:
-        raise BusyError(
-            f"Another process is training {folder}.", "wait for it", "another name, as in name=second"
-        ) from None
+        problem = f"Another process is training {folder}."
+        raise BusyError(problem, "wait for it", "another name, as in name=second") from None
 
 
 @contextmanager

@@ -78,8 +78,7 @@ def probabilities_of(table: pd.DataFrame) -> NDArray[np.float64]:
 
 def predicted_of(table: pd.DataFrame) -> NDArray[np.str_]:
     """Return the most probable classes by name, [n]."""
-    predicted: NDArray[np.str_] = np.array(classes_of(table))[probabilities_of(table).argmax(axis=1)]
-    return predicted
+    return np.array(classes_of(table), dtype=np.str_)[probabilities_of(table).argmax(axis=1)]
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:

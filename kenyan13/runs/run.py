@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from kenyan13.config.identity import relevant, short
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, TEST, VALIDATION, State, read_state
 from kenyan13.runs.predictions import read_predictions
@@ -94,10 +94,8 @@ def read_run(folder: Path, name: str = "") -> Run:
     result, metrics = read_result(folder), read_metrics(folder)
     if result and metrics is not None and result.epochs not in (0, int(metrics["epoch"].iloc[-1])):
         raise UserError(f"{folder / METRICS} is damaged: it lacks epochs of {result.epochs}.", ANEW)
-    return Run(
-        folder, name, read_state(folder), settings, config["data"], config["versions"],
-        str(config["commit"]), result, metrics,
-    )  # fmt: skip
+    data, versions, commit = config["data"], config["versions"], str(config["commit"])
+    return Run(folder, name, read_state(folder), settings, data, versions, commit, result, metrics)
 
 
 def read_metrics(folder: Path) -> pd.DataFrame | None:
@@ -111,8 +109,7 @@ def read_metrics(folder: Path) -> pd.DataFrame | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
-        problem = str(error).splitlines()[0]
-        raise UserError(f"{folder / METRICS} is damaged: {problem}.", ANEW) from None
+        raise UserError(f"{folder / METRICS} is damaged: {first_line(error)}.", ANEW) from None
 
 
 def read_all(folders: Sequence[Path]) -> Iterator[Run]:
@@ -127,7 +124,7 @@ def read_all(folders: Sequence[Path]) -> Iterator[Run]:
             _ = run.predictions, run.test_predictions  # damaged ones raise UserError
             yield run
         except UserError as error:
-            yield Run(folder, name, State.failed, problem=str(error).splitlines()[0])
+            yield Run(folder, name, State.failed, problem=first_line(error))
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:

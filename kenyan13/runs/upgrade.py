@@ -6,29 +6,29 @@ from typing import Any
 DATA_NAMES = {"pictures": "images"}
 RESULT_NAMES = {"train_pictures": "train_images", "validation_pictures": "validation_images"}
 
+
+def same(*names: str) -> dict[str, str]:
+    """Return names that have stayed."""
+    return dict(zip(names, names, strict=True))
+
+
 # Until 2026-11-25 a group's choice was a `name` beside the settings of all choices: what Hydra builds in its place, and
 # the names of the settings that it takes.
 OPTIM = {
-    "adam": ("torch.optim.Adam", {"lr": "lr", "weight_decay": "weight_decay", "betas": "betas"}),
-    "adamw": ("torch.optim.AdamW", {"lr": "lr", "weight_decay": "weight_decay", "betas": "betas"}),
-    "sgd": ("torch.optim.SGD", {"lr": "lr", "weight_decay": "weight_decay", "momentum": "momentum"}),
+    "adam": ("torch.optim.Adam", same("lr", "weight_decay", "betas")),
+    "adamw": ("torch.optim.AdamW", same("lr", "weight_decay", "betas")),
+    "sgd": ("torch.optim.SGD", same("lr", "weight_decay", "momentum")),
 }
 SCHEDULE = {
     "constant": ("torch.optim.lr_scheduler.ConstantLR", {}),
     "step": ("torch.optim.lr_scheduler.StepLR", {"every": "step_size", "factor": "gamma"}),
     "multistep": ("torch.optim.lr_scheduler.MultiStepLR", {"milestones": "milestones", "factor": "gamma"}),
-    "plateau": (
-        "torch.optim.lr_scheduler.ReduceLROnPlateau",
-        {"factor": "factor", "patience": "patience", "threshold": "threshold"},
-    ),
-    "cosine": ("kenyan13.model.optimisation.warmup_cosine", {"warmup": "warmup"}),
+    "plateau": ("torch.optim.lr_scheduler.ReduceLROnPlateau", same("factor", "patience", "threshold")),
+    "cosine": ("kenyan13.model.optimisation.warmup_cosine", same("warmup")),
 }
 STOP = {
-    "loss": ("kenyan13.training.stopping.StopOnLoss", {"patience": "patience"}),
-    "accuracy": (
-        "kenyan13.training.stopping.StopOnAccuracy",
-        {"patience": "patience", "threshold": "threshold", "smoothing": "smoothing"},
-    ),
+    "loss": ("kenyan13.training.stopping.StopOnLoss", same("patience")),
+    "accuracy": ("kenyan13.training.stopping.StopOnAccuracy", same("patience", "threshold", "smoothing")),
 }
 FREEZE = {"unfreeze": [], "features": "recomputed", "views": 1}  # what today's presets do not list
 GONE = ("task", "smoke")  # verbs, and debug=smoke, whose settings are all recorded
@@ -56,13 +56,11 @@ def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         trainer["enable_checkpointing"] = trainer.pop("checkpoints")
     if "precision" in trainer:
         trainer["precision"] = PRECISION.get(trainer["precision"], trainer["precision"])
+    freeze = {key: value for key, value in freeze.items() if FREEZE.get(key) != value}
     return {
         **settings,
         "model": model,
-        "freeze": {
-            "_target_": "kenyan13.model.freezing.Freeze",
-            **{key: value for key, value in freeze.items() if FREEZE.get(key) != value},
-        },
+        "freeze": {"_target_": "kenyan13.model.freezing.Freeze", **freeze},
         "optim": renamed(settings["optim"], OPTIM, "name"),
         "schedule": renamed(settings.get("schedule", {}), SCHEDULE, "name"),
         "stop": renamed(old_stop, STOP, "rule"),

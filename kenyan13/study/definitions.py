@@ -52,12 +52,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Group:
-    """One group of the study: its letter and title, what it asks, and its experiments by id, in the order of ids.
+    """One group of the study, with its experiments by id, in the order of ids; the rest is as its file gives it.
 
-    tables: how its tables are made, see kenyan13/study/group_tables.py. ensembles_of: the group whose models its
-    ensembles combine, or "". reported: id -> the experiment's values, in the order of the study's tables;
-    reported_tables: what the study reported beside them. claims: see kenyan13/study/verify.py; reference: how many
-    images to train and to validate on, how many standard errors are tolerated, and where the values are from.
+    tables: see kenyan13/study/group_tables.py. ensembles_of: the group whose models its ensembles combine, or "".
+    reported: id -> the experiment's values, in the order of the study's tables. claims: see kenyan13/study/verify.py.
     """
 
     letter: str

@@ -15,7 +15,7 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
-from kenyan13.study.definitions import Experiment, Group, groups
+from kenyan13.study.definitions import Group, groups
 from kenyan13.study.ensembles import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.tables import beside, compared, comparison, measured, noise, noise_notes, within_noise
 
@@ -94,18 +94,14 @@ def loader_times(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Tab
     columns = [Column("id", "id"), Column("workers", "workers", 0), *compared("seconds", "seconds an epoch", 1)]
     table = Table(entry["name"], entry["title"], columns)
     for one in (one for one in group.experiments.values() if "data.workers" in one.settings):
-        times = {"seconds": seconds_per_epoch(runs.get(one.id))}
+        run, ours = runs.get(one.id), {}
+        if run and run.result and run.metrics is not None and len(run.metrics) > 1:
+            # (end of the last epoch - end of the first) / (epochs - 1), as the study has it
+            ours = {"seconds": float(run.metrics["seconds"][1:].mean())}
         study = {"seconds": one.reported["seconds_per_epoch"]}
-        table.rows.append({"id": one.id, "workers": one.settings["data.workers"], **beside(times, study)})
+        table.rows.append({"id": one.id, "workers": one.settings["data.workers"], **beside(ours, study)})
     table.notes.append("The study's times are of its machine and include decoding; ours are of images decoded once.")
     return [table]
-
-
-def seconds_per_epoch(run: Run | None) -> float | None:
-    """Return (end of the last epoch - end of the first) / (epochs - 1), as the study has it; None before the end."""
-    if run is None or run.result is None or run.metrics is None or len(run.metrics) < 2:
-        return None
-    return float(run.metrics["seconds"][1:].mean())
 
 
 def best_rates(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
@@ -116,20 +112,16 @@ def best_rates(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     for model in dict.fromkeys(one.series for one in group.experiments.values()):
         ones = {id_: one for id_, one in group.experiments.items() if one.series == model}
         name = f"{entry['name']}{'abc'[len(behind)]}"
-        rows = [{"id": id_, "lr": rate(one), **measured(found.get(id_))} for id_, one in ones.items()]
+        rates = {id_: f"{one.settings['optim.lr']:.2e}" for id_, one in ones.items()}
+        rows = [{"id": id_, "lr": rates[id_], **measured(found.get(id_))} for id_ in ones]
         behind.append(Table(name, f"all rates of {model}", ALL_RATES, rows))
         ours = min(ones.keys() & found.keys(), key=lambda id_: (found[id_].min_val_loss, id_), default="")
         study = next(one for one in ones.values() if one.reported)
-        row = {"model": model, "id": ours or None, "lr": rate(ones[ours]) if ours else None}
-        row |= {"id_study": study.id, "lr_study": rate(study), "noise": noise(found.get(ours), study)}
+        row = {"model": model, "id": ours or None, "lr": rates.get(ours)}
+        row |= {"id_study": study.id, "lr_study": rates[study.id], "noise": noise(found.get(ours), study)}
         best.rows.append(row | beside(measured(found.get(ours)), study.reported))
     best.notes = noise_notes(list(found.values()), best.rows)
     return [best, *behind]
-
-
-def rate(one: Experiment) -> str:
-    """Return the learning rate of an experiment as tables have it."""
-    return f"{one.settings['optim.lr']:.2e}"
 
 
 ALL_RATES = [

@@ -49,8 +49,8 @@ def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
     """Write the two-stage classifier's predictions and confusion matrices into the run directory.
 
     overrides: what Hydra composes the experiment from; the stages are its group's other experiments with the same.
-    Raises UserError where a stage has not been trained to its end, or the run directory is another run's; BusyError
-    while another process trains a stage.
+    Raises UserError where a stage is not finished, or the run directory is another run's; BusyError while a stage is
+    trained.
     """
     composed = compose(read_stages(stage_folders(experiment, overrides)))
     settings = compose_settings(overrides)

@@ -33,12 +33,9 @@ def list_groups(prefix: str, runs: Path) -> Iterator[str]:
 
 def shared_settings(chosen: Sequence[Experiment]) -> str:
     """Return the settings that experiments have in common, as they are written on the command line."""
-    first = chosen[0].settings
-    words = {
-        key: f"{value:.3g}" if isinstance(value, float) else str(value)
-        for key, value in first.items()
-        if all(one.settings.get(key) == value for one in chosen) and not isinstance(value, dict)
-    }
+    shared = {key: value for key, value in chosen[0].settings.items()
+              if all(one.settings.get(key) == value for one in chosen) and not isinstance(value, dict)}  # fmt: skip
+    words = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in shared.items()}
     return "  ".join(f"{key}={value}" for key, value in words.items())
 
 

@@ -21,6 +21,7 @@ from kenyan13.study.definitions import groups
 from kenyan13.study.ensembles import ranked
 from kenyan13.study.tables import STUDY_IMAGES
 
+Shares = Mapping[str, Sequence[float | None]]
 METHODS = {
     "AP": "AP: sum of probabilities",
     "MP": "MP: highest single probability",
@@ -30,20 +31,14 @@ METHODS = {
 
 
 @styled
-def ensemble_plot(
-    models: Sequence[int],
-    accuracies: Mapping[str, Sequence[float | None]],
-    study: Mapping[str, Sequence[float]],
-    images: int,
-) -> Figure:
+def ensemble_plot(models: Sequence[int], accuracies: Shares, study: Shares, images: int) -> Figure:
     """Draw the accuracy of ensembles by number of models: ours, and beside it the study's on the same axis.
 
     accuracies, study: by method (AP, MP, V1, V2), 0..1, one value for each of `models`; None is left out. images: on
     how many ours were measured, at least 1. Bands: one standard error around the best value.
     """
     figure = new_figure(8.0, 4.4)
-    panels = figure.subplots(1, 2, sharey=True)
-    both = (("Ours", accuracies, images), ("Study", study, STUDY_IMAGES))
+    panels, both = figure.subplots(1, 2, sharey=True), (("Ours", accuracies, images), ("Study", study, STUDY_IMAGES))
     for axes, (name, values, number) in zip(panels, both, strict=True):
         axes.set_title(f"{name}, {number:,} images. Band: one standard error")
         axes.set_xlabel("Models")
@@ -54,7 +49,7 @@ def ensemble_plot(
     return figure
 
 
-def _draw_methods(axes: Axes, models: Sequence[int], values: Mapping[str, Sequence[float | None]], images: int) -> None:
+def _draw_methods(axes: Axes, models: Sequence[int], values: Shares, images: int) -> None:
     """Draw a line for each method, and the band of one standard error of the best value."""
     every: list[float] = []
     for k, (method, label) in enumerate(METHODS.items()):

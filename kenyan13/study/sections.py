@@ -40,10 +40,9 @@ def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]
 
 def study_id(run: Run) -> str | None:
     """Return the study's id of the experiment that a run is, or is a variant of, by its configuration; or None."""
-    experiment, name = str(run.setting("experiment")), str(run.setting("name"))
-    if experiment in experiments():
-        return experiment
-    return next((id_ for id_, one in experiments().items() if f"{name}-".startswith(f"{one.name}-")), None)
+    experiment, name = run.setting("experiment"), f"{run.setting('name')}-"
+    known = experiments().values()
+    return next((one.id for one in known if one.id == experiment or name.startswith(f"{one.name}-")), None)
 
 
 def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
@@ -52,11 +51,10 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
     found: dict[str, dict[str, Run]] = defaultdict(dict)
-    # Files other than these do not count: predictions may be made years after a run.
-    ends = (RESULT, SHEETS, SOFT, CONFIG)
 
     def age(run: Run) -> tuple[bool, float]:
-        written = (run.folder / name for name in ends)
+        # Files other than these do not count: predictions may be made years after a run.
+        written = (run.folder / name for name in (RESULT, SHEETS, SOFT, CONFIG))
         return run.state is State.finished, next((one.stat().st_mtime for one in written if one.is_file()), 0.0)
 
     for run in sorted(runs, key=age):
@@ -74,7 +72,10 @@ def group_section(group: Group, found: Found, said: str, folder: Folder) -> Sect
     try:
         section.tables = tables(group, found, said)
         section.details = [table for table in (verdicts_table(group, found), claims_table(group, found)) if table.rows]
-        if group.letter in PLOTS:
+        if group.letter in ("C", "G"):  # whose networks are of many sizes
+            sized = {id_: (run, group.experiments[id_].series) for id_, run in mine.items()}
+            section.plots = draw_sizes(sized, folder)
+        elif group.letter in PLOTS:
             section.plots = PLOTS[group.letter](found if group.ensembles_of else mine, section.tables, folder)
         section.plots += draw_intervals(section.tables, folder)
     except (UserError, ValueError, KeyError) as error:
@@ -107,19 +108,13 @@ def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
 def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Losses and accuracy against the learning rate, a plot a model."""
     drawn = []
+    rate = {id_: float(one.settings["optim.lr"]) for id_, one in groups()["B"].experiments.items()}
     for letter, row in zip("ABC", tables[0].rows, strict=True):
         done = {id_: run for id_, run in runs.items() if experiments()[id_].series == row["model"] and run.result}
         if done:
-            rates = [float(experiments()[id_].settings["optim.lr"]) for id_ in done]
-            best = float(experiments()[row["id_study"]].settings["optim.lr"])
-            values = (rates, list(done.values()), folder, f"rates_{letter}", best)
-            drawn.append(draw_sweep(row["model"], "learning rate", *values))
+            values = ([rate[id_] for id_ in done], list(done.values()), folder, f"rates_{letter}")
+            drawn.append(draw_sweep(row["model"], "learning rate", *values, rate[row["id_study"]]))
     return drawn
-
-
-def plots_sizes(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
-    """Accuracy against size and training time, by the series of the experiments."""
-    return draw_sizes({id_: (run, experiments()[id_].series) for id_, run in runs.items()}, folder)
 
 
 def plots_e(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
@@ -154,5 +149,5 @@ def draw_intervals(tables: Sequence[Table], folder: Folder) -> list[Plot]:
 
 
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
-    "A": plots_a, "B": plots_b, "C": plots_sizes, "E": plots_e, "G": plots_sizes, "H": draw_ensembles,
+    "A": plots_a, "B": plots_b, "E": plots_e, "H": draw_ensembles,
 }  # fmt: skip

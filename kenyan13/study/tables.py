@@ -17,11 +17,8 @@ WITHIN = "within"
 
 def compared(key: str, heading: str, decimals: int, wide: bool = False) -> list[Column]:
     """Return three columns of one measure: ours, the study's, the difference."""
-    return [
-        Column(key, heading, decimals, wide),
-        Column(f"{key}_study", "study", decimals, wide),
-        Column(f"{key}_difference", "diff", decimals, wide=True),
-    ]
+    study = Column(f"{key}_study", "study", decimals, wide)
+    return [Column(key, heading, decimals, wide), study, Column(f"{key}_difference", "diff", decimals, wide=True)]
 
 
 def beside(ours: Mapping[str, Any], study: Mapping[str, Any]) -> Row:
@@ -39,17 +36,11 @@ def measured(result: Result | None) -> Row:
 
 
 COMPARISON = [
-    Column("id", "id"),
-    Column("experiment", "experiment"),
-    *compared("min_val_loss", "loss", 3),
-    *compared("accuracy", "acc %", 2),
-    Column("noise", "noise"),
-    *compared("overfitting", "overfit", 3),
-    Column("precision", "precision", wide=True),
-    Column("device", "device", wide=True),
-    Column("threads", "threads", 0, wide=True),
-    Column("deterministic", "deterministic", wide=True),
-]
+    Column("id", "id"), Column("experiment", "experiment"), *compared("min_val_loss", "loss", 3),
+    *compared("accuracy", "acc %", 2), Column("noise", "noise"), *compared("overfitting", "overfit", 3),
+    Column("precision", "precision", wide=True), Column("device", "device", wide=True),
+    Column("threads", "threads", 0, wide=True), Column("deterministic", "deterministic", wide=True),
+]  # fmt: skip
 
 
 def comparison(name: str, title: str, experiments: Sequence[Experiment], runs: Mapping[str, Run]) -> Table:

@@ -40,11 +40,8 @@ def test_per_class_by_hand() -> None:
     assert found.images.tolist() == [3, 2, 1, 0]
 
 
-def test_without_images_there_is_no_accuracy() -> None:
-    targets, probabilities = np.array([], np.int64), np.zeros((0, 2))
-    with pytest.raises(ValueError, match="no accuracy"):
-        top_accuracy(targets, probabilities)
-    assert reliability(targets, probabilities, 2).count.tolist() == [0, 0]
+def test_bins_without_images() -> None:
+    assert reliability(np.array([], np.int64), np.zeros((0, 2)), 2).count.tolist() == [0, 0]
 
 
 def test_counts_agree_with_scikit_learn(drawn: Drawn) -> None:
