@@ -56,10 +56,9 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):  # type: ignore[misc]
         try:
             return super().launch(job_overrides, initial_job_idx)  # type: ignore[no-any-return]
         except TerminatedWorkerError as error:
-            raise UserError(
-                "A process of the sweep was killed, perhaps for want of memory, and with it all others.",
-                "the same command goes on; with fewer runs at once: hydra.launcher.n_jobs=1",
-            ) from error
+            problem = "A process of the sweep was killed, perhaps for want of memory, and with it all others."
+            step = "the same command goes on; with fewer runs at once: hydra.launcher.n_jobs=1"
+            raise UserError(problem, step) from error
 
 
 class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
@@ -70,11 +69,8 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
         from kenyan13.cli.sweep import differing
 
         if which("sbatch") is None or which("srun") is None:
-            raise UserError(
-                "There is no Slurm here: sbatch or srun is not found.",
-                "run this on a login node of the cluster",
-                "on one machine: hydra/launcher=joblib",
-            )
+            steps = "run this on a login node of the cluster", "on one machine: hydra/launcher=joblib"
+            raise UserError("There is no Slurm here: sbatch or srun is not found.", *steps)
         state = Singleton.get_state()
         arguments = [
             (list(overrides), "hydra.sweep.dir", k, f"job_id_for_{k}", state)

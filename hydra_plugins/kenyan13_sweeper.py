@@ -30,9 +30,8 @@ class ResumableSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run all combinations that have not finished; raises UserError at the end where runs have failed.
 
-        All are composed before the first is run, so that a slip in a name or value costs no time. Unlike the basic
-        sweeper, it leaves no multirun.yaml: each run keeps its own configuration. Stages are put together when all
-        other runs have ended, whatever the launcher runs at the same time.
+        All are composed before the first is run, so that a slip in a name or value costs no time. Stages are put
+        together when all other runs have ended. No multirun.yaml is left: each run keeps its own configuration.
         """
         from kenyan13.cli import sweep
         from kenyan13.cli.costs import DRY_RUN, print_costs
@@ -81,11 +80,8 @@ def refuse_idle_pattern(override: Override) -> None:
     options = override.config_loader.get_group_options(override.key_or_group)
     for pattern in override.value().include:  # type: ignore[union-attr]
         if not any(fnmatch(option, pattern) for option in options):
-            close = did_you_mean(pattern, options)
-            raise UserError(
-                f"No {override.key_or_group}= is called '{pattern}'.{close}",
-                "see python train.py --help, for experiments kenyan13 study list",
-            )
+            problem = f"No {override.key_or_group}= is called '{pattern}'.{did_you_mean(pattern, options)}"
+            raise UserError(problem, "see python train.py --help, for experiments kenyan13 study list")
 
 
 def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:

@@ -37,10 +37,9 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 @styled
 def scatter_plot(points: Sequence[Point], x_label: str) -> Figure:
-    """Draw accuracy against x on a logarithmic axis, such as millions of parameters or minutes, which are above 0.
+    """Draw accuracy against x, above 0, on a logarithmic axis, with 95 % Wilson intervals.
 
-    Thin lines are 95 % Wilson intervals; colour and marker tell families apart. The grey line is the Pareto front;
-    the runs on it are named, as far as there is room.
+    The grey line is the Pareto front; the runs on it are named, as far as there is room.
     """
     figure = new_figure(7.5, 4.6)
     axes = figure.add_subplot()

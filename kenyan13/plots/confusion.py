@@ -1,6 +1,7 @@
 """The plot of a confusion matrix."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -44,7 +45,10 @@ def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str
         for row, column in np.argwhere(counts):
             share = shares[row, column]
             text = f"{counts[row, column]}\n{100 * share:.0f} %" if k <= SHARES else str(counts[row, column])
-            look = {"fontsize": points if k > SHARES else 7.5, "color": "white" if share > 0.55 else "black"}
+            look: dict[str, Any] = {
+                "fontsize": points if k > SHARES else 7.5,
+                "color": "white" if share > 0.55 else "black",
+            }
             axes.text(column, row, text, ha="center", va="center", linespacing=1.1, in_layout=False, **look)
     scale = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 4 / (k * cell)), aspect=25, pad=0.02)
     scale.outline.set_visible(False)

@@ -21,9 +21,8 @@ def precision_recall_plot(
 ) -> Figure:
     """Draw each class's precision-recall curve, one class against the rest, with its average precision.
 
-    targets: int64 [n], 0 to classes - 1; probabilities: float64 [n, classes], 0..1. The legend begins with the lowest
-    average precision. Of more than 10 classes, the 6 lowest are drawn in colours, the others in thin grey. Classes
-    without images have no curve.
+    targets: int64 [n], 0 to classes - 1; probabilities: float64 [n, classes], 0..1. Of more than 10 classes, the 6 with
+    the lowest average precision are drawn in colours. Classes without images have no curve.
     """
     there = [k for k in range(len(classes)) if (targets == k).any()]
     found = {k: 100 * float(average_precision_score(targets == k, probabilities[:, k])) for k in there}

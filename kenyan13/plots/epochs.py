@@ -24,10 +24,9 @@ def loss_plot(
 ) -> Figure:
     """Draw training and validation loss over the epochs from 1, and below the ratio of validation to training loss.
 
-    Faint: the losses; strong: their exponential moving average (0.3). The lowest validation loss is marked and named.
     Through the ratios goes their least-squares line, whose slope is the study's overfitting metric; it is left out with
     one epoch, or where a ratio is no finite number. Losses that are no finite numbers are left out, and counted.
-    plain: the validation's plain cross entropy, where the other losses weigh classes; dotted.
+    plain: the validation's plain cross entropy, where the other losses weigh classes.
     """
     losses = [np.asarray(values, dtype=np.float64) for values in (train, validation)]
     figure = new_figure(7.5, 4.8, title)

@@ -22,9 +22,8 @@ def sweep_plot(
     """Draw lowest loss, sum of losses and accuracy (0..1) of runs over a setting's values, in three panels.
 
     values: in any order; the axis is logarithmic where all are above 0 and their range is tenfold. None and NaN are
-    left out. The best value of each panel is marked and named; outliers (modified z-score above 3.5) lie outside the
-    limits, and an arrow at the edge tells their value. Vertical lines: the value with the lowest loss, and
-    `study_best`, the one that the study found best.
+    left out. Outliers (modified z-score above 3.5) lie outside the limits, and an arrow at the edge tells their value.
+    Vertical lines: the value with the lowest loss, and `study_best`, the study's.
     """
     order = np.argsort(values)
     xs = np.asarray(values, dtype=np.float64)[order]
@@ -100,8 +99,7 @@ def _draw_metric(axes: Axes, xs: Values, values: Values, name: str, k: int) -> N
 def _far_and_bad(losses: Values) -> NDArray[np.bool_]:
     """Return which values are left outside the limits: outliers above the others, farther than these are apart.
 
-    The study left out outliers on both sides. But what is better than usual is what the plot is looked at for, and
-    values close by do not hide the others.
+    The study left out outliers on both sides; but what is better than usual is what the plot is looked at for.
     """
     far = outliers(losses) & (losses > np.median(losses))
     rest = losses[~far]

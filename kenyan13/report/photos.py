@@ -100,7 +100,10 @@ def grid_of(title: str, captions: Sequence[tuple[Path, str]]) -> Grid:
 
 
 def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
-    """Return the most confident mistakes, and those of the most confused pairs, as far as the images are there."""
+    """Return the most confident mistakes, those of the most confused pairs, and heat maps of the first.
+
+    Images that are no longer there are left out. Heat maps show what speaks for the named class rather than the right.
+    """
     files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
     both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
     of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
@@ -111,21 +114,15 @@ def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
         rows = [row for row in chosen.reset_index().to_numpy().tolist() if row[0] in files]
         captions = [(files[id_], f"{target}, named {named} ({share:.0%})") for id_, target, named, share in rows]
         grids.append(grid_of(title, captions))
-    return [grid for grid in grids if grid.photos]
-
-
-def heat_grids(run: Run, wrong: pd.DataFrame) -> list[Grid]:
-    """Return heat maps of the most confident mistakes: what speaks for the named class rather than the right one."""
-    if not (run.folder / GRAPH).is_file() or "maps" not in (graph := Graph(run.folder / GRAPH)).names:
-        return []
-    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
-    grid = Grid("Why: what speaks for the named class rather than the right one", [], SHOWN)
-    for id_, target, prediction, _ in wrong[:MISTAKES].reset_index().to_numpy().tolist():
+    heat = Grid("Why: what speaks for the named class rather than the right one", [], SHOWN)
+    graph = Graph(run.folder / GRAPH) if (run.folder / GRAPH).is_file() else None
+    for id_, target, named, _ in wrong[:MISTAKES].reset_index().to_numpy().tolist():
         with suppress(Exception):  # Pillow's formats raise nearly everything
-            buffer = io.BytesIO()
-            explain(graph, files[id_], prediction, target).save(buffer, "JPEG", quality=QUALITY)
-            grid.photos.append((buffer.getvalue(), f"{prediction} rather than {target}"))
-    return [grid] if grid.photos else []
+            if graph and "maps" in graph.names:
+                buffer = io.BytesIO()
+                explain(graph, files[id_], named, target).save(buffer, "JPEG", quality=QUALITY)
+                heat.photos.append((buffer.getvalue(), f"{named} rather than {target}"))
+    return [grid for grid in (*grids, heat) if grid.photos]
 
 
 def sheets(run: Run) -> list[Grid]:

@@ -19,7 +19,7 @@ from kenyan13.plots.confusion import confusion_plot
 from kenyan13.plots.curves import precision_recall_plot, reliability_plot
 from kenyan13.plots.epochs import accuracy_plot, loss_plot
 from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.photos import heat_grids, mistake_grids, mistake_table, mistakes, pair_table, sheets
+from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.runs import anchor_of, notes
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, scores, targets_of
@@ -46,7 +46,6 @@ def run_page(run: Run, output: Path) -> Section:
         if len(wrong) and not page.grids:
             root = run.setting("data.root")
             page.texts.append(f"The images are no longer in {root}: mistakes are listed, not shown.")
-        page.grids += heat_grids(run, wrong)
         page.details = [class_table(counts, classes), pairs, mistake_table(wrong), *unknown_tables(run, known)]
     page.grids += sheets(run)
     page.details.append(settings_table(run))

@@ -78,7 +78,8 @@ def probabilities_of(table: pd.DataFrame) -> NDArray[np.float64]:
 
 def predicted_of(table: pd.DataFrame) -> NDArray[np.str_]:
     """Return the most probable classes by name, [n]."""
-    return np.array(classes_of(table), dtype=np.str_)[probabilities_of(table).argmax(axis=1)]
+    names: NDArray[np.str_] = np.array(classes_of(table)).take(probabilities_of(table).argmax(axis=1))
+    return names
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:

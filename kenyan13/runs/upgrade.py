@@ -37,10 +37,10 @@ PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values of a config.yaml of any version as today's version would have written them."""
-    data = {
-        key: {DATA_NAMES.get(name, name): one for name, one in part.items()} if isinstance(part, Mapping) else part
-        for key, part in config["data"].items()
-    }
+    data = dict(config["data"])
+    for key, part in data.items():
+        if isinstance(part, Mapping):
+            data[key] = {DATA_NAMES.get(name, name): one for name, one in part.items()}
     return {**config, "data": data, "settings": upgrade_settings(config["settings"])}
 
 

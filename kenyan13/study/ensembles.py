@@ -37,18 +37,17 @@ def ensembles_of_models(group: Group, entry: Mapping[str, Any], runs: Mapping[st
     study = group.reported_tables["ensembles"]
     models = groups()[group.ensembles_of].experiments
     done = list(ranked(runs, models).values())
-    ours: dict[tuple[int, str], float] = {}
+    ours: dict[Any, dict[Any, float]] = {}  # number of models -> method -> percent
     images = 0
     if len(done) > 1:
         best = done[: max(study["models"])]
-        accuracies = accuracy_table(align({run.name: run.predictions for run in best}))  # type: ignore[misc]
-        ours = {(row["models"], key): 100 * row[key] for row in accuracies.to_dict("records") for key in METHODS}
+        aligned = align({run.name: run.predictions for run in best})  # type: ignore[misc]
+        ours = (100 * accuracy_table(aligned).set_index("models")).to_dict("index")
         images = results(best)[0].validation_images
         table.notes += noise_notes(results(best[:1]))
     for index, number in enumerate(study["models"]):
-        theirs = {method: study[method][index] for method in METHODS}
-        mine = {method: ours.get((number, method)) for method in METHODS}
-        within = [method for method in METHODS if within_noise(mine[method], theirs[method], images)]
+        mine, theirs = ours.get(number, {}), {method: study[method][index] for method in METHODS}
+        within = [method for method in METHODS if within_noise(mine.get(method), theirs[method], images)]
         table.rows.append({"models": number, **beside(mine, theirs), "noise": " ".join(within)})
     if len(done) < len(models):
         missing = f"{len(done)} of group {group.ensembles_of}'s {len(models)} models are finished"

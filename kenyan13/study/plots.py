@@ -122,8 +122,8 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
     drawn = []
     group = next(one for one in groups().values() if one.ensembles_of)
     models = list(ranked(runs, groups()[group.ensembles_of].experiments).values())
-    seeds = {run.name: test for run in ranked(runs, group.experiments).values()
-             if (test := run.test_predictions) is not None}  # fmt: skip
+    tested = {run.name: run.test_predictions for run in ranked(runs, group.experiments).values()}
+    seeds = {name: table for name, table in tested.items() if table is not None}
     if len(models) > 1:
         ours = {method: numbers(tables[0], method, 100) for method in METHODS}
         study = group.reported_tables["ensembles"]
@@ -131,9 +131,8 @@ def draw_ensembles(runs: Mapping[str, Run], tables: Sequence[Table], folder: Fol
         text = "Accuracy of the most accurate 2 to 12 models combined in four ways, ours and the study's: table H1."
         values = (study["models"], ours, theirs, results(models)[0].validation_images)
         drawn.append(folder.draw("ensembles", "Models combined", text, ensemble_plot, *values))
-        top = models[: max(study["models"])]
-        tables_of = {run.name: run.predictions for run in top}
-        drawn.append(draw_votes(tables_of, "validation", f"{len(top)} models of group G", folder))  # type: ignore[arg-type]
+        top = {run.name: table for run in models[: max(study["models"])] if (table := run.predictions) is not None}
+        drawn.append(draw_votes(top, "validation", f"{len(top)} models of group G", folder))
     if len(seeds) > 1:
         drawn.append(draw_votes(seeds, "test", f"{len(seeds)} seeds", folder))
     return drawn

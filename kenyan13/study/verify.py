@@ -76,10 +76,9 @@ def verdicts_table(group: Group, runs: Runs) -> Table:
             continue
         accuracy = 100 * result.accuracy
         error = error_of_difference(accuracy, result.validation_images, reported)
-        away = accuracy - reported
-        verdict = "worse" if away < -errors * error else "agrees"
-        verdict = "better: a leak, or another split?" if away > errors * error else verdict
-        table.add(id_, accuracy, reported, errors * error, verdict, POWER * error)
+        band, away = errors * error, accuracy - reported
+        verdict = "worse" if away < -band else "better: a leak, or another split?" if away > band else "agrees"
+        table.add(id_, accuracy, reported, band, verdict, POWER * error)
     table.notes.append(
         f"+-: {errors} standard errors of a difference, as both have some {STUDY_IMAGES:,} images. can tell: the "
         f"difference in points that one run finds four times in five. Source: {group.reference['source']}."
