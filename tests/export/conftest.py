@@ -12,6 +12,7 @@ from test_composed import GROUPS, STAGES
 from kenyan13.analysis.cascade import compose, read_stages
 from kenyan13.analysis.saving import save_runs
 from kenyan13.config.compose import compose_settings
+from kenyan13.export import write
 from kenyan13.export.session import GRAPH
 from kenyan13.export.write import Check, export_onnx
 from kenyan13.runs.predictions import read_predictions
@@ -65,3 +66,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     Image.fromarray(draw.integers(0, 256, (60, 40, 3), dtype=np.uint8)).save(folder / "turned.jpg", exif=turned)
     Image.fromarray(draw.integers(0, 256, (60, 40, 4), dtype=np.uint8)).save(folder / "transparent.png")
     return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def not_made_again(exported: tuple[Path, Check], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of torch.onnx, which takes seconds: a copy of the run's graph, which is made already."""
+    made = (exported[0] / GRAPH).read_bytes()
+    monkeypatch.setattr(write, "write", lambda module, file, meta: file.write_bytes(made))

@@ -98,13 +98,6 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
         assert (one.likeness, Graph(run / "alone.onnx").unknown(one)) == (None, False)
 
 
-@pytest.fixture
-def not_made_again(exported: tuple[Path, Check], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of torch.onnx, which takes seconds: a copy of the run's graph, which is made already."""
-    made = (exported[0] / GRAPH).read_bytes()
-    monkeypatch.setattr(write, "write", lambda module, file, meta: file.write_bytes(made))
-
-
 @pytest.mark.usefixtures("not_made_again")
 def test_a_graph_that_differs_is_not_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run / GRAPH).unlink()
