@@ -19,6 +19,9 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT /
 ONLY_PARSED = {
     "kenyan13 ensemble runs/efficientnet_b": "needs ten runs; tests/test_ensemble_command.py makes them",
     "kenyan13 best": "trains for hours; tests/test_best.py does it with tiny networks",
+    "kenyan13 export": "takes long; tests/export/test_write.py and test_web.py do it with tiny networks",
+    "kenyan13 serve": "answers until it is ended; tests/export/test_serve.py asks it",
+    "kenyan13 predict .*--(explain|coverage)": "needs an exported run; tests/export/test_write.py has one",
     "kenyan13 lr-find": "needs ImageNet weights; tests/test_lr_find.py trains a network without",
     "kenyan13 probe": "needs ImageNet weights; tests/test_probe.py probes networks without",
     "python scripts/download": "needs the network; tests/scripts/test_download.py has a server of its own",

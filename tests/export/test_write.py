@@ -209,3 +209,16 @@ def test_what_the_network_sees_is_the_training_s_crop(run: Path, photos: list[Pa
 
     for photo in photos:
         np.testing.assert_array_equal(np.asarray(seen(decode(photo), 64)), centre_crop(load(photo, 73), 64))
+
+
+def test_predict_tells_sets_and_writes_heat_maps(run: Path, photos: list[Path], kenyan13: Command) -> None:
+    why = run.parent / "why"
+    done = kenyan13("predict", str(run), *map(str, photos), "--json", "--coverage", "0.9", "--explain", str(why))
+    assert done.returncode == 0, done.stderr
+    graph = Graph(run / GRAPH)
+    for told, one in zip(json.loads(done.stdout), found(graph, photos), strict=True):
+        assert told["classes"][0]["class"] == graph.classes[int(one.probabilities.argmax())]
+        inside = graph.sets(one.probabilities[None], 0.9)[0]
+        assert set(told["set"]) == {name for name, held in zip(graph.classes, inside, strict=True) if held}
+        assert told["unknown"] == graph.unknown(one)
+    assert len([*why.glob("*.jpg")]) == 2 * len(photos)
