@@ -85,10 +85,7 @@ def naming(place: object) -> Iterator[None]:
 
 @contextmanager
 def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: None) -> Iterator[None]:
-    """Print a UserError (or an exception that `explain` turns into one) and leave with its exit code: 2, or 1.
-
-    With HYDRA_FULL_ERROR=1 in the environment every exception keeps its traceback.
-    """
+    """Print a UserError (or what `explain` makes one) and leave with its exit code; HYDRA_FULL_ERROR=1: a traceback."""
     try:
         yield
     except KeyboardInterrupt:
@@ -106,10 +103,7 @@ def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: 
 
 
 def explain_machine(error: BaseException) -> UserError | None:
-    """Turn a place that cannot be read or written into a UserError, want of room or memory into a MachineError.
-
-    None for anything else.
-    """
+    """Turn an unusable place into a UserError, want of room or memory into a MachineError, anything else into None."""
     if isinstance(error, OSError):
         place = error.filename or "The disk"
         if error.errno in DISK_ERRORS:

@@ -13,10 +13,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 
 def visible(text: str) -> str:
-    """Return a text whose control characters a terminal shows, as \\x1b, instead of obeying; line ends and tabs stay.
-
-    Names of others' classes and files may hold them; so may they hold marks that turn the direction of writing.
-    """
+    """Return a text whose control characters and marks of direction are shown, as \\x1b, instead of obeyed."""
     return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

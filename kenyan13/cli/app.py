@@ -34,30 +34,23 @@ app = typer.Typer(
 )
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
-RunFolder = Annotated[
-    Path,
-    typer.Argument(metavar="RUN", help="A run directory, as in runs/demo; last: the newest.", callback=resolve_newest),
-]
-Runs = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="RUN", help="As in runs/GF*; last: the newest.", callback=lambda runs: [*map(resolve_newest, runs)]
-    ),
-]
 
-
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings, as for kenyan13 train: data.root=DIR.")
-]
-SaveAs = Annotated[
-    str | None,
-    typer.Option("--save", metavar="NAME|DIR", help="Keep the mean (AP, soft gating) as a run that predicts."),
-]
+def words(metavar: str, told: str, **more: Any) -> Any:
+    """Return an argument with its name in the usage, and its help."""
+    return typer.Argument(metavar=metavar, help=told, **more)
 
 
 def output(told: str) -> Any:
     """Return the option --output or -o with its help."""
     return typer.Option("--output", "-o", help=told)
+
+
+RunFolder = Annotated[Path, words("RUN", "A run, as in runs/demo; last: the newest.", callback=resolve_newest)]
+several = {"callback": lambda runs: [*map(resolve_newest, runs)]}
+Runs = Annotated[list[Path], words("RUN", "As in runs/GF*; last: the newest.", **several)]
+Overrides = Annotated[list[str] | None, words("KEY=VALUE", "Settings, as for kenyan13 train: data.root=DIR.")]
+saved_as = typer.Option("--save", metavar="NAME|DIR", help="Keep the mean (AP, soft gating) as a run that predicts.")
+SaveAs = Annotated[str | None, saved_as]
 
 
 def examples(*arguments: str) -> str:

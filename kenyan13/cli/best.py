@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import app, console, examples, print_next
+from kenyan13.cli.app import app, console, examples, print_next, words
 from kenyan13.cli.probe import chosen_model, rank
+from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
+from kenyan13.runs.locate import run_directory
 from kenyan13.terminal import align, duration
 
 if TYPE_CHECKING:
@@ -22,13 +24,8 @@ HEAD = ("", "accuracy %", "95 % interval", "log loss")
 
 @app.command(epilog=examples("best data=folder data.root=DIR", "best resnet50 dinov2_small data.root=DIR --hours 8"))
 def best(
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL] [KEY=VALUE]", help="Backbones to try, and settings, as for train."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of weights, NAME.safetensors, to take the models from.")
-    ] = None,
+    given: Annotated[list[str] | None, words("[MODEL] [KEY=VALUE]", "Backbones, and settings, as for train.")] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of NAME.safetensors to try.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many backbones to fine-tune, of those tried.")] = 3,
     hours: Annotated[float | None, typer.Option(min=0, help="Fine-tune no more than what this time allows.")] = None,
     save: Annotated[str, typer.Option(metavar="NAME|DIR", help="The run that is made of the best models.")] = "best",
@@ -75,8 +72,6 @@ def choose_models(given: Sequence[str], weights: Path | None) -> tuple[dict[str,
 
 def train_folds(name: str, overrides: Sequence[str]) -> dict[str, list[Path]]:
     """Train the folds of a model, and return their folders under its name; {} where a network cannot be had."""
-    from kenyan13.config.compose import compose_settings
-    from kenyan13.runs.locate import run_directory
     from kenyan13.training.run import train
 
     console.print(f"\n{name}", style="bold")
@@ -96,8 +91,6 @@ def train_folds(name: str, overrides: Sequence[str]) -> dict[str, list[Path]]:
 
 def affordable(models: dict[str, list[str]], hours: float | None) -> list[str]:
     """Return the models whose folds can be trained in the hours, after printing how long each will take."""
-    from kenyan13.config.compose import compose_settings
-
     kept, total = [], 0.0
     console.print("\nFine-tuning takes about:", style="bold")
     for model, overrides in models.items():

@@ -7,6 +7,8 @@ import typer
 
 from kenyan13.cli.app import RunFolder, Runs, SaveAs, app, console, examples, output, print_next
 from kenyan13.errors import UserError
+from kenyan13.runs.config_file import read_settings
+from kenyan13.runs.directory import CONFIG
 from kenyan13.terminal import WIDTH, align, fit
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ def groups(
 ) -> None:
     """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
     from kenyan13.analysis import grouping
-    from kenyan13.runs.config_file import read_settings
     from kenyan13.runs.predictions import classes_of, confusion_of, labelled, read_predictions
 
     stage = read_settings(run).data.stage
@@ -56,7 +57,6 @@ def cascade(
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.analysis.saving import save_runs
     from kenyan13.metrics.statistics import standard_error
-    from kenyan13.runs.directory import CONFIG
     from kenyan13.runs.predictions import classes_of
     from kenyan13.runs.run import read_run
 
@@ -72,11 +72,11 @@ def cascade(
     images = len(composed.hard)
     print(f"\n{images:,} validation images of {len(classes_of(composed.hard))} classes\n")
     found = {"hard gating": prediction_metrics(composed.hard), "soft gating": prediction_metrics(composed.soft)}
-    metrics = [
-        (name, f"{one['accuracy']:.2%}", f"{standard_error(one['accuracy'], images):.2%}", f"{one['macro_f1']:.3f}")
-        for name, one in found.items()
-    ]
-    print(align([("", "accuracy", "standard error", "macro F1"), *metrics], right={1, 2, 3}))
+    rows = [("", "accuracy", "standard error", "macro F1")]
+    for name, one in found.items():
+        error = standard_error(one["accuracy"], images)
+        rows.append((name, f"{one['accuracy']:.2%}", f"{error:.2%}", f"{one['macro_f1']:.3f}"))
+    print(align(rows, right={1, 2, 3}))
     console.print(f"\nWritten: {folder}" if folder else "\n--output DIR writes predictions and matrices as CSV.")
     if save is not None:
         saved = save_runs(save, [*map(read_run, stages)], composed.soft)

@@ -55,10 +55,8 @@ def tables(runs: Sequence["Run"]) -> list[str]:
     from kenyan13.runs.run import differing_settings, value_text
 
     letters = [letter(k) for k in range(len(runs))]
-    settings = [
-        [key, *(fit(value_text(value), LONGEST) for value in values)]
-        for key, values in differing_settings(runs).items()
-    ]
+    differing = differing_settings(runs).items()
+    settings = [[key, *(fit(value_text(value), LONGEST) for value in values)] for key, values in differing]
     cells = [metric_cells(measure(run)) for run in runs]
     metrics = [[key, *(one[key] for one in cells)] for key in cells[0]]
     rows = [["", *letters], *settings, [""] * (len(runs) + 1), *metrics]
@@ -107,13 +105,10 @@ def test_table(comparisons: Sequence["Comparison"]) -> str:
     if not tested:
         return ""
     against = letter(tested[0].against)
-    rows = [["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]] + [
-        [
-            f"{letter(one.run)} and {against}", f"{one.images:,}", str(one.only_run), str(one.only_against),
-            small(one.p), small(one.corrected),
-        ]
-        for one in tested
-    ]  # fmt: skip
+    rows = [["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]]
+    for one in tested:
+        counts = f"{one.images:,}", str(one.only_run), str(one.only_against)
+        rows.append([f"{letter(one.run)} and {against}", *counts, small(one.p), small(one.corrected)])
     width = 6 if len(tested) > 1 else 5  # one test needs no correction
     return align([row[:width] for row in rows], right=range(1, width))
 
@@ -130,19 +125,9 @@ def as_plain(
     from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import differing_settings
 
-    settings = differing_settings(runs)
-    return {
-        "runs": [
-            {
-                "run": str(run.folder), "state": run.state.value,
-                "settings": {key: values[k] for key, values in settings.items()}, **asdict(measure(run)),
-            }
-            for k, run in enumerate(runs)
-        ],
-        "tests": [
-            {**asdict(one), "run": str(runs[one.run].folder), "against": str(runs[one.against].folder)}
-            for one in comparisons
-        ],
-        "remarks": list(remarks),
-        "conclusion": " ".join(concluded),
-    }  # fmt: skip
+    listed, settings, names = [], differing_settings(runs), [str(run.folder) for run in runs]
+    for k, run in enumerate(runs):
+        own = {key: values[k] for key, values in settings.items()}
+        listed.append({"run": names[k], "state": run.state.value, "settings": own, **asdict(measure(run))})
+    tests = [{**asdict(one), "run": names[one.run], "against": names[one.against]} for one in comparisons]
+    return {"runs": listed, "tests": tests, "remarks": list(remarks), "conclusion": " ".join(concluded)}

@@ -1,6 +1,7 @@
 """`python train.py ... --dry-run`: what the runs of a plan would take, by what has been measured; starts nothing."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from kenyan13.cli.app import console
 from kenyan13.cli.sweep import Planned, result_of
@@ -28,14 +29,11 @@ def print_costs(planned: Sequence[Planned]) -> None:
 
     due = [one for one in planned if one.due and not one.is_cascade and result_of(one.folder) is None]
     measured: dict[tuple[str, int], float] = {}  # seconds an image, of each network and size
-    try:
-        finished = list(read_all(find_runs(list({one.folder.parent for one in planned}))))
-    except UserError:  # there are none yet
-        finished = []
-    for run in finished:
-        if run.result and (seen := run.result.epochs * run.result.train_images):
-            key = str(run.setting("model.backbone")), int(run.setting("model.crop"))
-            measured[key] = run.result.seconds / seen
+    with suppress(UserError):  # there are none yet
+        for run in read_all(find_runs(list({one.folder.parent for one in planned}))):
+            if run.result and (seen := run.result.epochs * run.result.train_images):
+                key = str(run.setting("model.backbone")), int(run.setting("model.crop"))
+                measured[key] = run.result.seconds / seen
     images, seconds, unknown, disk, stores = 0, 0.0, 0, 0.0, {}
     for one in due:
         model, data = one.settings.model, one.settings.data

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import Runs, Verbs, app, console, examples, print_next
+from kenyan13.cli.app import Runs, Verbs, app, console, examples, output, print_next, words
+from kenyan13.config.compose import compose_settings
 from kenyan13.terminal import WIDTH, align, fit
 
 if TYPE_CHECKING:
@@ -18,23 +19,19 @@ if TYPE_CHECKING:
 SHOWN = 24  # photographs of a finding, and likely wrong labels
 data = typer.Typer(cls=Verbs, help="What is odd in images and labels.", epilog=examples("data check ~/birds"))
 app.add_typer(data, name="data")
-Output = Annotated[Path, typer.Option("--output", "-o", help="The folder of the page.")]
+Output = Annotated[Path, output("The folder of the page.")]
 
 
 @data.command("check", epilog=examples("data check ~/birds", "data check data=demo --json"))
 def data_check(
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="DATA|KEY=VALUE", help="A folder of images, or settings, as for kenyan13 train."),
-    ] = None,
-    output: Output = Path("data-check"),
+    given: Annotated[list[str] | None, words("DATA|KEY=VALUE", "A folder of images, or settings.")] = None,
+    folder: Output = Path("data-check"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; no page is written.")] = False,
 ) -> None:
     """Look for what spoils a training: duplicates across the split, wrong files, odd images, personal data, shortcuts.
 
     Exit code 0: nothing found; 1: something found.
     """
-    from kenyan13.config.compose import compose_settings
     from kenyan13.data import check
     from kenyan13.data.catalogue import read
     from kenyan13.data.source import describe_source
@@ -60,7 +57,7 @@ def data_check(
         print("\n".join(describe_source(source, parts["train"], parts["validation"])))
         for finding in findings:
             print(textwrap.fill(f"- {finding.text}", WIDTH, subsequent_indent="  "))
-        page = write_check_page(table, findings, output) if findings else None
+        page = write_check_page(table, findings, folder) if findings else None
         print(f"Photographs, with ids: {page}" if page else "Nothing odd was found.")
     raise typer.Exit(1 if findings else 0)
 
@@ -74,7 +71,7 @@ def overrides_of(word: str) -> list[str]:
     return [f"data={layout}", f"data.root={word}"]
 
 
-def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", output: Path) -> Path:
+def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", folder: Path) -> Path:
     """Write the page of a check: class counts, findings, and photographs of each."""
     from kenyan13.report.parts import Section
     from kenyan13.report.photos import grid_of
@@ -87,17 +84,15 @@ def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", output: P
     columns = [Column("label", "class"), *(Column(part, part, 0) for part in parts)]
     section.details.append(Table("classes", "Images of each class", columns, counts.reset_index().to_dict("records")))
     for finding in findings:
-        rows = [(number, row) for number, rows in enumerate(finding.groups, 1) for row in rows][:SHOWN]
-        told = [(number, table.loc[row]) for number, row in rows]
-        captions = [
-            (Path(one["path"]), f"{n}. {one['id']}: {one['label'] or 'no label'}, {one['part']}") for n, one in told
-        ]
+        rows = [(number, table.loc[row]) for number, rows in enumerate(finding.groups, 1) for row in rows][:SHOWN]
+        texts = [f"{number}. {one['id']}: {one['label'] or 'no label'}, {one['part']}" for number, one in rows]
+        captions = [(Path(one["path"]), text) for (_, one), text in zip(rows, texts, strict=True)]
         section.grids += [grid_of(finding.text, captions)] if captions else []
-    return write_single_page(section, output)
+    return write_single_page(section, folder)
 
 
 @data.command("labels", epilog=examples("data labels runs/fold*"))
-def data_labels(runs: Runs, output: Output = Path("data-labels")) -> None:
+def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     """Rank likely wrong labels, by runs that were not trained on the images.
 
     Best are the runs of all folds (-m data.fold=0..4). OUTPUT/labels.csv lists all images; with labels corrected, or
@@ -122,7 +117,7 @@ def data_labels(runs: Runs, output: Output = Path("data-labels")) -> None:
         captions = [(files[id_], f"{id_}: {label}") for id_, label in named.items() if id_ in files]
         title = f"{number}. Labelled {row['label']}, probably {row['probable']} ({row['p_probable']:.0%})"
         section.grids += [grid_of(title, captions)] if captions else []
-    page, file = write_single_page(section, output), output / "labels.csv"
+    page, file = write_single_page(section, folder), folder / "labels.csv"
     ranked.to_csv(file, float_format="%.4g")
     print(f"{told}\n\n{align(rows, right={0, 3})}")
     console.print(f"\n{page}\n{file}")

@@ -25,9 +25,7 @@ def ensemble(
     save: SaveAs = None,
     test: Annotated[bool, typer.Option("--test", help="Combine predictions of the test images; write them.")] = False,
     method: Annotated[Method | None, typer.Option(help="How --test combines; by default AP.")] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Use only so many of the most accurate; by default all.")
-    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Use the most accurate only; by default all.")] = None,
     file: Annotated[Path | None, output("Where --test writes; by default submission.csv.")] = None,
 ) -> None:
     """Combine the predictions of several runs.

@@ -1,33 +1,21 @@
 """Commands that take a run out of the tool: export, serve, card."""
 
-from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app, console, examples, print_next
+from kenyan13.cli.app import RunFolder, app, console, examples, output, print_next
 from kenyan13.errors import UserError
 from kenyan13.terminal import align
 
 
-class Format(Enum):
-    """What a run can become."""
-
-    onnx = "onnx"
-    web = "web"
-    timm = "timm"
-    torch = "torch"
-
-
-@app.command(
-    epilog=examples("export runs/demo", "export runs/demo --to web --single-file", "export runs/demo --to timm -o demo")
-)
+@app.command(epilog=examples("export runs/demo", "export last --to web --single-file", "export last --to timm -o demo"))
 def export(
     run: RunFolder,
-    to: Annotated[Format, typer.Option(help="A graph, a page, timm's folder, a torch program.")] = Format.onnx,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; by default in the run.")] = None,
+    to: Annotated[Literal["onnx", "web", "timm", "torch"], typer.Option(help="A graph, page, or folder.")] = "onnx",
+    file: Annotated[Path | None, output("Where to; by default in the run.")] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size: weights of 16 bits.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="A quarter of the size: whole numbers of 8 bits.")] = False,
     single: Annotated[bool, typer.Option("--single-file", help="The web page in one HTML file.")] = False,
@@ -41,21 +29,21 @@ def export(
     if float16 and int8:
         raise UserError("--float16 and --int8 do not go together.", "export twice, with another --output")
     smaller = "float16" if float16 else "int8" if int8 else None
-    if to in (Format.timm, Format.torch):
+    if to in ("timm", "torch"):
         from kenyan13.export import formats
         from kenyan13.training.composed import open_any
 
         if smaller:
             raise UserError(f"--{smaller} goes with --to onnx and --to web.", "leave it out")
-        written = getattr(formats, f"write_{to.value}")(open_any(run), output or run / f"{to.value}_export")
+        written = getattr(formats, f"write_{to}")(open_any(run), file or run / f"{to}_export")
         console.print(f"Written: {written}")
         return
-    graph = output if output and to is Format.onnx else run / (f"model_{smaller}.onnx" if smaller else GRAPH)
+    graph = file if file and to == "onnx" else run / (f"model_{smaller}.onnx" if smaller else GRAPH)
     write_graph(run, graph, smaller)
-    if to is Format.web:
+    if to == "web":
         from kenyan13.export.web import write_page
 
-        place = output or run / ("web.html" if single else "web")
+        place = file or run / ("web.html" if single else "web")
         index = write_page(graph, place, Path.home() / ".cache" / "kenyan13", single)
         console.print(f"Open it with any browser, online or not: {index}")
     else:
@@ -76,14 +64,11 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
         print(align(rows, right={1, 2, 3, 4}))
         return
     checked = export_onnx(opened, whole if smaller else graph)
-    console.print(f"{whole if smaller else graph}: ", end="")
-    if checked is None:
-        console.print("not compared with torch, as the run's images are not there.")
-    else:
-        console.print(
-            f"on {checked.images:,} validation images, the same class as torch on each; "
-            f"probabilities differ by at most {checked.difference:.0e}."
-        )
+    told = "not compared with torch, as the run's images are not there."
+    if checked is not None:
+        told = f"on {checked.images:,} validation images, the same class as torch on each; probabilities differ by"
+        told = f"{told} at most {checked.difference:.0e}."
+    console.print(f"{whole if smaller else graph}: {told}")
     if smaller:
         write_graph(run, graph, smaller)
 
@@ -112,7 +97,7 @@ def serve(
 @app.command(epilog=examples("card runs/demo", "card runs/demo -o README.md"))
 def card(
     run: RunFolder,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; by default RUN/README.md.")] = None,
+    file: Annotated[Path | None, output("The file; by default RUN/README.md.")] = None,
 ) -> None:
     """Write a model card, as for the Hugging Face hub.
 
@@ -120,4 +105,4 @@ def card(
     """
     from kenyan13.report.card import write_card
 
-    console.print(f"Written: {write_card(run, output or run / 'README.md')}")
+    console.print(f"Written: {write_card(run, file or run / 'README.md')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app, console, examples, output
+from kenyan13.cli.app import RunFolder, app, console, examples, output, words
 from kenyan13.cli.runs import open_run
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, replacing
@@ -19,33 +19,24 @@ from kenyan13.terminal import WIDTH, fit, print_note, visible
 if TYPE_CHECKING:
     from kenyan13.training.composed import AnyRun
 
+SURE = "Add the set of classes that holds the right one, so often."
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 
 
-@app.command(
-    epilog=examples(
-        "predict runs/demo PHOTO.jpg holiday/", "predict runs/demo holiday/ -o it.csv", "predict runs/demo --test"
-    )
-)
+@app.command(epilog=examples("predict runs/demo holiday/", "predict last PHOTO.jpg -o it.csv", "predict last --test"))
 def predict(
     run: RunFolder,
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IMAGE|FOLDER", help="Photos, folders of photos, and settings: data.root=DIR."),
-    ] = None,
+    given: Annotated[list[str] | None, words("IMAGE|FOLDER", "Photos, folders, and settings: data.root=DIR.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Predict the data's test images; write submission.csv.")] = False,
     file: Annotated[Path | None, output("A .csv or .json file instead of a table; of --test, submission.csv.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    coverage: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Add the classes that hold the right one, so often.")
-    ] = None,
-    explain: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write heat maps, of what speaks for a class, there.")
-    ] = None,
+    coverage: Annotated[float | None, typer.Option(min=0.5, max=0.999, help=SURE)] = None,
+    explain: Annotated[Path | None, typer.Option(metavar="DIR", help="Write heat maps of the classes there.")] = None,
 ) -> None:
     """Predict photos, or with --test the test images. Photos that cannot be read are named; the exit code is then 1."""
     from kenyan13.data.source import find_images
+    from kenyan13.export.session import GRAPH
 
     overrides = [one for one in given or [] if SETTING.match(one)]
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
@@ -61,6 +52,9 @@ def predict(
     if test:
         predict_test(open_run(run, overrides), file or run / "submission.csv")
         return
+    if (explain or coverage) and (not (run / GRAPH).is_file() or (coverage and overrides)):
+        problem = "Sets of classes and heat maps need the run's graph, as it is."
+        raise UserError(problem, f"kenyan13 export {shlex.quote(str(run))}")
     paths = find_images(images)
     listed = predict_photos(run, paths, overrides, top, coverage)
     if explain is not None:
@@ -96,8 +90,6 @@ def predict_photos(
     from kenyan13.export.session import GRAPH, Graph, answer
 
     if overrides or not (run / GRAPH).is_file():
-        if coverage is not None:
-            raise no_graph(run, "Sets of classes need")
         return predict_by_torch(run, paths, overrides, top)
     graph = Graph(run / GRAPH)
     told = [
@@ -105,11 +97,6 @@ def predict_photos(
         for found in graph.run_files(paths)
     ]
     return [{"image": str(path), **one} for path, one in zip(paths, told, strict=True)]
-
-
-def no_graph(run: Path, need: str) -> UserError:
-    """Return what to say where a run's graph is missing."""
-    return UserError(f"{need} the run's graph.", f"kenyan13 export {shlex.quote(str(run))}")
 
 
 def predict_by_torch(run: Path, paths: Sequence[Path], overrides: list[str], top: int) -> list[dict[str, Any]]:
@@ -131,8 +118,6 @@ def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path)
     from kenyan13.export.explain import explain
     from kenyan13.export.session import GRAPH, Graph
 
-    if not (run / GRAPH).is_file():
-        raise no_graph(run, "Heat maps need")
     graph = Graph(run / GRAPH)
     folder.mkdir(parents=True, exist_ok=True)
     for place, one in enumerate(listed, 1):

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from kenyan13.cli.app import app, console, examples, print_next
+from kenyan13.cli.app import app, console, examples, print_next, words
+from kenyan13.config.compose import compose_settings
+from kenyan13.config.presets import presets
 from kenyan13.errors import UserError
+from kenyan13.runs.directory import OUT_OF_FOLD
+from kenyan13.runs.locate import run_directory
 from kenyan13.terminal import align, duration, number
 
 if TYPE_CHECKING:
@@ -16,10 +18,7 @@ HEAD = ("model", "accuracy %", "95 % interval", "log loss", "time")
 
 @app.command(epilog=examples("probe resnet18 mobilenetv2_100", "probe resnet50 regnety_008 data=folder data.root=DIR"))
 def probe(
-    given: Annotated[
-        list[str],
-        typer.Argument(metavar="MODEL [KEY=VALUE]", help="Names of conf/model or of timm, and settings, as for train."),
-    ],
+    given: Annotated[list[str], words("MODEL [KEY=VALUE]", "Names of conf/model or of timm, and settings.")],
 ) -> None:
     """Rank backbones by linear heads, a minute each.
 
@@ -27,9 +26,6 @@ def probe(
     out of fold: of each image by a classifier that was not fitted to it. Each model is a run with recipe=quick: it
     predicts, evaluates, is reported and combined like any other.
     """
-    from kenyan13.config.compose import compose_settings
-    from kenyan13.runs.directory import OUT_OF_FOLD
-    from kenyan13.runs.locate import run_directory
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.training.run import train
 
@@ -53,8 +49,6 @@ def probe(
 
 def chosen_model(name: str) -> str:
     """Return the setting that chooses a network by its name in conf/model or in timm: of a preset's, the preset."""
-    from kenyan13.config.presets import presets
-
     same = [key for key, preset in presets("model").items() if name in (key, preset["backbone"].partition(".")[0])]
     return f"model={same[0]}" if same else f"model.backbone={name}"
 

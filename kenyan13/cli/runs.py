@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import RunFolder, app, console, examples
+from kenyan13.cli.app import Overrides, RunFolder, app, console, examples, words
 from kenyan13.errors import UserError
+from kenyan13.runs.directory import TEST
+from kenyan13.runs.find import changed, find_runs
 from kenyan13.terminal import align, number, print_note
 
 if TYPE_CHECKING:
@@ -20,13 +22,9 @@ HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
 
 @app.command("runs", epilog=examples("runs", "runs runs/smoke", "runs last"))
 def list_runs(
-    places: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FOLDER", help="Folders of runs, and runs; by default runs."),
-    ] = None,
+    places: Annotated[list[Path] | None, words("FOLDER", "Folders of runs, and runs; by default runs.")] = None,
 ) -> None:
     """List runs, the newest at the end: `last` in all commands."""
-    from kenyan13.runs.find import changed, find_runs
     from kenyan13.runs.run import read_all
 
     found = list(read_all(sorted(find_runs(places or [Path("runs")]), key=changed)))
@@ -54,12 +52,7 @@ def cells(run: "runs.Run") -> tuple[str, ...]:
 @app.command(epilog=examples("evaluate runs/demo", "evaluate runs/birds --test"))
 def evaluate(
     run: RunFolder,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE", help="Settings to change, as in data.root=DIR where the images were moved."
-        ),
-    ] = None,
+    overrides: Overrides = None,
     test: Annotated[bool, typer.Option("--test", help="Score the test images, if they have labels.")] = False,
 ) -> None:
     """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json.
@@ -73,9 +66,8 @@ def evaluate(
     if test:
         evaluate_test(opened)
         return
-    evaluation = composed.evaluate(opened)
+    evaluation, result = composed.evaluate(opened), read_result(run)
     metrics = evaluation.metrics
-    result = read_result(run)
     if result is None:
         print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
         console.print("The run has not finished: there is no result.json to compare with.\n")
@@ -96,17 +88,14 @@ def evaluate_test(run: "AnyRun") -> None:
     """Print how good a run is on the labelled test images; predictions_test.csv in its directory is for the report."""
     from kenyan13.metrics.statistics import wilson
     from kenyan13.report.run_page import class_table
-    from kenyan13.runs.directory import TEST
     from kenyan13.runs.predictions import confusion_of, labelled, scores, write_predictions
     from kenyan13.training import composed, inference
 
     test = inference.test_images(run)
     if not (test.targets >= 0).any():
-        raise UserError(
-            f"The test images in {run.settings.data.root} have no labels.",
-            "to score them: class folders in test/, or a column of classes in test.csv",
-            f"to predict them: kenyan13 predict {shlex.quote(str(run.folder))} --test",
-        )
+        steps = "to score them: class folders in test/, or a column of classes in test.csv", "to predict them: "
+        command = f"kenyan13 predict {shlex.quote(str(run.folder))} --test"
+        raise UserError(f"The test images in {run.settings.data.root} have no labels.", steps[0], steps[1] + command)
     table, bad = composed.predict_catalogue(run, test)
     write_predictions(run.folder / TEST, table)
     known = labelled(table)
@@ -129,18 +118,15 @@ def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
-    named = {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}
-    rows = []
-    for name, table in named.items():
+    rows = [("", "accuracy", "loss", "calibration error")]
+    for name, table in {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}.items():
         found, error = scores(table), prediction_metrics(table)["calibration_error"]
         rows.append((name, f"{found['accuracy']:.2%}", f"{found['loss']:.4f}", f"{error:.3f}"))
-    print(align([("", "accuracy", "loss", "calibration error"), *rows], right={1, 2, 3}))
+    print(align(rows, right={1, 2, 3}))
     chosen = run.settings.predict
     uses = [name for name, used in (("mirror image", chosen.mirror), ("temperature", chosen.temperature)) if used]
-    print(
-        f"This run predicts new images with: {' and '.join(uses) or 'the image alone'}. Temperatures of this table are"
-    )
-    print("fitted to other images than they are used on.")
+    print(f"This run predicts new images with: {' and '.join(uses) or 'the image alone'}.")
+    print("Temperatures of this table are fitted to other images than they are used on.")
 
 
 def open_run(run: Path, overrides: list[str]) -> "AnyRun":

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kenyan13.cli.app import Verbs, app, examples
-from kenyan13.terminal import WIDTH, align
+from kenyan13.cli.app import Verbs, app, examples, output, words
+from kenyan13.terminal import WIDTH, align, fit
 
 study = typer.Typer(cls=Verbs, help="The KenyanFood13 study's experiments.", epilog=examples("study list C"))
 app.add_typer(study, name="study")
@@ -15,7 +15,7 @@ app.add_typer(study, name="study")
 
 @study.command("list", epilog=examples("study list", "study list C", "study list GF"))
 def study_list(
-    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="A group, as in C, or a set, as in CB.")] = None,
+    group: Annotated[str | None, words("GROUP", "A group, as in C, or a set, as in CB.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
 ) -> None:
     """List the study's experiments, its metrics, their state here."""
@@ -26,10 +26,7 @@ def study_list(
 
 @study.command("exposures", epilog=examples("study exposures --seed 1 --seed 2"))
 def study_exposures(
-    seed: Annotated[
-        list[int] | None,
-        typer.Option(min=0, max=2**32 - 1, help="A seed, or more; by default the 15 of group H."),
-    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, max=2**32 - 1, help="Seeds; by default the 15 of H.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with train.csv.")] = Path("data/kenyan13"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
@@ -50,23 +47,17 @@ def study_exposures(
         return
     validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
     widest = 40 / max(validated)
-    histogram = [
-        (f"{times}", f"{count:,}", f"{count / images:.2%}", "#" * round(count * widest))
-        for times, count in enumerate(validated)
-    ]
+    rows = [[f"{k}", f"{n:,}", f"{n / images:.2%}", "#" * round(n * widest)] for k, n in enumerate(validated)]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
     print(f"Times in the training part: {counts.min()} to {counts.max()}, median {found['median']:g}")
     print(f"mean {found['mean']:.4f}, standard deviation {found['std']:.4f}\n")
-    print(align([("times validated", "images", "share", ""), *histogram], right={0, 1, 2}))
+    print(align([("times validated", "images", "share", ""), *rows], right={0, 1, 2}))
     print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
     print("Five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="A group, as in C.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Settings that the runs were made with: debug=smoke, runs=DIR."),
-]
+Group = Annotated[str, words("GROUP", "A group, as in C.")]
+Overrides = Annotated[list[str] | None, words("KEY=VALUE", "What the runs were made with: debug=smoke, runs=DIR.")]
 
 
 @study.command("table", epilog=examples("study table C", "study table C debug=smoke"))
@@ -79,9 +70,9 @@ def study_table(group: Group, overrides: Overrides = None) -> None:
 
 @study.command("verify", epilog=examples("study verify C", "study verify", "study verify C debug=smoke"))
 def study_verify(
-    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="A group, as in C; by default all.")] = None,
+    group: Annotated[str | None, words("GROUP", "A group, as in C; by default all.")] = None,
     overrides: Overrides = None,
-    output: Annotated[Path, typer.Option(help="The folder for the certificates.")] = Path(),
+    folder: Annotated[Path, output("The folder for the certificates.")] = Path(),
 ) -> None:
     """Check that runs are the study's, and what they say of it.
 
@@ -94,13 +85,13 @@ def study_verify(
     problems: list[str] = []
     for letter in [group] if group else GROUPS:
         certificate, tables = verify(letter, overrides or [])
-        output.mkdir(parents=True, exist_ok=True)
-        with replacing(output / f"certificate-{letter}.json") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / f"certificate-{letter}.json") as file:
             file.write_text(json.dumps(certificate, indent=2, default=str) + "\n")
         print("\n\n".join(table.text() for table in tables if table.rows), end="\n\n")
         problems += certificate["does_not_hold"]
     for problem in problems:
-        print(problem if len(problem) <= WIDTH else f"{problem[: WIDTH - 3]}...")
+        print(fit(problem, WIDTH))
     print(f"{len(problems)} things do not hold." if problems else "SUCCESS: all rules hold.")
     if problems:
         raise typer.Exit(1)
@@ -110,10 +101,10 @@ def study_verify(
 def study_pack(
     group: Group,
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive; by default GROUP.zip.")] = None,
+    archive: Annotated[Path | None, output("The archive; by default GROUP.zip.")] = None,
 ) -> None:
     """Write what a group's tables are made from into an archive, without photographs and networks."""
     from kenyan13.study.group_tables import pack
 
-    file = output or Path(f"{group}.zip")
+    file = archive or Path(f"{group}.zip")
     print(f"{pack(group, overrides or [], file)} runs: {file}")

@@ -4,7 +4,7 @@ Imports no torch.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kenyan13.runs.directory import TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.runs.result import Result, read_result
 from kenyan13.study.definitions import CASCADE, Experiment
-from kenyan13.terminal import align, duration
+from kenyan13.terminal import align, duration, fit
 
 INTENTS = {
     State.not_started: "to do",
@@ -60,24 +60,19 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
     Raises UserError where different runs would share a folder.
     """
     planned: dict[Path, Planned] = {}
+
+    def rest(experiment: Experiment | None) -> Mapping[str, Any] | None:
+        return experiment and {**experiment.settings, "model": None}
+
     for job, settings, experiment in jobs:
         folder = run_directory(settings)
         if folder in planned and differences(planned[folder].settings, settings):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
-        if experiment and any(is_same(experiment, settings, other) for other in planned.values()):
-            continue  # model= stands for all models of the group: one run is enough
-        planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder)))
+        # model= stands for all models of a group, whose experiments differ in it alone: one run is enough
+        alike = [one.settings for one in planned.values() if experiment and rest(one.experiment) == rest(experiment)]
+        if all(differences(settings, other) for other in alike):
+            planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder)))
     return list(planned.values())
-
-
-def is_same(experiment: Experiment, settings: Settings, other: Planned) -> bool:
-    """Return whether a planned run is of an experiment that differs in its model alone, and that is replaced."""
-
-    def rest(one: Experiment) -> dict[str, Any]:
-        return {key: value for key, value in one.settings.items() if key != "model"}
-
-    same = other.experiment is not None and rest(experiment) == rest(other.experiment)
-    return same and not differences(settings, other.settings)
 
 
 def intent(settings: Settings, folder: Path) -> str:
@@ -109,8 +104,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
     if any(one.settings.data.layout is Layout.demo for one in planned):
         console.print("Synthetic drawings: the metrics say nothing about photographs.", style="yellow")
     if planned:
-        rows = zip(run_labels(planned), (one.intent for one in planned), strict=True)
-        console.print(align([("", *row) for row in rows]))
+        console.print(align([("", label, one.intent) for label, one in zip(run_labels(planned), planned, strict=True)]))
         console.print("* behind an epoch's loss: the lowest of the run so far", style="dim")
 
 
@@ -136,8 +130,7 @@ def run_labels(planned: Sequence[Planned]) -> list[str]:
         words = differing(one.job, jobs) if len(jobs) > 1 else []
         if one.experiment:
             words = [one.experiment.name, *(word for word in words if not word.startswith("experiment="))]
-        label = " ".join(words) or one.folder.name
-        labels.append(label if len(label) <= WIDEST else f"{label[: WIDEST - 3]}...")
+        labels.append(fit(" ".join(words) or one.folder.name, WIDEST))
     return labels
 
 
@@ -152,12 +145,11 @@ def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
     rows: list[tuple[str, ...]] = [HEAD]
     for one, label in zip(planned, run_labels(planned), strict=True):
         mark = "*" if comparable and one.folder == ranked[0] else ""
+        texts = ("failed" if one.folder in failed else read_state(one.folder).value, "", "", "", "")
         if result := results.get(one.folder):
             minutes, seconds = divmod(round(result.seconds), 60)
             shares = f"{result.accuracy:.2%}", f"{result.macro_f1:.3f}"
             texts = (f"{result.min_val_loss:.4f}", *shares, str(result.epochs), f"{minutes}:{seconds:02d}")
-        else:
-            texts = ("failed" if one.folder in failed else read_state(one.folder).value, "", "", "", "")
         rows.append((mark, label, *texts))
     console.print("\n" + align(rows, right=range(2, len(HEAD))))
     if comparable:

@@ -1,7 +1,4 @@
-"""Command-line arguments as Hydra can read them: ranges, patterns, paths, and settings that no preset lists.
-
-Imports no torch.
-"""
+"""Command-line arguments as Hydra can read them: ranges, patterns, paths, unlisted settings. Imports no torch."""
 
 import math
 import os
@@ -43,10 +40,7 @@ def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
 
 
 def with_recipe(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with recipe=modern for images of one's own, where nothing says how they are to be trained.
-
-    conf/train.yaml has the choices of the study; its batches and rates leave small data undertrained.
-    """
+    """Return arguments with recipe=modern for one's own images, for which the study's batches and rates are poor."""
     keys = {argument.partition("=")[0] for argument in arguments}
     own = {"data=folder", "data=table"} & {*arguments} and not keys & {"recipe", "experiment", "debug"}
     return [*arguments, *(["recipe=modern"] if own else [])]

@@ -51,8 +51,7 @@ OmegaConf.register_new_resolver("list_choices", list_choices, replace=True)
 def to_settings(config: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     """Return composed configuration as checked Settings. overrides: what the user has given.
 
-    Raises UserError for an unknown key or an impossible value, OmegaConf's own errors for a missing or mistyped one
-    (`explain` turns those into UserErrors).
+    Raises UserError for an unknown key or an impossible value, OmegaConf's own errors for a missing or mistyped one.
     """
     _, strange = pick(cast(dict[str, Any], OmegaConf.to_container(config)), Settings)
     if strange:  # as one added with `+key=value` may be

@@ -75,10 +75,7 @@ def identity(settings: Settings) -> dict[str, Any]:
 
 
 def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults to compare settings with: a target's arguments with those of the preset of that target.
-
-    Which target is usual, is for conf/train.yaml to say.
-    """
+    """Return defaults to compare with: conf/train.yaml's targets, each target's arguments by its own preset."""
     usual = default_settings()
     targets = {key: node.get(TARGET) for group in BUILT for key, node in nodes(group, usual[group])}
     return usual | map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)})
@@ -106,10 +103,7 @@ def config_hash(settings: Settings) -> str:
 
 
 def run_name(settings: Settings) -> str:
-    """Name the run: `name`, or backbone, freezing level, what else was chosen, and the config hash.
-
-    So the same command finds its own run again, and any other setting makes another run.
-    """
+    """Name the run: `name`, or backbone, freezing level, what else was chosen, and the config hash."""
     if settings.name:
         return settings.name
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")

@@ -67,31 +67,25 @@ def check(settings: Settings) -> None:
 
 def check_together(settings: Settings) -> None:
     """Raise UserError for settings that are each allowed but cannot go together."""
-    data, trainer = settings.data, settings.trainer
+    data, freeze, trainer = settings.data, settings.freeze, settings.trainer
+    cached = freeze.get("features") == "cached"  # a frozen backbone's features, computed once
     if data.fold is not None and data.fold >= data.folds:
         raise UserError(f"data.fold={data.fold} does not exist.", f"folds are counted 0 to {data.folds - 1}")
-    if settings.freeze.get("features") == "cached":
-        check_cached(settings)
+    if cached and (freeze.get("level") != 0 or freeze.get("unfreeze")):
+        raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
+    if cached and freeze.get("frozen_bn") == "train":
+        problem = "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be."
+        raise UserError(problem, "freeze.frozen_bn=eval")
+    if cached and settings.model.cotuning:
+        problem = "freeze.features=cached trains no backbone, which is what Co-Tuning is for."
+        raise UserError(problem, "model.cotuning=0")
+    if cached and settings.predict.mirror:
+        raise UserError("freeze.features=cached keeps no mirror images' features.", "predict.mirror=false")
+    if cached and trainer.get("devices", 1) != 1:
+        raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")
     if data.test and not trainer.get("enable_checkpointing", True):
         raise UserError("data.test=true needs trainer.enable_checkpointing=true.", "the best epoch's weights predict")
     if trainer.get("max_epochs") == 0 and not settings.head:
         raise UserError("trainer.max_epochs=0 trains nothing.", "1 or more, auto; with head=linear, 0 keeps that head")
     if trainer.get("devices") == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on.", "1 for one device, -1 for all of them")
-
-
-def check_cached(settings: Settings) -> None:
-    """Raise UserError for what cannot go with a frozen backbone's features computed once."""
-    freeze = settings.freeze
-    if freeze.get("level") != 0 or freeze.get("unfreeze"):
-        raise UserError("freeze.features=cached needs a backbone that is frozen all the time.", "freeze=pt0")
-    if freeze.get("frozen_bn") == "train":
-        problem = "With freeze.frozen_bn=train, features change all the time: freeze.features=cached cannot be."
-        raise UserError(problem, "freeze.frozen_bn=eval")
-    if settings.model.cotuning:
-        problem = "freeze.features=cached trains no backbone, which is what Co-Tuning is for."
-        raise UserError(problem, "model.cotuning=0")
-    if settings.predict.mirror:
-        raise UserError("freeze.features=cached keeps no mirror images' features.", "predict.mirror=false")
-    if settings.trainer.get("devices", 1) != 1:
-        raise UserError("freeze.features=cached trains on one device.", "trainer.devices=1")

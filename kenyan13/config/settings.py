@@ -4,7 +4,7 @@ The help of a setting is the comment in the conf/ file that sets it; ranges are 
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from omegaconf import MISSING
@@ -12,43 +12,11 @@ from omegaconf import MISSING
 MAX_PIXELS = 178_956_970  # of one image, as many as Pillow reads: 0.7 GB decoded
 
 
-class Layout(Enum):
-    """How images and labels lie on disk."""
-
-    competition = "competition"
-    folder = "folder"
-    demo = "demo"
-    table = "table"
-
-
-class OnBad(Enum):
-    """What to do about images that cannot be read."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-class StoreKind(Enum):
-    """How decoded images are kept: as pixels, as JPEG at the run's size, or not at all."""
-
-    raw = "raw"
-    jpeg = "jpeg"
-    off = "off"
-
-
-class Sampling(Enum):
-    """Which training images an epoch draws."""
-
-    shuffled = "shuffled"
-    weighted = "weighted"
-    balanced = "balanced"
-
-
-class Fill(Enum):
-    """What random erasing writes into its rectangle."""
-
-    zero = "zero"
-    random = "random"
+Layout = StrEnum("Layout", ["competition", "folder", "demo", "table"])  # how images and labels lie on disk
+OnBad = StrEnum("OnBad", ["stop", "skip"])  # what to do about images that cannot be read
+StoreKind = StrEnum("StoreKind", ["raw", "jpeg", "off"])  # decoded images are kept as pixels, as JPEG, or not at all
+Sampling = StrEnum("Sampling", ["shuffled", "weighted", "balanced"])  # which training images an epoch draws
+Fill = StrEnum("Fill", ["zero", "random"])  # what random erasing writes into its rectangle
 
 
 @dataclass
@@ -163,10 +131,7 @@ class PredictSettings:
 
 
 class Keep(Enum):
-    """Which epoch's weights a run keeps: of the lowest loss, the highest accuracy or F1 in validation, or the last.
-
-    With a head that was fitted before training, the last that is better than that.
-    """
+    """Which epoch's weights a run keeps: the best one's in validation, or the last (better than a fitted head)."""
 
     loss = "loss"
     accuracy = "accuracy"
@@ -176,10 +141,7 @@ class Keep(Enum):
 
 @dataclass
 class Settings:
-    """All settings of one run.
-
-    The groups of BUILT are plain values, nested by name; Hydra builds what their `_target_` names.
-    """
+    """All settings of one run; the groups of BUILT are plain values, of which Hydra builds their `_target_`s."""
 
     data: DataSettings = field(default_factory=DataSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)

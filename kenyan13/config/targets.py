@@ -1,7 +1,4 @@
-"""What Hydra is to build: arguments are checked against the target's signature, then it is built.
-
-The target itself, and torch with it, is imported only where conf/ does not tell which arguments it takes.
-"""
+"""What Hydra is to build: arguments are checked, by conf/ or the target's signature, then it is built."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -26,8 +23,7 @@ GIVEN = {"schedule": ("optimizer",), "loss": ("weight",), "trainer": ("logger", 
 def check_built(settings: Settings, given: Collection[str] = ()) -> None:
     """Raise UserError for a group without a target, one that is not there, and arguments that it does not take.
 
-    given: keys on the command line. Arguments that a preset or an experiment gives, and another target that was chosen
-    on the command line does not take, are left out.
+    Arguments that another target, chosen on the command line (given: its keys), does not take are left out.
     """
     for group in NEEDED:
         if not getattr(settings, group):
@@ -106,10 +102,9 @@ def arguments(target: Callable[..., Any]) -> list[str] | None:
 def build(
     key: str, node: Mapping[str, Any], *args: Any, context: Mapping[str, Any] = {}, kind: type = object, **given: Any
 ) -> Any:
-    """Return what a node's `_target_` makes of its arguments, `args` and `given`.
+    """Return what a node's `_target_` makes of its arguments, `args` and `given`; context: ${...} of the node.
 
-    context: values that interpolations of the node may name, as ${run.folder}. Raises UserError where the arguments
-    are refused, and where what is made is not of the given kind.
+    Raises UserError where the arguments are refused, and where what is made is not of the given kind.
     """
     root = OmegaConf.create({**context, "built": {**node, "_partial_": True, "_convert_": "all"}})
     for name in OWN_KEYS.get(key, ()):

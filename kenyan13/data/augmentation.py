@@ -36,8 +36,7 @@ def centre_crop(image: Pixels, crop: int) -> Pixels:
 def recolour(image: Pixels, view: View) -> Pixels:
     """Apply brightness, contrast, saturation and hue in the view's order, each clipped to 0..255 as in torchvision.
 
-    Steps in a row are one matrix, unless a value may leave 0..255 between them (where a factor is above 1), or no
-    matrix turns this image's hues well enough.
+    Steps in a row are one matrix, unless a factor is above 1, or no matrix turns this image's hues well enough.
     """
     factors = (view.brightness, view.contrast, view.saturation)
     hue = int(view.hue * 255)  # in steps of 8-bit hues, as Pillow and torchvision count them
@@ -146,10 +145,7 @@ def place_region(region: tuple[float, float, float, float], height: int, width: 
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return uint8 [n, height, width, 3] as float32 [n, 3, height, width]: (x / 255 - mean) / std, per channel.
-
-    The memory layout stays channels last.
-    """
+    """Return uint8 [n, height, width, 3] as float32 [n, 3, height, width], channels last: (x / 255 - mean) / std."""
     width = images.shape[2]
     rows = images.flatten(2).float()  # whole rows, for torch is slow at broadcasting over three numbers
     torch.addcmul((-mean / std).repeat(width), rows, (1 / (255 * std)).repeat(width), out=rows)

@@ -100,8 +100,7 @@ def seed_libraries(seed: int) -> None:
 def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]], seed: int) -> Pixels:
     """Return an image, uint8 [crop, crop, 3], after transforms of torchvision's, which see uint8 [3, crop, crop].
 
-    seed: decides what they draw from torch, numpy and random, whose states are left as they were. Raises UserError for
-    transforms that return another shape or type.
+    seed: decides what they draw from torch, numpy and random. Raises UserError where they change shape or type.
     """
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     shape = image.shape

@@ -15,10 +15,7 @@ RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, besi
 
 
 def read(settings: DataSettings) -> Source:
-    """Read the data set that the settings name.
-
-    Raises UserError naming the folder, file, column, row or class that is missing or wrong.
-    """
+    """Read the data set that the settings name. Raises UserError for what is missing or wrong."""
     root = Path(os.path.expanduser(settings.root))  # noqa: PTH111 (Path's fails for ~nobody)
     folders = settings.layout is Layout.folder
     if not settings.root:

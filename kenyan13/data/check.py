@@ -49,11 +49,8 @@ UNSEEN = {
 }  # fmt: skip
 FEW, IMBALANCE = 3, 20  # images of a class; of the largest class for one of the smallest
 SHORTCUTS = {
-    "size": ["long", "short", "bytes"],
-    "aspect": ["aspect"],
-    "brightness": ["brightness"],
-    "file type": ["type"],
-}
+    "size": ["long", "short", "bytes"], "aspect": ["aspect"], "brightness": ["brightness"], "file type": ["type"],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,7 @@ class Finding:
 
 
 def table_of(parts: dict[str, Catalogue], looks: pd.DataFrame) -> pd.DataFrame:
-    """Return a row an image: id, path, part (train, validation or test), label ("" for none), and what was seen.
-
-    looks: of all parts' images, one part after the other.
-    """
+    """Return a row an image: id, path, part, label ("" for none), and its looks, which are in the parts' order."""
     rows = [
         (id_, path, part, images.classes[target] if target >= 0 else "")
         for part, images in parts.items()
@@ -106,10 +100,7 @@ def look(path: Path, max_pixels: int) -> dict[str, Any]:
 
 
 def look_at(paths: Sequence[Path], settings: DataSettings) -> pd.DataFrame:
-    """Return a row a file, see `look`; all cores look.
-
-    What they see is kept in data.cache as long as no file changes.
-    """
+    """Return a row a file, see `look`; kept in data.cache as long as no file changes."""
     names = "\n".join(map(str, paths)) + str(settings.max_pixels) + file_stats(paths).tobytes().hex()
     digest = hashlib.blake2b(names.encode(errors="replace"), digest_size=8).hexdigest()
     file = Path(settings.cache).expanduser() / f"looks-{digest}.csv"
@@ -141,26 +132,20 @@ def of_classes(table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def duplicates(table: pd.DataFrame) -> Iterator[Finding]:
-    """Find equal and nearly equal images, above all those of two parts or two labels.
-
-    table: columns part, label, digest and hash.
-    """
+    """Find equal and nearly equal images, above all those of two parts or labels, by digest and hash."""
     same = groups_of_same(table["digest"].to_numpy(str), table["hash"].to_numpy(np.uint64))
     groups: list[list[int]] = [rows.to_list() for _, rows in table.index.to_series().groupby(same) if len(rows) > 1]
     parts, labels, digests = (table[name].to_numpy(str) for name in ("part", "label", "digest"))
     for one, other in combinations(dict.fromkeys(parts.tolist()), 2):
         pairs = [int((parts[rows] == one).sum() * (parts[rows] == other).sum()) for rows in groups]
-        across = [rows for rows, count in zip(groups, pairs, strict=True) if count]
-        if across:
+        if across := [rows for rows, count in zip(groups, pairs, strict=True) if count]:
             text = f"Pairs of equal or nearly equal images in {one} and in {other}: {sum(pairs):,}"
             yield Finding(f"{one}-{other}", text, across)
     if two := [rows for rows in groups if len({*labels[rows]} - {""}) > 1]:
         named = shorten([" / ".join(sorted({*labels[rows]} - {""})) for rows in two], 2)
         yield Finding("labels", f"Groups of equal or nearly equal images with two labels: {len(two):,} ({named})", two)
-    equal = [rows for rows in groups if len({*digests[rows]}) == 1]
-    near = [rows for rows in groups if len({*digests[rows]}) > 1]
-    for kind, found in (("equal", equal), ("nearly equal", near)):
-        if found:
+    for kind, same_file in (("equal", True), ("nearly equal", False)):
+        if found := [rows for rows in groups if (len({*digests[rows]}) == 1) is same_file]:
             yield Finding(kind, f"Images that are {kind} to another: {sum(map(len, found)):,}", found)
 
 
@@ -176,18 +161,13 @@ def odd_images(table: pd.DataFrame, crop: int) -> Iterator[Finding]:
 
 
 def shortcuts(table: pd.DataFrame) -> Iterator[Finding]:
-    """Find out whether the class can be told from an image's size, aspect, brightness or file type alone.
-
-    A small decision tree tells it in five folds; found is what is sure to be ten points above the largest class.
-    """
+    """Find what alone tells the class to a small tree, in five folds, surely ten points above the largest class."""
     known = table[(table["label"] != "") & (table["part"] != "test") & (table["problem"] == "")]
     counts = known["label"].value_counts()
     if len(counts) < 2 or counts.iloc[-1] < 5:
         return
-    majority, tree = (
-        counts.iloc[0] / len(known),
-        DecisionTreeClassifier(max_depth=4, min_samples_leaf=3, random_state=0),
-    )
+    majority = counts.iloc[0] / len(known)
+    tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=3, random_state=0)
     for name, columns in SHORTCUTS.items():
         features = pd.get_dummies(known[columns]).to_numpy(np.float64)
         accuracy = float((cross_val_predict(tree, features, known["label"], cv=5) == known["label"]).mean())

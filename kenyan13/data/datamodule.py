@@ -30,15 +30,11 @@ from kenyan13.terminal import print_note
 
 
 class ImageDataModule(LightningDataModule):
-    """Training, validation and test images of one run.
+    """Training, validation and test images of one run. Raises UserError for data that cannot be used.
 
-    Of one stage of a two-stage classifier, training images are those of its classes. Validation images are those
-    of all classes, as the stages are put together by them; those of no class of the stage have the target -1 and count
-    in no metric, `validation_images` is the number of the others. The split is made before the stages are taken
-    (study, E. Two stages).
-
-    Labels are read and split at once; the images are decoded by `decode`, before anything else is asked for, after
-    which it is known that every one can be read. Both raise UserError for data that cannot be used.
+    Of one stage of a two-stage classifier (study, E. Two stages), training images are those of its classes, validation
+    images those of all; those of no class of the stage have the target -1 and count in no metric nor in
+    `validation_images`. Labels are read and split at once; images are decoded by `decode`, before anything else.
     """
 
     def __init__(self, settings: Settings, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -83,10 +79,7 @@ class ImageDataModule(LightningDataModule):
         return [*of_classes(table), *duplicates(table)]
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Images]:
-        """Open one store for all catalogues; images that cannot be read stop the run, or are left out.
-
-        The stage that the settings name is taken last: all stages open the same images, and so share a store.
-        """
+        """Open one store for all catalogues, whatever the stage; unreadable images stop the run, or are left out."""
         ids = {path: id_ for catalogue in catalogues for id_, path in zip(catalogue.ids, catalogue.paths, strict=True)}
         paths = sorted(ids)
         row_of = {path: row for row, path in enumerate(paths)}
@@ -108,10 +101,7 @@ class ImageDataModule(LightningDataModule):
         return opened
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of augmented training images in the order that conf/balance chose.
-
-        A last batch of a single image is left out: batch norm cannot train on it.
-        """
+        """Batches of augmented training images in the order of conf/balance, without a last one of a single image."""
         size, sampler = self.settings.model.batch_size, self.sampler(self.train_order(), len(self.train.catalogue))
         drop_last = len(sampler) % size == 1 and size > 1
         loader = self.loader(self.dataset(self.train, self.settings.augment), sampler, drop_last)
@@ -201,10 +191,7 @@ def whole(batch: Any) -> Any:
 
 
 def set_up_worker(worker: int) -> None:
-    """Keep OpenCV in a loader process from starting threads of its own: the processes share the cores already.
-
-    Signals of Slurm reach all processes of a job. They are the main process's business, whose handlers this one has.
-    """
+    """Keep OpenCV from starting threads, and leave the signals of Slurm to the main process."""
     cv2.setNumThreads(0)
     for name in ("SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT"):
         if hasattr(signal, name):

@@ -39,7 +39,7 @@ def stored_hashes(store: Store, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 def groups_of_same(digests: NDArray[np.str_], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return numbers that equal and nearly equal images have in common, int64 [n].
 
-    digests: of the files, "" where unknown; hashes: uint64 [n]. Every image is compared with every other.
+    digests: of the files, "" where unknown; hashes: uint64 [n].
     """
     equal = pd.Series(np.arange(len(digests))).groupby(digests).transform("first").to_numpy()
     pairs = [np.column_stack([np.arange(len(digests)), np.where(digests == "", np.arange(len(digests)), equal)])]

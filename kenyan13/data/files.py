@@ -27,10 +27,7 @@ class Listing:
 
 
 def list_images(root: Path, apart: Collection[str] = ()) -> Listing:
-    """Return all images anywhere below `root`, through links, too. Raises OSError for folders that cannot be read.
-
-    apart: names of files that have a use of their own.
-    """
+    """Return all images below `root`, through links, too, but those `apart`. Raises OSError for unreadable folders."""
     listing = Listing(root)
 
     def visit(folder: Path, above: frozenset[Path]) -> Iterator[Path]:

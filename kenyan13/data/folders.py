@@ -15,8 +15,7 @@ UNLABELLED = {"unknown", "unlabelled", "unlabeled", "images", "all"}
 def read_folders(root: Path) -> Source:
     """Read one folder a class, below root or below folders for training, validation and test, in any spelling.
 
-    Ids are paths relative to root. Test images outside of class folders have no labels. Raises UserError for folders
-    that can be understood in two ways, and for classes without images.
+    Ids are paths relative to root. Raises UserError for ambiguous folders, and for classes without images.
     """
     listing, notes = list_images(root), list[str]()
     filled = {parent for folder in {path.parent for path in listing.images} for parent in (folder, *folder.parents)}
@@ -32,10 +31,8 @@ def read_folders(root: Path) -> Source:
 def find_parts(root: Path, filled: set[Path], notes: list[str]) -> dict[str, Path]:
     """Return part (train, val, test) -> its folder; {} where the folders in root are the classes.
 
-    filled: the folders with images anywhere below.
-
-    A folder for training holds folders of images. Without one, a folder of such a name is a class, if there are others,
-    which goes into the notes. Raises UserError for folders that can be understood in two ways.
+    filled: the folders with images anywhere below. A folder for training holds folders of images; without one, a folder
+    of such a name is a class beside others. Raises UserError for folders that can be understood in two ways.
     """
     named: dict[str, list[Path]] = {}
     for folder in subfolders(root):
@@ -80,10 +77,7 @@ def unwrap(folder: Path, filled: set[Path]) -> Path:
 
 
 def read_part(listing: Listing, folder: Path, classes: tuple[str, ...], test: bool) -> Catalogue:
-    """Return the images in the class folders below `folder`; of test ones, others have no label.
-
-    Raises UserError for folders of other names, and for classes without images, which only test ones may lack.
-    """
+    """Return images in class folders; other test ones have no label. Raises UserError for unknown or empty classes."""
     below = [path for path in listing.images if path.is_relative_to(folder)]
     tops = [path.relative_to(folder).parts[0] if path.parent != folder else "" for path in below]
     bare = {name for name in tops if test and (not name or name.casefold() in UNLABELLED or part_of(name) == "test")}

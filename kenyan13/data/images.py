@@ -62,13 +62,11 @@ def opened(contents: bytes) -> Image.Image:
 def decode(source: Path | bytes, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return a file or its contents as RGB: turned as its EXIF orientation says, transparent parts over white.
 
-    at_least: a JPEG file may come at half, a quarter or an eighth of its size, with no side below so many pixels: its
-    decoder gives these in a fraction of the time. Raises whatever Pillow raises for a file that is no image, OSError as
-    `read_file`, and ValueError for more than max_pixels, or pixels that cannot be shown with 8 bits.
+    at_least: a JPEG may come at 1/2, 1/4 or 1/8 of its size, no side below so many pixels, much faster. Raises what
+    Pillow and `read_file` raise, ValueError for more than max_pixels, or pixels that cannot be shown with 8 bits.
     """
     image = opened(source if isinstance(source, bytes) else read_file(source))
-    pixels = image.width * image.height
-    if pixels > max_pixels:
+    if (pixels := image.width * image.height) > max_pixels:
         size = f"{image.width:,} x {image.height:,} pixels are {pixels / 1e6:,.0f} million"
         raise ValueError(f"{size}: more than data.max_pixels={max_pixels}")
     if at_least is not None or pixels > REDUCED:
@@ -88,10 +86,9 @@ def decode(source: Path | bytes, at_least: int | None = None, max_pixels: int = 
 
 
 def to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return grey values of 16 or 32 bits, or floats, as uint8. Pillow would cut them off at 255.
+    """Return grey values of 16 or 32 bits, or floats, as uint8. Raises ValueError where no value is finite.
 
-    Of 16 bits the upper ones in use count, as cameras fill 10, 12 or 14 of them; values of 0 to 255 stay; all others
-    are scaled from lowest to highest. Raises ValueError where no value is finite.
+    Of 16 bits the upper ones in use count (cameras fill 10, 12 or 14); values of 0 to 255 stay; others are scaled.
     """
     finite = grey[np.isfinite(grey)]
     if not finite.size:
@@ -102,8 +99,7 @@ def to_bytes(grey: NDArray[Any]) -> NDArray[np.uint8]:
     elif low < 0 or high <= 1 or high > 255:
         with np.errstate(invalid="ignore"):
             grey = 255 * (grey.astype(np.float64) - low) / ((high - low) or 1)
-    shown: NDArray[np.uint8] = np.nan_to_num(grey, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8)
-    return shown
+    return np.nan_to_num(grey, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 def stored_size(width: int, height: int, length: int) -> tuple[int, int]:
@@ -114,10 +110,9 @@ def stored_size(width: int, height: int, length: int) -> tuple[int, int]:
 
 
 def resize_short_side(image: Image.Image, length: int) -> Image.Image:
-    """Return the image with its short side at `length` pixels, bilinear with antialiasing.
+    """Return the image with its short side at `length` pixels, bilinear with antialiasing, as torchvision's Resize.
 
-    The long side is cut to a whole pixel as torchvision's Resize does. Of images longer than MAX_ASPECT times their
-    short side, the middle of that length is taken.
+    Of images longer than MAX_ASPECT times their short side, the middle of that length is taken.
     """
     width, height = image.size
     most = MAX_ASPECT * min(width, height)
@@ -131,8 +126,7 @@ def resize_short_side(image: Image.Image, length: int) -> Image.Image:
 def load(source: Path | bytes, length: int, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode and resize an image file or its contents; raises as `decode`."""
     contents = source if isinstance(source, bytes) else read_file(source)
-    width, height = opened(contents).size
-    large = width * height > LARGE
+    large = np.prod(opened(contents).size) > LARGE
     with one_at_a_time if large else nullcontext():
         pixels = np.asarray(resize_short_side(decode(contents, max_pixels=max_pixels), length))
         if large:

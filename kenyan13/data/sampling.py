@@ -42,10 +42,7 @@ def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[
 
 
 def across_classes(targets: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
-    """Return up to `number` rows of `targets` (int64 [n]), as equally many a class as there are, chosen by the seed.
-
-    They come in the order of the classes: int64 [m].
-    """
+    """Return up to `number` rows of `targets` (int64 [n]), equally many a class, by class and seed: int64 [m]."""
     shuffled = generator(SHEETS, seed).permutation(len(targets))
     turns = pd.Series(targets[shuffled]).groupby(targets[shuffled]).cumcount()  # 0 for each class's first image
     chosen = shuffled[np.argsort(turns, kind="stable")[:number]]
@@ -81,10 +78,7 @@ def generator(*key: int) -> np.random.Generator:
 
 
 class EpochSampler(Sampler[Draw]):
-    """Yields an epoch's draws; of several processes, each takes every `world`-th, all equally many.
-
-    Lightning calls `set_epoch` before each epoch.
-    """
+    """Yields an epoch's draws (Lightning sets it); of several processes, each takes every `world`-th, equally many."""
 
     def __init__(self, order: Order, length: int, rank: int = 0, world: int = 1, epoch: int = 0) -> None:
         self.order, self.length, self.rank, self.world, self.epoch = order, length, rank, world, epoch

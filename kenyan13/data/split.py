@@ -26,9 +26,8 @@ DROP = "drop"  # what data.corrections has instead of a label
 def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]:
     """Return training and validation images, after data.corrections.
 
-    Given validation images are taken as they are; else a stratified fraction, or the fold `settings.fold`. With
-    `settings.subset` there are so many training images, and the same share of validation images, rounded up: both
-    stratified samples (study, subset mode). Raises UserError where classes are too small.
+    Given validation images are taken as they are; else a stratified fraction, or the fold `settings.fold`; of both, a
+    stratified part for `settings.subset` (study, subset mode). Raises UserError where classes are too small.
     """
     if settings.corrections:
         source = correct(source, Path(settings.corrections).expanduser())
@@ -52,10 +51,9 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
 
 
 def correct(source: Source, file: Path) -> Source:
-    """Return a data set, its labelled and validation images as a CSV file with the columns id and label corrects them.
+    """Return a data set with the labels of a CSV file (id, label: a class, or drop, which leaves the image out).
 
-    label: a class, or drop, which leaves the image out. Raises UserError for a file that cannot be read, and for ids
-    and classes that are not there.
+    Raises UserError for a file that cannot be read, and for ids and classes that are not there.
     """
     if not file.is_file():
         raise UserError(f"There is no file {file}.", "data.corrections=FILE names a CSV with the columns id,label")
@@ -83,8 +81,7 @@ def correct(source: Source, file: Path) -> Source:
 def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]:
     """Return the row numbers of training (shuffled) and validation images (shuffled; in file order for folds).
 
-    The fraction is scikit-learn's train_test_split over rows in file order (study, Data); with seed 42 on
-    KenyanFood13's train.csv it gives the study's 5,228 and 1,308 rows.
+    The fraction is the study's: seed 42 gives its 5,228 and 1,308 rows of KenyanFood13's train.csv.
     """
     if settings.fold is None:
         fraction = settings.validation_fraction
@@ -100,10 +97,9 @@ def split_rows(labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]
 
 
 def keep_together(rows: tuple[Rows, Rows], labelled: Catalogue, settings: DataSettings) -> tuple[Rows, Rows]:
-    """Return the rows of a split with each group of equal or nearly equal images on the side where most of it is.
+    """Return the rows of a split with each group of equal or nearly equal images where most of it is; these last.
 
-    Of folds, each group validates in the one fold that has most of it, so that each image still validates once. Where
-    two have as many, training or the first fold gets it. Images that move come last.
+    Of folds, each group validates in one, so that each image still validates once; of two, in training or the first.
     """
     looks = look_at(labelled.paths, settings)
     same = groups_of_same(looks["digest"].to_numpy(str), looks["hash"].to_numpy(np.uint64))

@@ -1,8 +1,4 @@
-"""Views of the images for a two-stage classifier (study, E. Two stages).
-
-Classes that look alike are put into groups. The first stage tells the groups and the other classes apart; a second
-stage for each group tells its members apart. Images of no class of a stage have the target -1 in its view.
-"""
+"""Views of the images for a two-stage classifier: groups of classes first, then each group's (study, E. Two stages)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +16,7 @@ Groups = Mapping[str, Sequence[str]]
 def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catalogue:
     """Return the same images with the classes and targets of a stage; -1 for images of none of its classes.
 
-    groups: name -> classes; stage: None (the catalogue as it is), FIRST, or a group's name. Raises UserError as
-    `stage_classes` does.
+    stage: None (all classes), FIRST, or a group's name. Raises UserError as `stage_classes` does.
     """
     classes = stage_classes(catalogue.classes, groups, stage)
     index = {name: target for target, name in enumerate(classes)}
@@ -32,11 +27,9 @@ def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catal
 
 
 def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> tuple[str, ...]:
-    """Return the classes of a stage, given those of the data.
+    """Return a stage's classes in the data's order; first those in no group, then the groups.
 
-    First stage: the classes in no group in the data's order, then the groups in theirs. Group: its members in the
-    data's order. Raises UserError for an unknown stage, for groups that `check_groups` refuses, and where the first
-    stage would have a single class.
+    Raises UserError for an unknown stage, impossible groups, and a first stage of a single class.
     """
     check_groups(classes, groups)
     if stage is None:

@@ -1,8 +1,7 @@
 """Images decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
 
 A store is a folder <cache>/<length>px-<digest of the paths>/ with images.bin (one image after the other: uint8
-pixels, JPEG, or nothing where images are decoded anew each time) and index.npz. It is built beside its folder and
-renamed, so it is there whole or not at all.
+pixels, JPEG, or nothing) and index.npz. It is built beside its folder and renamed: it is there whole or not at all.
 """
 
 import hashlib
@@ -83,8 +82,7 @@ def open_store(
 ) -> Store:
     """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
 
-    It is stale, too, where a file that could not be read can be read now, as by another limit or another library. Two
-    processes may ask at once: one builds, the other waits. Raises UserError where the disk is too small.
+    Stale, too, where a file can be read now. Of two processes, one waits. Raises UserError where the disk is too small.
     """
     cache.mkdir(parents=True, exist_ok=True)
     names = "\n".join(str(path.absolute()) for path in paths)

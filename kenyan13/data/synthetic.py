@@ -75,10 +75,9 @@ def draw_if_missing(data: DataSettings) -> None:
 
 
 def draw_dataset(root: Path, labelled: int = 780, test: int = 130, seed: int = 13) -> None:
-    """Write a synthetic data set with `labelled` training and `test` test images into the new folder `root`.
+    """Write `labelled` (13 or more) training and `test` test images into the new folder `root`, whole or not at all.
 
-    Every byte is a function of the numbers given; labelled: 13 or more, one a dish. The folder appears only once it is
-    complete. Raises OSError when it is there already with something in it.
+    Every byte is a function of the numbers given. Raises OSError when root is there already with something in it.
     """
     root = root.resolve()
     rng = np.random.default_rng(seed)

@@ -48,15 +48,15 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     def locate(id_: str) -> Path | None:
         return next((found[place + id_] for place in PLACES if place + id_ in found), None)
 
-    how = f"each id needs {root}/images/images/<id>.jpg"
+    how, test = f"each id needs {root}/images/images/<id>.jpg", None
     labelled = to_catalogue(train, find_files(root / "train.csv", train, locate, how))
-    test, used = None, {*labelled.paths}
+    used = {*labelled.paths}
     if (root / "test.csv").is_file():
         rows = read_rows(root / "test.csv", chosen, ("id",), notes)
         test = to_catalogue(rows, find_files(root / "test.csv", rows, locate, how), labelled.classes)
-        used |= {*test.paths}
-        if both := sorted({*labelled.paths} & {*test.paths}):
+        if both := sorted(used & {*test.paths}):
             notes.append(f"{len(both):,} images are in train.csv and test.csv: {shorten([p.stem for p in both], 2)}")
+        used |= {*test.paths}
     if unused := [path for path in listing.images if path not in used]:
         listing.leave_out("images of no row of a table", *unused)
     return Source(labelled, test=test, left_out=listing.left_out, notes=notes)
@@ -78,10 +78,7 @@ def read_labels(root: Path, *next_steps: str) -> Catalogue:
 
 
 def read_path_table(file: Path, columns: ColumnSettings) -> Source:
-    """Read a CSV of images and labels: paths are relative to its folder, and are the ids.
-
-    A column `split` may divide them into train, val and test, where labels may be empty.
-    """
+    """Read a CSV of images and labels; paths, relative to its folder, are the ids; `split` may divide them."""
     notes = list[str]()
     table = read_rows(file, columns, ("id", "label"), notes, by_split=True)
     parts = table["split"].map(part_of) if "split" in table else pd.Series("train", table.index)
@@ -101,10 +98,7 @@ def existing(folder: Path, text: str) -> Path | None:
 
 
 def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] | None = None) -> Catalogue:
-    """Return rows of a table as images of classes, by default those of the rows; without a label, the target is -1.
-
-    Raises UserError for labels that are no class.
-    """
+    """Return rows of a table as images of classes, by default theirs. Raises UserError for labels that are no class."""
     labels = rows["label"] if "label" in rows else pd.Series("", rows.index)
     names = np.unique(labels.to_numpy(str)).tolist() if classes is None else classes
     targets = pd.Index(names).get_indexer(pd.Index(labels))
@@ -183,10 +177,7 @@ def load_table(file: Path) -> pd.DataFrame:
 def find_columns(
     file: Path, there: list[str], columns: ColumnSettings, needed: Sequence[str], notes: list[str]
 ) -> dict[str, str]:
-    """Return role (id, label, split) -> its column: that of data.columns, or the one of a usual name.
-
-    Raises UserError where a needed one is missing, or there are several.
-    """
+    """Return role -> its column: of data.columns, or of a usual name. Raises UserError for none, or several."""
     found = {}
     for role, words in NAMES.items():
         chosen, usual = getattr(columns, role), words.split()

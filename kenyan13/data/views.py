@@ -1,7 +1,4 @@
-"""Random views of an image: their parameters are drawn here, apart from their use, so that a view can be repeated.
-
-The distributions are those of torchvision's ColorJitter, RandomAffine, RandomErasing and RandomResizedCrop.
-"""
+"""Random views of an image, drawn apart from their use; distributed as torchvision's random transforms."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,10 +61,9 @@ def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator)
 
 
 def draw_region(settings: AugmentSettings, random: np.random.Generator) -> tuple[float, float, float, float] | None:
-    """Draw which region of an image is seen, as torchvision's RandomResizedCrop; None for its centre crop.
+    """Draw a region as torchvision's RandomResizedCrop; None for the centre crop.
 
-    Returns the region's share of the image's area, its width / height, and its place: 0 at the left and top, 1 at the
-    right and bottom.
+    Returns its share of the area, its width / height, and its place: 0 at the left and top, 1 at the right and bottom.
     """
     if settings.crop_area is None:
         return None
