@@ -11,7 +11,7 @@ from kenyan13.errors import UserError
 from kenyan13.terminal import align
 
 
-@app.command(epilog=examples("export runs/demo", "export last --to web --single-file", "export last --to timm -o demo"))
+@app.command(epilog=examples("export runs/demo --to web --single-file", "export runs/demo --to timm -o demo"))
 def export(
     run: RunFolder,
     to: Annotated[Literal["onnx", "web", "timm", "torch"], typer.Option(help="A graph, page, or folder.")] = "onnx",

@@ -23,7 +23,7 @@ SURE = "Add the set of classes that holds the right one, so often."
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
 
 
-@app.command(epilog=examples("predict runs/demo holiday/", "predict last PHOTO.jpg -o it.csv", "predict last --test"))
+@app.command(epilog=examples("predict runs/demo PHOTO.jpg holiday/ -o it.csv", "predict runs/demo --test"))
 def predict(
     run: RunFolder,
     given: Annotated[list[str] | None, words("IMAGE|FOLDER", "Photos, folders, and settings: data.root=DIR.")] = None,

@@ -62,7 +62,7 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
     planned: dict[Path, Planned] = {}
 
     def rest(experiment: Experiment | None) -> Mapping[str, Any] | None:
-        return experiment and {**experiment.settings, "model": None}
+        return {**experiment.settings, "model": None} if experiment else None
 
     for job, settings, experiment in jobs:
         folder = run_directory(settings)

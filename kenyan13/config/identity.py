@@ -147,7 +147,9 @@ def preset_name(group: str, own: Mapping[str, Any]) -> str:
 
 def short(value: str | float) -> str:
     """Return a value as people write it, 1e-3 rather than 0.001."""
-    if isinstance(value, str | int):
-        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):  # a bool is one
+        return str(value).lower()
     mantissa, exponent = f"{value:.2e}".split("e")
     return min(f"{float(mantissa):g}e{int(exponent)}", f"{value:g}", key=len)

@@ -145,7 +145,7 @@ class ImageDataModule(LightningDataModule):
         if trainer is None:
             return EpochSampler(order, length)
         # Lightning tells a resumed run's sampler its epoch only when loader processes have asked it for first batches.
-        epoch = trainer.fit_loop.epoch_progress.current.processed
+        epoch = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return EpochSampler(order, length, trainer.global_rank, trainer.world_size, epoch)
 
     def loader(

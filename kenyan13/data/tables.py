@@ -158,7 +158,7 @@ def load_table(file: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
             options: dict[str, Any] = {"skipinitialspace": True, "index_col": False, "skip_blank_lines": False}
-            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **options)
+            table: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         step = "it needs a header row, commas, and in each row as many cells as in the header"
         raise UserError(f"{file} cannot be read as CSV: {error}".strip(), step) from None
