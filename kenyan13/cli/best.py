@@ -9,14 +9,13 @@ import typer
 from kenyan13.cli.app import app, console, examples, print_next, words
 from kenyan13.cli.probe import chosen_model, rank
 from kenyan13.config.compose import compose_settings
+from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.locate import run_directory
 from kenyan13.terminal import align, duration
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from kenyan13.config.settings import Settings
 
 MODELS = ("efficientnetv2_s", "convnextv2_tiny", "dinov2_small")  # of several families, whose mistakes are different
 HEAD = ("", "accuracy %", "95 % interval", "log loss")
@@ -60,14 +59,13 @@ def best(
 
 def choose_models(given: Sequence[str], weights: Path | None) -> tuple[dict[str, list[str]], list[str]]:
     """Return the settings of each model by name, and those of all models."""
-    files = {} if weights is None else {file.stem: file for file in sorted(weights.glob("*.safetensors"))}
-    if weights is not None and not files:
+    files = {file.stem: file for file in sorted(weights.glob("*.safetensors"))} if weights else {}
+    if weights and not files:
         raise UserError(f"There are no *.safetensors in {weights}.", "give the folder of weights: --weights DIR")
     settings = [word for word in given if "=" in word]
-    models = {}
-    for name in dict.fromkeys([word for word in given if "=" not in word] or files or MODELS):
-        models[name] = [chosen_model(name), *([f"model.weights={files[name]}"] if name in files else [])]
-    return models, settings
+    names = [word for word in given if "=" not in word] or files or MODELS
+    weights_of = {name: [f"model.weights={file}"] for name, file in files.items()}
+    return {name: [chosen_model(name), *weights_of.get(name, [])] for name in names}, settings
 
 
 def train_folds(name: str, overrides: Sequence[str]) -> dict[str, list[Path]]:
@@ -103,7 +101,7 @@ def affordable(models: dict[str, list[str]], hours: float | None) -> list[str]:
     return kept
 
 
-def estimate(settings: "Settings") -> float:
+def estimate(settings: Settings) -> float:
     """Return the seconds that the folds of a run will take here, from a few steps of it."""
     import torch
 

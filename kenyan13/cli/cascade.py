@@ -84,11 +84,7 @@ def cascade(
 
 
 def matrix_text(matrix: "pd.DataFrame") -> str:
-    """Return a confusion matrix as lines: rows are targets, by number and name; columns are their numbers.
-
-    Numbers stand for names above the columns, and long names are cut, so that many classes fit into a terminal; zeros
-    are dots.
-    """
+    """Return a confusion matrix as lines: targets by number and name, columns by number, zeros as dots."""
     numbers = [f"{k:>{len(str(len(matrix)))}}" for k in range(1, len(matrix) + 1)]
     counts = [[str(count or ".") for count in row] for row in matrix.to_numpy().tolist()]
     columns = align([numbers, *counts], right=range(len(numbers))).splitlines()

@@ -15,10 +15,9 @@ STATES = 4  # of each parameter, float32: the best weights, and the last with Ad
 
 
 def print_costs(planned: Sequence[Planned]) -> None:
-    """Print images, time and disk of the runs that have not finished.
+    """Print images, time and disk of the runs that have not finished; for data that cannot be read, UserError.
 
-    Time is that of finished runs of the same network at the same size, by images and epochs; disk is decoded images and
-    checkpoints. Raises UserError for data that cannot be read.
+    Time is that of finished runs of the network at the size, by images; disk is decoded images and checkpoints.
     """
     import torch
 

@@ -83,10 +83,7 @@ def predict_test(run: "AnyRun", file: Path) -> None:
 def predict_photos(
     run: Path, paths: Sequence[Path], overrides: list[str], top: int, coverage: float | None
 ) -> list[dict[str, Any]]:
-    """Return of each image its path, and its top classes with probabilities, or why it could not be read.
-
-    The run's graph predicts, where there is one, without torch; it tells, too, whether an image may be of no class.
-    """
+    """Return of each image its path and top classes with probabilities, or why not; by the graph, if there is one."""
     from kenyan13.export.session import GRAPH, Graph, answer
 
     if overrides or not (run / GRAPH).is_file():
@@ -145,10 +142,7 @@ def print_photos(listed: Sequence[Mapping[str, Any]], as_json: bool, file: Path 
 
 
 def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
-    """Return predictions as CSV: image, class1, probability1, class2 and so on, error.
-
-    It is for spreadsheets, which would take a cell that begins with = or the like for a formula: it gets an apostrophe.
-    """
+    """Return predictions as CSV for spreadsheets, which would take a cell that begins with = for a formula."""
     import pandas as pd
 
     rows = [

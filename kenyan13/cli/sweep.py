@@ -1,7 +1,4 @@
-"""What a sweep (python train.py -m) prints: its plan before, the time that is left, its runs with their metrics after.
-
-Imports no torch.
-"""
+"""What a sweep (train.py -m) prints: plan, time left, runs with their metrics. Imports no torch."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -32,10 +29,7 @@ WIDEST = 30  # of a name, so that the tables fit 80 columns
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a sweep: its overrides, settings, folder, the study's experiment if any, and what will be done.
-
-    A cascade is always put together anew: it takes seconds, and its stages may have been trained again.
-    """
+    """One run of a sweep; a cascade is always made anew, as its stages may have been trained again."""
 
     job: Sequence[str]
     settings: Settings
@@ -55,10 +49,7 @@ class Planned:
 
 
 def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]]) -> list[Planned]:
-    """Return the runs of a sweep, each folder once, from overrides, settings and experiments.
-
-    Raises UserError where different runs would share a folder.
-    """
+    """Return the runs of a sweep, each folder once. Raises UserError where different runs would share a folder."""
     planned: dict[Path, Planned] = {}
 
     def rest(experiment: Experiment | None) -> Mapping[str, Any] | None:
@@ -135,10 +126,7 @@ def run_labels(planned: Sequence[Planned]) -> list[str]:
 
 
 def print_outcome(planned: Sequence[Planned], failed: Collection[Path]) -> None:
-    """Print a row a run with its metrics or its state, the best one marked, and the next commands.
-
-    failed: folders of runs that have just failed.
-    """
+    """Print a row a run, the best marked, and the next commands. failed: folders of runs that have just failed."""
     results = {one.folder: result for one in planned if (result := result_of(one.folder))}
     ranked = sorted(results, key=lambda folder: results[folder].min_val_loss)
     comparable = len({repr(one.settings.data) for one in planned if one.folder in results}) == 1 and len(ranked) > 1

@@ -111,18 +111,18 @@ def main() -> None:
             known = name in known_settings() or (CONF / name).is_dir()
             meant = f"write {name}={shlex.quote(value)}" if known else unknown_setting(name).problem
             raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant)
+        if given.cfg and given.multirun:
+            raise UserError("-m and --cfg do not go together.", "leave out -m, and give each setting one value")
         if given.cfg:
-            check_shown(given.overrides, given.multirun)
+            check_shown(given.overrides)
         # Flags first: argparse wants all settings in one row, and -m may stand between them.
         flags = [word for word in sys.argv[1:] if word not in given.overrides]
         sys.argv[1:] = [*flags, *translate(given.overrides, sweep=given.multirun)]
         job()
 
 
-def check_shown(overrides: Sequence[str], several: bool) -> None:
+def check_shown(overrides: Sequence[str]) -> None:
     """Raise UserError for settings that --cfg would show but no run could have; a value may be missing yet."""
-    if several:
-        raise UserError("-m and --cfg do not go together.", "leave out -m, and give each setting one value")
     try:
         compose_settings(overrides)
     except UserError as error:

@@ -4,7 +4,7 @@ The help of a setting is the comment in the conf/ file that sets it; ranges are 
 """
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
@@ -16,6 +16,8 @@ Layout = StrEnum("Layout", ["competition", "folder", "demo", "table"])  # how im
 OnBad = StrEnum("OnBad", ["stop", "skip"])  # what to do about images that cannot be read
 StoreKind = StrEnum("StoreKind", ["raw", "jpeg", "off"])  # decoded images are kept as pixels, as JPEG, or not at all
 Sampling = StrEnum("Sampling", ["shuffled", "weighted", "balanced"])  # which training images an epoch draws
+# which epoch's weights a run keeps: the best one's in validation, or the last (better than a fitted head)
+Keep = StrEnum("Keep", ["loss", "accuracy", "macro_f1", "last"])
 Fill = StrEnum("Fill", ["zero", "random"])  # what random erasing writes into its rectangle
 
 
@@ -128,15 +130,6 @@ class PredictSettings:
 
     mirror: bool = False
     temperature: bool = False
-
-
-class Keep(Enum):
-    """Which epoch's weights a run keeps: the best one's in validation, or the last (better than a fitted head)."""
-
-    loss = "loss"
-    accuracy = "accuracy"
-    macro_f1 = "macro_f1"
-    last = "last"
 
 
 @dataclass

@@ -17,11 +17,16 @@ RESERVED = {"id", "target", "predicted"}  # columns of a run's predictions, besi
 def read(settings: DataSettings) -> Source:
     """Read the data set that the settings name. Raises UserError for what is missing or wrong."""
     root = Path(os.path.expanduser(settings.root))  # noqa: PTH111 (Path's fails for ~nobody)
-    folders = settings.layout is Layout.folder
+    folders, table = settings.layout is Layout.folder, settings.layout is Layout.table
     if not settings.root:
         raise UserError("data.root= names no folder.", "data.root=. is the one where you are")
-    check_root(root, settings.layout)
-    if settings.layout is Layout.table:
+    if not (root.is_file() if table else root.is_dir()):
+        there = f"is a {'folder' if table else 'file'}" if root.exists() else "does not exist"
+        steps = GET_DATA if settings.layout in (Layout.competition, Layout.demo) else ("check data.root=",)
+        if root.suffix.lower() == ".csv" and root.is_file():
+            steps = (f"data=table data.root={root} reads a CSV of paths and labels",)
+        raise UserError(f"The data {'file' if table else 'folder'} {root.absolute()} {there}.", *steps)
+    if table:
         source = read_path_table(root, settings.columns)
     else:
         source = read_folders(root) if folders else read_competition(root, settings.columns)
@@ -39,15 +44,3 @@ def read(settings: DataSettings) -> Source:
     if odd := [ascii(text) for text in (*ids, *classes) if text.encode(errors="replace").decode() != text]:
         raise UserError(f"Names that are not UTF-8: {shorten(odd)}.", "rename these files or folders")
     return source
-
-
-def check_root(root: Path, layout: Layout) -> None:
-    """Raise UserError where there is no such folder, or for a table no such file."""
-    table = layout is Layout.table
-    if root.is_file() if table else root.is_dir():
-        return
-    there = f"is a {'folder' if table else 'file'}" if root.exists() else "does not exist"
-    steps = GET_DATA if layout in (Layout.competition, Layout.demo) else ("check data.root=",)
-    if root.suffix.lower() == ".csv" and root.is_file():
-        steps = (f"data=table data.root={root} reads a CSV of paths and labels",)
-    raise UserError(f"The data {'file' if table else 'folder'} {root.absolute()} {there}.", *steps)

@@ -110,10 +110,10 @@ def keep_together(rows: tuple[Rows, Rows], labelled: Catalogue, settings: DataSe
         side[part[1]] = fold
     side = pd.Series(side).groupby(same).transform(lambda one: one.mode()[0]).to_numpy()
     validates = side == (1 if settings.fold is None else settings.fold)
-    kept = [part[validates[part] == wanted] for part, wanted in zip(rows, (False, True), strict=True)]
-    moved = [part[validates[part] != wanted] for part, wanted in zip(rows, (False, True), strict=True)]
-    print_note(f"data.group_duplicates=true: {len(moved[0]) + len(moved[1]):,} images go to the other side")
-    return np.concatenate([kept[0], moved[1]]), np.concatenate([kept[1], moved[0]])
+    train, validation = rows
+    out, back = train[validates[train]], validation[~validates[validation]]
+    print_note(f"data.group_duplicates=true: {len(out) + len(back):,} images go to the other side")
+    return np.append(train[~validates[train]], back), np.append(validation[validates[validation]], out)
 
 
 def stratified(images: Catalogue, settings: DataSettings, purpose: str, **sizes: Any) -> tuple[Rows, Rows]:

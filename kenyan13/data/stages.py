@@ -10,6 +10,7 @@ from kenyan13.errors import UserError, did_you_mean, shorten
 FIRST = "first"  # the value of data.stage that is no group
 # Group names become columns of predictions.csv and parts of file names: confusion_GROUP.csv beside confusion_hard.csv.
 NOT_GROUPS = {FIRST, "hard", "soft", "stage1", *RESERVED}
+HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
 Groups = Mapping[str, Sequence[str]]
 
 
@@ -31,27 +32,6 @@ def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> 
 
     Raises UserError for an unknown stage, impossible groups, and a first stage of a single class.
     """
-    check_groups(classes, groups)
-    if stage is None:
-        return tuple(classes)
-    if stage in groups:
-        return tuple(name for name in classes if name in groups[stage])
-    if stage != FIRST or not groups:
-        known = [FIRST, *groups] if groups else []
-        step = f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}"
-        raise UserError(f"There is no data.stage={stage}.{did_you_mean(stage, known)}", step)
-    grouped = {member for members in groups.values() for member in members}
-    first = (*(name for name in classes if name not in grouped), *groups)
-    if len(first) < 2:
-        raise UserError(f"All classes are in {first[0]}: the first stage has nothing to tell apart.", HOW)
-    return first
-
-
-HOW = "name classes that look alike: 'data.groups={greens:[sukumawiki,ugali]}'"
-
-
-def check_groups(classes: Sequence[str], groups: Groups) -> None:
-    """Raise UserError for members that are no classes, for a class in two groups, and for impossible groups."""
     everything = [member for members in groups.values() for member in members]
     if unknown := [member for member in everything if member not in classes]:
         problem = f"data.groups has members that are no classes: {shorten(unknown)}."
@@ -63,3 +43,15 @@ def check_groups(classes: Sequence[str], groups: Groups) -> None:
             raise UserError(f"data.groups: {name} has fewer than two classes.", "give it two or more, or leave it out")
     if repeated := [member for member in dict.fromkeys(everything) if everything.count(member) > 1]:
         raise UserError(f"data.groups names {shorten(repeated)} more than once.", "a class goes into one group only")
+    if stage is None:
+        return tuple(classes)
+    if stage in groups:
+        return tuple(name for name in classes if name in groups[stage])
+    if stage != FIRST or not groups:
+        known = [FIRST, *groups] if groups else []
+        step = f"stages: {shorten(known)}" if known else f"it needs groups; {HOW}"
+        raise UserError(f"There is no data.stage={stage}.{did_you_mean(stage, known)}", step)
+    first = (*(name for name in classes if name not in everything), *groups)
+    if len(first) < 2:
+        raise UserError(f"All classes are in {first[0]}: the first stage has nothing to tell apart.", HOW)
+    return first

@@ -85,16 +85,15 @@ def read_path_table(file: Path, columns: ColumnSettings) -> Source:
     if len(strange := table.index[parts.isna()]):
         words = shorten([f"line {line}: {table['split'][line]}" for line in strange], 4)
         raise UserError(f"{file}: no part of the data ({words}).", "write train, val or test into the column split")
-    paths = find_files(file, table, lambda text: existing(file.parent, text), f"paths are relative to {file.parent}")
+
+    def locate(text: str) -> Path | None:
+        path = file.parent / Path(text.replace("\\", "/")).expanduser()
+        return path if path.suffix.lower() in IMAGE_SUFFIXES | {""} and path.is_file() else None
+
+    paths = find_files(file, table, locate, f"paths are relative to {file.parent}")
     whole = to_catalogue(table, paths, np.unique(table["label"][parts == "train"].to_numpy(str)).tolist())
     made = {part: whole.take(np.flatnonzero(parts == part)) for part in {"train", *parts}}
     return Source(made["train"], made.get("val"), made.get("test"), notes=notes)
-
-
-def existing(folder: Path, text: str) -> Path | None:
-    """Return the file that a table names, relative to its folder; None where it is not there."""
-    path = folder / Path(text.replace("\\", "/")).expanduser()
-    return path if path.suffix.lower() in IMAGE_SUFFIXES | {""} and path.is_file() else None
 
 
 def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] | None = None) -> Catalogue:
