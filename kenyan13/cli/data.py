@@ -28,9 +28,9 @@ def data_check(
     folder: Output = Path("data-check"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; no page is written.")] = False,
 ) -> None:
-    """Look for what spoils a training: duplicates across the split, wrong files, odd images, personal data, shortcuts.
+    """Look for what spoils a training, as duplicates or odd images.
 
-    Exit code 0: nothing found; 1: something found.
+    Also wrong files, personal data, and shortcuts. Exit code 0: nothing found; 1: something found.
     """
     from kenyan13.data import check
     from kenyan13.data.catalogue import read
@@ -93,7 +93,7 @@ def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", folder: P
 
 @data.command("labels", epilog=examples("data labels runs/fold*"))
 def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
-    """Rank likely wrong labels, by runs that were not trained on the images.
+    """Rank likely wrong labels, by runs not trained on the images.
 
     Best are the runs of all folds (-m data.fold=0..4). OUTPUT/labels.csv lists all images; with labels corrected, or
     replaced by drop, it is what data.corrections=FILE reads.
