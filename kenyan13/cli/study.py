@@ -103,7 +103,7 @@ def study_pack(
     overrides: Overrides = None,
     archive: Annotated[Path | None, output("The archive; by default GROUP.zip.")] = None,
 ) -> None:
-    """Write what a group's tables are made from into an archive, without photographs and networks."""
+    """Archive what a group's tables are made from. Photographs and networks are not in it."""
     from kenyan13.study.group_tables import pack
 
     file = archive or Path(f"{group}.zip")
