@@ -1,7 +1,6 @@
 """The plot of a confusion matrix."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -45,11 +44,8 @@ def confusion_plot(counts: NDArray[np.int64], classes: Sequence[str], title: str
         for row, column in np.argwhere(counts):
             share = shares[row, column]
             text = f"{counts[row, column]}\n{100 * share:.0f} %" if k <= SHARES else str(counts[row, column])
-            look: dict[str, Any] = {
-                "fontsize": points if k > SHARES else 7.5,
-                "color": "white" if share > 0.55 else "black",
-            }
-            axes.text(column, row, text, ha="center", va="center", linespacing=1.1, in_layout=False, **look)
+            written = axes.text(column, row, text, ha="center", va="center", linespacing=1.1, in_layout=False)
+            written.set(fontsize=points if k > SHARES else 7.5, color="white" if share > 0.55 else "black")
     scale = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 4 / (k * cell)), aspect=25, pad=0.02)
     scale.outline.set_visible(False)
     scale.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
