@@ -34,7 +34,8 @@ class ResumableSweeper(BasicSweeper):
         together when all other runs have ended. No multirun.yaml is left: each run keeps its own configuration.
         """
         from kenyan13.cli import sweep
-        from kenyan13.cli.costs import DRY_RUN, print_costs
+        from kenyan13.cli.app import DRY_RUN
+        from kenyan13.cli.costs import print_costs
 
         assert self.launcher is not None
         assert self.hydra_context is not None

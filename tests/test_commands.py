@@ -202,7 +202,7 @@ def test_predict_prints_a_folder_as_a_table(kenyan13: Command, run: Path, demo_r
             ["1 of 1 images cannot be read", "broken.jpg", "data.on_bad=skip"],
         ),
         (["predict", "{run}", "--test", "--json"], ["--test goes with --output"]),
-        (["evaluate", "{run}", "data.root=[a"], ["cannot be read"]),
+        (["evaluate", "{run}", "data.folds=[a"], ["data.folds=[a cannot be read"]),
         (["evaluate", "{run}", "model.backbone=foo"], ["timm has no architecture 'foo'"]),
         (["evaluate", "{run}", "trainer=cpu"], ["trainer=... chooses a whole group of settings"]),
         (["evaluate", "{run}", "data.rot=x"], ["Did you mean 'data.root'?"]),
@@ -240,7 +240,7 @@ def test_study_exposures_counts_splits(kenyan13: Command, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("20 labelled images, 1 stratified splits")
-    assert lines[2] == "Times in the training part: 0 to 1, mean 0.80, standard deviation 0.40"
-    assert [line.split() for line in lines[5:7]] == [["0", "16", "80.0%"], ["1", "4", "20.0%"]]
+    assert lines[2:4] == ["Times in the training part: 0 to 1, median 1", "mean 0.8000, standard deviation 0.4000"]
+    assert [line.split()[:3] for line in lines[6:8]] == [["0", "16", "80.00%"], ["1", "4", "20.00%"]]
     assert "Never validated: 16," in done.stdout
     assert_one_screen(kenyan13("study", "exposures", "--data", str(tmp_path / "no")), "There is no train.csv")

@@ -26,6 +26,7 @@ class Verbs(TyperGroup):
         return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] in ([], ["help"]) else args)
 
 
+DRY_RUN = "KENYAN13_DRY_RUN"  # tells the sweeper of train's flag
 app = typer.Typer(
     cls=Verbs,
     rich_markup_mode=None,

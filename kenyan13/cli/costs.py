@@ -10,7 +10,6 @@ from kenyan13.runs.find import find_runs
 from kenyan13.runs.run import read_all
 from kenyan13.terminal import duration
 
-DRY_RUN = "KENYAN13_DRY_RUN"  # tells the sweeper of the flag
 STATES = 4  # of each parameter, float32: the best weights, and the last with Adam's two moments
 
 

@@ -148,7 +148,7 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         {"image": one["image"]}
         | {f"{name}{k}": value for k, found in enumerate(one.get("classes", []), 1) for name, value in found.items()}
-        | {"unknown": one.get("unknown", ""), "error": one.get("error", "")}
+        | {key: one.get(key, "") for key in ("unknown", "error") if key in one or key == "error"}
         for one in listed
     ]
     table = pd.DataFrame(rows)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -96,25 +97,29 @@ def remove_events(folder: Path, ending: str = "") -> None:
 
 
 def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> None:
-    """Leave each point of a run's first `steps` steps once, in one file, and add what is missing of its epochs.
+    """Leave each point of a run's first epochs and steps once, in one file, and add what is missing of its epochs.
 
-    rows: of metrics.csv, an epoch each, from the first.
+    rows: of metrics.csv, an epoch each, from the first; in the curves they lie at their epochs. steps: of the optimiser.
     """
     files = sorted(set(folder.glob(EVENTS)) - set(folder.glob(EVENTS + END)))
+    by_epoch = {"epoch", "loss_ratio"}.union(*rows)
     known: set[tuple[str, int]] = set()
     with SummaryWriter(str(folder)) as writer:
         for event in (event for file in files for event in LegacyEventFileLoader(str(file)).Load()):
-            found = {(value.tag, event.step): value for value in event.summary.value} if event.step < steps else {}
+            inside = {True: event.step <= len(rows), False: event.step < steps}
+            found = {(one.tag, event.step): one for one in event.summary.value if inside[one.tag in by_epoch]}
             found |= {("graph", 0): None} if event.HasField("graph_def") else {}
             if new := found.keys() - known:
                 event.summary.CopyFrom(Summary(value=[value for key, value in found.items() if key in new and value]))
                 writer._get_file_writer().event_writer.add_event(event)
             known |= new
         for row in rows:
-            step = steps // len(rows) * int(row["epoch"]) - 1
-            for name, value in {**row, "epoch": row["epoch"] - 1}.items():  # Lightning counts them from 0
-                if name != "seconds" and (name, step) not in known:
-                    writer.add_scalar(name, value, step)
+            epoch = int(row["epoch"])
+            ratio = row.get("val_weighted_loss", row["val_loss"]) / (row["train_loss"] or nan)
+            curves = {**row, "loss_ratio": ratio, "epoch": epoch - 1}  # Lightning counts epochs from 0
+            for name, value in curves.items():
+                if name != "seconds" and (name, epoch) not in known:
+                    writer.add_scalar(name, value, epoch)
     for file in files:
         file.unlink()
 
