@@ -13,7 +13,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from kenyan13.cli.costs import DRY_RUN
+from kenyan13.cli.app import DRY_RUN
 from kenyan13.cli.train import main
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.targets import build

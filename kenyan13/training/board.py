@@ -99,7 +99,7 @@ def remove_events(folder: Path, ending: str = "") -> None:
 def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> None:
     """Leave each point of a run's first epochs and steps once, in one file, and add what is missing of its epochs.
 
-    rows: of metrics.csv, an epoch each, from the first; in the curves they lie at their epochs. steps: of the optimiser.
+    rows: of metrics.csv, an epoch each, from the first, where they lie in the curves. steps: of the optimiser.
     """
     files = sorted(set(folder.glob(EVENTS)) - set(folder.glob(EVENTS + END)))
     by_epoch = {"epoch", "loss_ratio"}.union(*rows)
