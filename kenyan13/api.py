@@ -56,7 +56,7 @@ class Run:
         (0..1). Files are the index where they are given. Raises UserError for a file that cannot be read.
         """
         one = isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4)
-        listed = cast(list[Picture], [images] if one else list(images))
+        listed = cast(list[Picture], [images] if one else list(cast(Sequence[Picture], images)))
         graph = self.graph
         found = [graph.run(pixels(one)) for one in listed]
         probabilities = np.array([one.probabilities for one in found]).reshape(-1, len(graph.classes))

@@ -92,7 +92,7 @@ def test_pillow_s_images_are_read_as_files_are(run: kenyan13.Run, tmp_path: Path
 @pytest.mark.parametrize(
     "image", [np.zeros((5, 5)), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)]
 )
-def test_arrays_of_another_kind_are_named(image: np.ndarray, run: kenyan13.Run) -> None:  # type: ignore[type-arg]
+def test_arrays_of_another_kind_are_named(image: np.ndarray, run: kenyan13.Run) -> None:
     with pytest.raises(UserError, match="uint8"):
         run.predict(image)
 
@@ -148,7 +148,12 @@ def test_nothing_but_kenyan13_is_imported_at_first() -> None:
 
 
 def test_values_may_be_python_s(demo_root: Path, cache: Path, tmp_path: Path) -> None:
-    settings = {"data.validation_fraction": 0.25, "data.fold": None, "data.test": False, "logger": []}
+    settings: dict[str, object] = {
+        "data.validation_fraction": 0.25,
+        "data.fold": None,
+        "data.test": False,
+        "logger": [],
+    }
     run = kenyan13.train(None, *TINY, "trainer.max_epochs=1", f"data.root={demo_root}", f"data.cache={cache}",
                          runs=tmp_path, name="second", **settings)  # fmt: skip
     assert len(run.predictions) == 33

@@ -25,7 +25,7 @@ def write_timm(run: AnyRun, folder: Path) -> Path:
     crop = run.settings.model.crop
     seen = {"input_size": (3, crop, crop), "crop_pct": crop / resize_length(crop), "interpolation": "bilinear",
             "crop_mode": "center", "test_input_size": None, "test_crop_pct": None}  # fmt: skip
-    run.network.pretrained_cfg = run.network.pretrained_cfg | seen  # type: ignore[operator, assignment]
+    run.network.pretrained_cfg = run.network.pretrained_cfg | seen  # type: ignore[operator]
     save_for_hf(run.network, str(folder), model_config={"label_names": list(run.classes)}, safe_serialization=True)
     return folder
 

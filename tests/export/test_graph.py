@@ -46,7 +46,8 @@ def grad_cam(network: nn.Module, images: Tensor, of: int, against: int | None = 
     logits = network.forward_head(features)[0]  # type: ignore[operator]
     score = logits[of] if against is None else logits[of] - logits[against]
     (gradient,) = torch.autograd.grad(score, features)
-    return (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)[0].detach()
+    summed: Tensor = (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
+    return summed[0].detach()
 
 
 def standard(values: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ def test_maps_of_convolutional_networks_are_grad_cam_s(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_resnet", "resnet18", "test_vit"])
 def test_maps_average_to_the_logits_where_the_head_averages(name: str) -> None:
-    more = {"global_pool": "avg", "fc_norm": False, "img_size": 96} if name == "test_vit" else {}
+    more: dict[str, Any] = {"global_pool": "avg", "fc_norm": False, "img_size": 96} if name == "test_vit" else {}
     network = tiny(name, **more)
     with torch.no_grad():
         features = network.forward_features(torch.rand(2, 3, 96, 96))  # type: ignore[operator]

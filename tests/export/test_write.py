@@ -11,6 +11,8 @@ import timm
 import torch
 from PIL import Image
 from test_commands import Command, assert_one_screen
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.images import decode, load
@@ -101,7 +103,7 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
 @pytest.mark.usefixtures("not_made_again")
 def test_a_graph_that_differs_is_not_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run / GRAPH).unlink()
-    theirs = write.predict
+    theirs = write.predict  # type: ignore[attr-defined]
     monkeypatch.setattr(write, "predict", lambda *given: (theirs(*given)[0] + np.float32(2e-4), {}))
     with pytest.raises(UserError, match=r"by up to 2\.0e-04, and 0 of 26 classes"):
         export_onnx(open_any(run), run / GRAPH)
@@ -148,13 +150,13 @@ def test_timm_loads_the_folder(run: Path, photos: list[Path]) -> None:
     folder = write_timm(opened, run / "timm")
     network = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert json.loads((folder / "config.json").read_text())["label_names"] == list(opened.classes)
-    data = timm.data.resolve_data_config({}, model=network)
+    data = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
     crops = torch.rand(4, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(network(crops), opened.network.eval()(crops))
         photo = Image.open(photos[0]).convert("RGB")
         ours = predict(opened, [photos[0]])[0]
-        theirs = network(timm.data.create_transform(**data, is_training=False)(photo)[None]).softmax(dim=1)
+        theirs = network(create_transform(**data, is_training=False)(photo)[None]).softmax(dim=1)
     np.testing.assert_allclose(theirs.numpy(), ours, atol=1e-5)
 
 

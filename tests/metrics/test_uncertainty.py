@@ -81,7 +81,8 @@ def test_thresholds_are_mapie_s(coverage: float) -> None:
             return self
 
         def predict(self, rows: NDArray[np.float64]) -> NDArray[np.int64]:
-            return rows.argmax(axis=1)
+            best: NDArray[np.int64] = np.argmax(rows, axis=1)
+            return best
 
         def predict_proba(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
             return rows
