@@ -71,7 +71,6 @@ def test_csv_is_safe_in_spreadsheets_and_json_is_exact(kenyan13: Command, run: P
     assert table.columns.tolist() == [
         "image",
         *[f"{name}{k}" for k in (1, 2, 3) for name in ("class", "probability")],
-        "unknown",
         "error",
     ]
     assert {*table.loc[:1, ["class1", "class2", "class3"]].to_numpy().ravel()} == {"'=cmd()", *CLASSES[1:]}
