@@ -1,5 +1,6 @@
 """A smaller graph: weights of 16 bits, or whole numbers of 8 bits, with what that costs, measured at once."""
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from kenyan13.data.images import decode
 from kenyan13.export.session import Graph, Outputs
@@ -36,6 +36,10 @@ def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...
     data = open_data(run.settings)
     with replacing(file) as temporary:
         if to == "float16":
+            before = sys.path[:]
+            from onnxruntime.transformers.float16 import convert_float_to_float16
+
+            sys.path[:] = before  # on which that package puts itself, with modules such as `benchmark`
             proto = convert_float_to_float16(onnx.load(whole), keep_io_types=True, op_block_list=["Cast", "Resize"])
             onnx.save(proto, temporary)
         else:

@@ -481,7 +481,9 @@ CONFIGS = {
 def test_a_foreign_config_neither_hangs_nor_runs(tmp_path: Path, kenyan13: Command, text: str, verb: str) -> None:
     folder = answering(tmp_path / "runs", "one")
     (folder / "config.yaml").write_text(text)
-    given = {"predict": [str(folder), "photo.jpg"], "compare": [str(folder), str(answering(tmp_path / "runs", "two"))],
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"is looked at last")
+    given = {"predict": [str(folder), str(photo)], "compare": [str(folder), str(answering(tmp_path / "runs", "two"))],
              "report": [str(folder), "--output", str(tmp_path / "report")]}.get(verb, [str(folder)])  # fmt: skip
     done = kenyan13(verb, *given)
     assert "config.yaml is damaged" in done.stdout + done.stderr or verb == "report"

@@ -119,7 +119,7 @@ def test_settings_survive_their_config_file(tmp_path: Path) -> None:
     assert read_settings(tmp_path, ["data.root=/x"]).data.root == "/x"
     for text in ("${oc.env:HOME}", "\\${x", "\\\\${seed}\\"):
         written = plain(settings) | {"name": text}
-        (tmp_path / CONFIG).write_text(yaml.safe_dump({"settings": written, "data": {}}))
+        (tmp_path / CONFIG).write_text(yaml.safe_dump({"settings": written, "data": {"classes": ["a", "b"]}}))
         read = read_settings(tmp_path, [f"data.root={text}"])
         assert (read.name, read.data.root) == (text, text), "nothing is looked up"
     with pytest.raises(UserError, match=r"Did you mean 'data\.root'"):
