@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from kenyan13.data.images import decode
 from kenyan13.export.session import Graph, Outputs
 from kenyan13.runs.directory import replacing
 from kenyan13.training.composed import AnyRun
 from kenyan13.training.inference import open_data
+
+before = sys.path[:]
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static  # noqa: E402
+from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: E402
+
+sys.path[:] = before  # on which both put a folder with modules of names such as `benchmark`
 
 CALIBRATION = 100  # training images whose activations choose the ranges of 8 bits
 LAYERS = ["Conv", "MatMul", "Gemm"]  # what is arithmetic of the network: resizing stays as it is
@@ -36,10 +41,6 @@ def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...
     data = open_data(run.settings)
     with replacing(file) as temporary:
         if to == "float16":
-            before = sys.path[:]
-            from onnxruntime.transformers.float16 import convert_float_to_float16
-
-            sys.path[:] = before  # on which that package puts itself, with modules such as `benchmark`
             proto = convert_float_to_float16(onnx.load(whole), keep_io_types=True, op_block_list=["Cast", "Resize"])
             onnx.save(proto, temporary)
         else:

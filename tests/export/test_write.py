@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,8 @@ def test_predict_tells_sets_and_writes_heat_maps(run: Path, photos: list[Path], 
         assert set(told["set"]) == {name for name, held in zip(graph.classes, inside, strict=True) if held}
         assert told["unknown"] == graph.unknown(one)
     assert len([*why.glob("*.jpg")]) == 2 * len(photos)
+
+
+def test_no_library_leaves_its_folder_on_the_path() -> None:
+    assert shrink
+    assert not [path for path in sys.path if path.endswith("transformers")]
