@@ -50,7 +50,7 @@ RunFolder = Annotated[Path, words("RUN", "A run, as in runs/demo; last: the newe
 several = {"callback": lambda runs: [*map(resolve_newest, runs)]}
 Runs = Annotated[list[Path], words("RUN", "As in runs/GF*; last: the newest.", **several)]
 Overrides = Annotated[list[str] | None, words("KEY=VALUE", "Settings, as for kenyan13 train: data.root=DIR.")]
-saved_as = typer.Option("--save", metavar="NAME|DIR", help="Keep the mean (AP, soft gating) as a run that predicts.")
+saved_as = typer.Option("--save", metavar="NAME|DIR", help="Keep the mean, or gated stages, as a run that predicts.")
 SaveAs = Annotated[str | None, saved_as]
 
 

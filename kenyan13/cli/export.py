@@ -56,21 +56,18 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
     from kenyan13.export.write import export_onnx
     from kenyan13.training.composed import open_any
 
-    opened, whole = open_any(run), run / GRAPH
-    if smaller and whole.is_file():
+    opened, whole = open_any(run), run / GRAPH if smaller else graph
+    if not smaller or not whole.is_file():
+        checked = export_onnx(opened, whole)
+        told = "not compared with torch, as the run's images are not there."
+        if checked is not None:
+            told = f"on {checked.images:,} validation images, the same class as torch on each; probabilities differ by"
+            told = f"{told} at most {checked.difference:.0e}."
+        console.print(f"{whole}: {told}")
+    if smaller:
         from kenyan13.export.smaller import shrink
 
-        rows = shrink(opened, whole, graph, smaller)
-        print(align(rows, right={1, 2, 3, 4}))
-        return
-    checked = export_onnx(opened, whole if smaller else graph)
-    told = "not compared with torch, as the run's images are not there."
-    if checked is not None:
-        told = f"on {checked.images:,} validation images, the same class as torch on each; probabilities differ by"
-        told = f"{told} at most {checked.difference:.0e}."
-    console.print(f"{whole if smaller else graph}: {told}")
-    if smaller:
-        write_graph(run, graph, smaller)
+        print(align(shrink(opened, whole, graph, smaller), right={1, 2, 3, 4}))
 
 
 @app.command(epilog=examples("serve runs/demo", "serve runs/demo --port 9000"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kenyan13.cli.app import RunFolder, app, console, examples, output, words
-from kenyan13.cli.runs import open_run
+from kenyan13.cli.runs import open_run, tell_stage
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.terminal import WIDTH, fit, print_note, visible
@@ -89,6 +89,7 @@ def predict_photos(
     if overrides or not (run / GRAPH).is_file():
         return predict_by_torch(run, paths, overrides, top)
     graph = Graph(run / GRAPH)
+    tell_stage(graph.meta["stage"])
     told = [
         {"error": found} if isinstance(found, str) else answer(graph, found, top, coverage)
         for found in graph.run_files(paths)

@@ -131,11 +131,17 @@ def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
 
 def open_run(run: Path, overrides: list[str]) -> "AnyRun":
     """Open a run; of a stage of a two-stage classifier, say that it is only one."""
-    from kenyan13.data.stages import FIRST
     from kenyan13.training import composed
 
     opened = composed.open_any(run, overrides)
-    if stage := opened.settings.data.stage:
+    tell_stage(opened.settings.data.stage)
+    return opened
+
+
+def tell_stage(stage: str | None) -> None:
+    """Say of a stage of a two-stage classifier what it does, and what not."""
+    from kenyan13.data.stages import FIRST
+
+    if stage:
         told = "groups" if stage == FIRST else stage
         print_note(f"This run only tells {told} apart; kenyan13 cascade --save puts stages together.")
-    return opened

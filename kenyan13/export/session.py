@@ -49,7 +49,6 @@ class Graph:
         """Return what the graph makes of an image."""
         names = [name for name in self.names if name != "maps" or maps]
         options = onnxruntime.RunOptions()
-        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         options.only_execute_path_to_fetches = True
         found = dict(zip(names, self.session.run(names, {"images": image[None]}, options), strict=True))
         likeness = found.get("likeness")
@@ -64,7 +63,7 @@ class Graph:
 
         def one(path: Path) -> Outputs | str:
             try:
-                image = np.asarray(decode(path))
+                image = np.asarray(decode(path, max_pixels=self.meta["max_pixels"]))
             except Exception as error:  # Pillow's formats raise nearly everything
                 return first_line(error)
             return self.run(image)

@@ -38,7 +38,7 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
     """Write a smaller graph of a graph, `to` float16 or int8, and return a table of what it costs, with a header."""
-    data = open_data(run.settings)
+    data = open_data(run.settings, draw=False)
     with replacing(file) as temporary:
         if to == "float16":
             proto = convert_float_to_float16(onnx.load(whole), keep_io_types=True, op_block_list=["Cast", "Resize"])

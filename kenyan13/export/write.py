@@ -20,8 +20,10 @@ from kenyan13.data.catalogue import Catalogue
 from kenyan13.errors import UserError
 from kenyan13.export.graph import One, complete
 from kenyan13.export.session import META, Graph, Outputs
+from kenyan13.metrics.calibration import scale
 from kenyan13.metrics.uncertainty import quantiles, set_scores
-from kenyan13.runs.directory import replacing
+from kenyan13.runs.directory import VALIDATION, replacing
+from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.terminal import progress
 from kenyan13.training.composed import AnyRun, predict
 from kenyan13.training.inference import open_data
@@ -52,10 +54,13 @@ def export_onnx(run: AnyRun, file: Path) -> Check | None:
     UserError where a probability differs by more than 1e-4 or a class changes; there is no file then.
     """
     module = complete(run).eval()
-    crop = run.settings.model.crop
-    meta: dict[str, Any] = {"name": run.folder.name, "classes": list(run.classes), "crop": crop}
+    meta: dict[str, Any] = {
+        "name": run.folder.name, "classes": list(run.classes), "crop": run.settings.model.crop,
+        "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage,
+        "set_scores": scores_of(run),
+    }  # fmt: skip
     try:
-        data = open_data(run.settings)
+        data = open_data(run.settings, draw=False)
     except UserError:  # the images have gone
         with replacing(file) as temporary:
             write(module, temporary, meta)
@@ -108,10 +113,17 @@ def describe(module: One, train: Images, validation: Images) -> dict[str, Any]:
     pooled, probabilities = features(module, images)
     right = images.catalogue.targets
     return {
-        "set_scores": set_scores(probabilities, right),
         "known": quantiles((pooled @ bank.T).max(axis=1), probabilities.max(axis=1)),
         "left_out": left_out_classes(bank, targets, pooled, right),
     }
+
+
+def scores_of(run: AnyRun) -> list[list[float]]:
+    """Return what sets of classes need, by class, of the run's validation images; nothing without predictions."""
+    if not (run.folder / VALIDATION).is_file():
+        return [[] for _ in run.classes]
+    known = labelled(read_predictions(run.folder))
+    return set_scores(scale(probabilities_of(known), run.temperature), targets_of(known))
 
 
 def features(module: One, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

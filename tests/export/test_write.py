@@ -21,9 +21,10 @@ from kenyan13.errors import UserError
 from kenyan13.export import write
 from kenyan13.export.explain import explain
 from kenyan13.export.formats import write_timm, write_torch
-from kenyan13.export.session import GRAPH, Graph, Outputs
+from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer
 from kenyan13.export.smaller import shrink
 from kenyan13.export.write import Check, export_onnx
+from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.training.composed import open_any, predict
 from kenyan13.training.inference import open_run
 
@@ -87,6 +88,11 @@ def test_other_runs_agree_with_torch(name: str, trained: Path, photos: list[Path
     np.testing.assert_allclose(got, predict(run, photos)[0], atol=1e-5)
     assert graph.classes == run.classes
     assert graph.names == ["probabilities"]
+    known = labelled(read_predictions(run.folder))
+    inside = graph.sets(probabilities_of(known).astype(np.float32), 0.9)
+    held = inside[np.arange(len(known)), targets_of(known)].mean()
+    assert held >= 0.85, "sets of runs that are put together, too, hold the right class"
+    assert answer(graph, found(graph, photos[:1])[0], 3, 0.9)["unknown"] is False
 
 
 @pytest.mark.slow
@@ -96,6 +102,7 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
     (run / "config.yaml").write_text(config.replace(str(root), "gone"))
     assert export_onnx(open_any(run), run / "alone.onnx") is None
     alone, whole = found(Graph(run / "alone.onnx"), photos), found(Graph(run / GRAPH), photos)
+    assert Graph(run / "alone.onnx").meta["set_scores"] == Graph(run / GRAPH).meta["set_scores"]
     for one, other in zip(alone, whole, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
         assert (one.likeness, Graph(run / "alone.onnx").unknown(one)) == (None, False)
@@ -227,6 +234,19 @@ def test_predict_tells_sets_and_writes_heat_maps(run: Path, photos: list[Path], 
     assert len([*why.glob("*.jpg")]) == 2 * len(photos)
 
 
+def test_a_stage_says_that_it_is_one_and_large_images_are_named(
+    run: Path, photos: list[Path], kenyan13: Command
+) -> None:
+    proto = onnx.load(run / GRAPH)
+    (text,) = [one.value for one in proto.metadata_props if one.key == META]
+    meta = json.loads(text) | {"stage": "first", "max_pixels": 100_000}
+    onnx.helper.set_model_props(proto, {META: json.dumps(meta)})
+    onnx.save(proto, run / GRAPH)
+    done = kenyan13("predict", str(run), *map(str, photos))
+    assert "This run only tells groups apart" in done.stderr
+    assert (done.returncode, "1 of 8 images could not be read" in done.stderr) == (1, True)
+    assert "not read: 600 x 500" in done.stdout
+
+
 def test_no_library_leaves_its_folder_on_the_path() -> None:
-    assert shrink
     assert not [path for path in sys.path if path.endswith("transformers")]
