@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -87,3 +88,13 @@ def test_the_python_writes_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (program,) = re.findall(r"```python\n(.*?)```", PAGES["docs/report.md"], flags=re.DOTALL)
     exec(program)
     assert (tmp_path / "losses.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_promises_have_as_many_tests_as_they_say() -> None:
+    told = dict(re.findall(r"`(tests/\S+\.py)` \((\d+)\)", PAGES["docs/promises.md"]))
+    assert len(told) > 10
+    arguments = ["--collect-only", "-qq", "-m", "slow or not slow", "-p", "no:xdist", *told]
+    done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, capture_output=True, text=True)
+    found = dict(re.findall(r"^(\S+\.py): (\d+)$", done.stdout, flags=re.MULTILINE))
+    assert not {file: number for file, number in told.items() if int(found.get(file, 0)) < int(number)}
