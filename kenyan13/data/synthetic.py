@@ -3,39 +3,69 @@
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 from filelock import FileLock
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.plates import DISHES, Scene
 from kenyan13.terminal import progress
 
 README = """These images are synthetic: drawn by a program (kenyan13/data/synthetic.py) from random numbers.
 They are NOT photographs and NOT part of KenyanFood13; they only follow its classes, their proportions and its layout.
 They show that the software works. An accuracy on them says nothing about the accuracy on photographs of food."""
+KITCHEN = yaml.safe_load((Path(__file__).parent / "dishes.yaml").read_text())
+DISHES, CORNERS = KITCHEN["dishes"], {"round": 24, "block": 4, "wedge": 3}
 ODD_EVERY = 40  # one file in so many is stored with alpha, in grey or turned, as a few of the photographs are
 
 
+def tones(colours: str) -> NDArray[np.float64]:
+    """Return the RGB rows (n, 3), 0 to 255, of hexadecimal colours parted by blanks."""
+    return np.array([ImageColor.getrgb(f"#{colour}") for colour in colours.split()], dtype=np.float64)
+
+
 def draw(dish: str, rng: np.random.Generator) -> Image.Image:
-    """Draw one photograph-like RGB image of a dish, 160 to 200 pixels on its short side."""
+    """Draw a dish on a plate, some with another beside it: an RGB image, 160 to 200 pixels on its short side."""
     short = int(rng.integers(160, 201))
-    long = round(short * rng.choice([1.0, 4 / 3, 4 / 3, 3 / 2, 16 / 9]))
-    scene = Scene(rng, short, long) if rng.random() < 0.6 else Scene(rng, long, short)
-    scene.set_table()
-    portion, centre = rng.uniform(0.75, 1.0), rng.normal(0, 0.04, 2)
+    size = np.array([round(short * rng.choice([1.0, 4 / 3, 4 / 3, 3 / 2, 16 / 9])), short])
+    width, height = size if rng.random() < 0.6 else size[::-1]
+    light, dark = tones(rng.choice(KITCHEN["tables"]))
+    cloth = cv2.resize(rng.random((height // 8, width // 8, 1)), (width, height))[..., None]
+    picture = np.ascontiguousarray(light + (dark - light) * cloth)
+    middle, radius = np.array([width, height]) * rng.normal(0.5, 0.05, 2), short * rng.uniform(0.36, 0.66)
+    for colour, reach in zip(tones(rng.choice(KITCHEN["plates"])), (1.3, 1.07), strict=True):
+        cv2.circle(picture, middle.astype(int).tolist(), int(reach * radius), colour.tolist(), -1, cv2.LINE_AA)
+    portion, away = rng.uniform(0.75, 1.0), np.zeros(2)
     if rng.random() < 0.4:
-        angle, side = rng.uniform(0, 2 * np.pi), rng.uniform(0.38, 0.56)
-        toward = np.array([np.cos(angle), np.sin(angle)])
-        portion = rng.uniform(0.52, 0.7)
-        centre = toward * (1 - portion)
-        scene.serve(rng.choice(DISHES[dish]["sides"]), -toward * (1 - side), side)
-    scene.serve(dish, centre, portion)
-    photo = cv2.GaussianBlur(scene.lit(), (0, 0), rng.uniform(0.3, 0.7))
-    photo = photo + rng.uniform(1, 6) * rng.standard_normal(photo.shape, dtype=np.float32)
+        angle, portion, side = rng.uniform(0, 2 * np.pi), rng.uniform(0.52, 0.7), rng.uniform(0.38, 0.56)
+        away = np.array([np.cos(angle), np.sin(angle)])
+        serve(picture, rng.choice(DISHES[dish]["sides"]), middle - radius * (1 - side) * away, radius * side, rng)
+    serve(picture, dish, middle + radius * (1 - portion) * away, radius * portion, rng)
+    left, right = rng.uniform(0.7, 1.2, 2)
+    lamp = np.linspace(left, right, width)[None, :, None] * rng.normal(1, 0.05, 3)
+    photo = cv2.GaussianBlur(picture * lamp, (0, 0), rng.uniform(0.3, 0.7))
+    photo = photo + rng.uniform(1, 6) * rng.standard_normal(photo.shape)
     return Image.fromarray(photo.clip(0, 255).astype(np.uint8))
+
+
+def serve(picture: NDArray[Any], dish: str, centre: NDArray[Any], radius: float, rng: np.random.Generator) -> None:
+    """Heap the pieces of one of a dish's recipes on a disc of a picture, float [height, width, 3]."""
+    recipes, unit = DISHES[dish]["recipes"], 1.2 * radius
+    for layer in recipes[rng.integers(len(recipes))]:
+        corners = np.linspace(0, 2 * np.pi, CORNERS[layer["shape"]], endpoint=False)
+        outline = np.column_stack([layer["long"] * np.cos(corners), np.sin(corners)]) * min(layer["size"], 0.9) * unit
+        for _ in range(max(1, round(layer["pieces"] * rng.uniform(0.75, 1.25)))):
+            angle, turn = rng.uniform(0, 2 * np.pi, 2)
+            where = centre + layer["spread"] * radius * np.sqrt(rng.random()) * np.array([np.cos(angle), np.sin(angle)])
+            turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * rng.uniform(0.8, 1.2)
+            colour = rng.choice(tones(layer["colours"])) * rng.normal(1, 0.07)
+            for shade, scale in ((0.7, 1.0), (1.0, 0.85)):
+                points = np.rint(16 * (scale * outline @ turned + where)).astype(np.int32)
+                cv2.fillPoly(picture, [points], (shade * colour).tolist(), cv2.LINE_AA, shift=4)
 
 
 def stored(photo: Image.Image, index: int) -> bytes:

@@ -12,8 +12,7 @@ from PIL import Image, ImageOps
 
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data import synthetic
-from kenyan13.data.plates import DISHES
-from kenyan13.data.synthetic import draw_dataset, draw_if_missing, shuffled_classes
+from kenyan13.data.synthetic import DISHES, draw_dataset, draw_if_missing, shuffled_classes
 from kenyan13.study.naming import TRAIN_ROWS
 
 CLASSES = (
