@@ -122,6 +122,7 @@ def test_other_commands_take_a_saved_run(kenyan13: Command, runs: Path) -> None:
     assert "put together from 4 runs" in Path("report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_ensembles_may_be_members(kenyan13: Command, runs: Path, photos: list[Path]) -> None:
     kenyan13("ensemble", "runs/a0", "runs/a1", "--save", "a")
     kenyan13("ensemble", "runs/b0", "runs/b1", "--save", "new/b")

@@ -44,6 +44,7 @@ def test_mlflow_has_the_metrics_of_the_run(compose: Compose, tmp_path: Path) -> 
     assert run.data.metrics["val_loss"] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="wandb is an extra: pip install 'kenyan13[wandb]'")
     monkeypatch.setenv("WANDB_SILENT", "true")

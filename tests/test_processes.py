@@ -16,6 +16,7 @@ from kenyan13.runs.directory import VALIDATION
 from kenyan13.training.run import train
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path) -> None:
     """Data-parallel training on the CPU: two processes with batches of 8 do what one does with batches of 16.
 

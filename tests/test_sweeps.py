@@ -144,6 +144,7 @@ def test_one_name_for_several_runs_is_refused(tmp_path: Path) -> None:
         make_plan(jobs)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep(demo_root: Path, cache: Path, tmp_path: Path) -> None:
     """The first run is taken: it is left to the other process, and is no failure."""
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={tmp_path}/runs", "trainer.max_epochs=1"]

@@ -77,7 +77,8 @@ def test_a_graph_says_what_it_is(run: Path) -> None:
     assert "/tmp" not in texts.replace(str(graph.meta["name"]), "")
 
 
-@pytest.mark.parametrize("name", [pytest.param("both", marks=pytest.mark.slow), "whole"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["both", "whole"])
 def test_other_runs_agree_with_torch(name: str, trained: Path, photos: list[Path], tmp_path: Path) -> None:
     run = open_any(trained / name)
     checked = export_onnx(run, tmp_path / GRAPH)
@@ -175,7 +176,8 @@ def test_timm_s_folder_holds_one_network(trained: Path, tmp_path: Path, kenyan13
     assert_one_screen(done, "small_cnn is no network of timm's own", "--to torch")
 
 
-@pytest.mark.parametrize("name", ["one", pytest.param("both", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one", "both"])
 def test_torch_loads_the_program(name: str, trained: Path, photos: list[Path], tmp_path: Path) -> None:
     run = open_any(trained / name)
     program = torch.export.load(write_torch(run, tmp_path)).module()

@@ -180,6 +180,7 @@ def test_golden_values_of_a_group(tmp_path: Path) -> None:
     assert overview["standard_error"].tolist() == pytest.approx([3, 4, 5])
 
 
+@pytest.mark.slow
 def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     study_runs(tmp_path / "runs")
     targets = [0, 1] * 50

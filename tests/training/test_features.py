@@ -41,7 +41,9 @@ def test_body_and_head_make_the_network(name: str, compose: Compose) -> None:
         assert body(images).ndim == 2, "pooled"
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
+@pytest.mark.parametrize(
+    "name", ["test_vit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("test_resnet", "test_efficientnet"))]
+)
 def test_without_augmentation_losses_are_those_of_plain_pt0(name: str, compose_here: Compose) -> None:
     common = [f"model.backbone={name}", "model.pretrained=false", "augment=none", "optim.lr=1e-2", "model.crop=64"]
     common += ["trainer.max_epochs=4", "freeze=pt0"]

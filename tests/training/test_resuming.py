@@ -138,9 +138,12 @@ VARIANTS = {
 
 
 MOMENTS = ("before", "between", "after")
+OFTEN = ("parts_of_others", "gradual", "modern")  # these between them have each kind of state; the others are slow
 # Each variant is killed at one moment, and in the slow tests at the others.
 KILLS = [
-    pytest.param(variant, moment, marks=[pytest.mark.slow] * (k % 3 != number), id=f"{variant}-{moment}")
+    pytest.param(
+        variant, moment, marks=[pytest.mark.slow] * (k % 3 != number or variant not in OFTEN), id=f"{variant}-{moment}"
+    )
     for k, variant in enumerate(VARIANTS)
     for number, moment in enumerate(MOMENTS)
 ]
