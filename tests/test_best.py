@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_commands import TINY, Command, assert_one_screen
 
-from kenyan13.cli.best import estimate
+from kenyan13.cli.models import estimate
 from kenyan13.config.settings import Settings
 from kenyan13.runs.predictions import labelled, read_predictions, scores
 from kenyan13.runs.run import read_run
@@ -29,8 +29,8 @@ def test_the_best_models_of_several_backbones_become_one_run(
     assert len(predictions) == 130, "every labelled image is predicted by models that were not trained on it"
     found = scores(labelled(predictions))
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("mean of those with *")]
-    assert f"{100 * found['accuracy']:.1f}" in row
-    assert f"{found['loss']:.3f}" in row
+    assert f"{100 * found['accuracy']:.2f}" in row
+    assert f"{found['loss']:.4f}" in row
     result = read_run(tmp_path / "runs" / "best").result
     assert result is not None
     assert result.accuracy == pytest.approx(found["accuracy"])

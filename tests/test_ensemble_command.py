@@ -40,7 +40,7 @@ def test_ensemble_compares_the_runs(kenyan13: Command, three: list[str]) -> None
     lines = kenyan13("ensemble", *three).stdout.splitlines()
     assert [line.split() for line in lines[:3]] == [["1", three[2]], ["2", three[1]], ["3", three[0]]]
     # Right are 2 of 3, with probabilities 0.7, 0.8 and 0.45; of the means 1.9, 1.3 and 1.15 thirds, one.
-    assert lines[4].split() == ["accuracy", "%", "95", "%", "interval", "mean", "of", "folds", "sd", "loss"]
+    assert lines[4].split() == ["accuracy", "%", "95", "%", "interval", "log", "loss", "mean", "of", "folds", "sd"]
     assert lines[5].split() == ["1", "66.67", "20.8-93.9", f"{-np.log([0.7, 0.8, 0.45]).mean():.4f}"]
     together = f"{-np.log(np.divide([1.9, 1.3, 1.15], 3)).mean():.4f}"
     assert lines[8].split() == ["all", "33.33", "6.1-79.2", together]
@@ -103,9 +103,9 @@ def test_folds_are_one_model(kenyan13: Command, tmp_path: Path) -> None:
     lines = kenyan13("ensemble", *runs).stdout.splitlines()
     assert lines[:2] == [f"1  {runs[2]} (2 folds)", f"2  {runs[0]} (2 folds)"]
     losses = [f"{-np.log([*[one] * 5, last]).mean():.4f}" for one, last in ((0.9, 0.9), (0.6, 0.4), (0.75, 0.65))]
-    assert lines[4].split() == ["1", "100.00", "61.0-100.0", "100.00", "0.00", losses[0]]
-    assert lines[5].split() == ["2", "83.33", "43.6-97.0", "83.33", "23.57", losses[1]]  # sd of 1 and 2/3
-    assert lines[6].split() == ["all", "100.00", "61.0-100.0", "100.00", "0.00", losses[2]]
+    assert lines[4].split() == ["1", "100.00", "61.0-100.0", losses[0], "100.00", "0.00"]
+    assert lines[5].split() == ["2", "83.33", "43.6-97.0", losses[1], "83.33", "23.57"]  # sd of 1 and 2/3
+    assert lines[6].split() == ["all", "100.00", "61.0-100.0", losses[2], "100.00", "0.00"]
     assert [line.split() for line in lines[10:12]] == [["1", *["100.00"] * 4], ["2", *["100.00"] * 4]]
     assert lines[-1].startswith("6 validation images")
     alone = kenyan13("ensemble", *runs[:2]).stdout.splitlines()

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import log_loss
 from test_commands import TINY, Command, assert_one_screen
 
-from kenyan13.cli.probe import chosen_model, rank
+from kenyan13.cli.app import score_cells
+from kenyan13.cli.models import chosen_model
 from kenyan13.runs.predictions import prediction_table, probabilities_of, read_predictions, targets_of
 
 
@@ -26,7 +27,7 @@ def test_backbones_are_ranked_out_of_fold(kenyan13: Command, demo_root: Path, ca
         assert len(predictions) == 104
         losses[name] = log_loss(targets_of(predictions), probabilities_of(predictions))
         (row,) = [line.split() for line in table if line.startswith(f"{name} ")]
-        assert row[3] == f"{losses[name]:.3f}"
+        assert row[3] == f"{losses[name]:.4f}"
     assert [float(line.split()[-3 if "mean" not in line else -1]) for line in table if line] == sorted(
         float(line.split()[-3 if "mean" not in line else -1]) for line in table
     )
@@ -46,7 +47,7 @@ def test_mistakes_are_said_on_one_screen(kenyan13: Command, arguments: list[str]
 def test_images_of_no_class_do_not_count() -> None:
     """As in the validation images of one stage of a two-stage classifier."""
     table = prediction_table("abc", ("x", "y"), np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]]), np.array([0, 1, -1]))
-    assert rank({"one": table})["one"] == ("one", "100.0", "34.2-100.0", f"{-(log(0.9) + log(0.6)) / 2:.3f}")
+    assert score_cells(table) == ["100.00", "34.2-100.0", f"{-(log(0.9) + log(0.6)) / 2:.4f}"]
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from shutil import which
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from kenyan13.errors import UserError
 from kenyan13.runs.find import resolve_newest
-from kenyan13.terminal import Console
+from kenyan13.terminal import Console, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Verbs(TyperGroup):
@@ -57,6 +60,17 @@ SaveAs = Annotated[str | None, saved_as]
 def examples(*arguments: str) -> str:
     """Return examples as the end of a command's help, one a line; Click wraps no paragraph that begins with \\b."""
     return "\n".join(["\b", "Examples:", *(f"  kenyan13 {one}" for one in arguments)])
+
+
+def score_cells(table: "pd.DataFrame") -> list[str]:
+    """Return accuracy in percent, its 95 % interval (Wilson) and log loss of predictions of images with a target."""
+    from kenyan13.metrics.statistics import wilson
+    from kenyan13.runs.predictions import labelled, scores
+
+    known = labelled(table)
+    found = scores(known)
+    low, high = wilson(found["accuracy"], len(known))
+    return [number(found["accuracy"], 2, 100), f"{100 * low:.1f}-{100 * high:.1f}", number(found["loss"], 4)]
 
 
 def print_next(*commands: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, SaveAs, app, console, examples, output, print_next
+from kenyan13.cli.app import Runs, SaveAs, app, console, examples, output, print_next, score_cells
 from kenyan13.errors import UserError
 from kenyan13.terminal import align, number
 
@@ -62,7 +62,7 @@ def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None)
     rows = zip([*models, models[0]], [*map(aligned.table, aligned.probabilities), together], strict=True)
     cells = [[label, *accuracy_cells(*row)] for label, row in zip(labels, rows, strict=False)]
     print(align([*zip(labels, names, strict=False)]))
-    head = ("", "accuracy %", "95 % interval", "mean of folds", "sd", "loss")
+    head = ("", "accuracy %", "95 % interval", "log loss", "mean of folds", "sd")
     print("\n" + align([head, *cells], right=range(1, 6)))
     if several:
         combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in tried]
@@ -76,17 +76,13 @@ def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None)
 
 
 def accuracy_cells(model: "Model", table: "pd.DataFrame") -> list[str]:
-    """Return accuracy of predictions, its interval, mean and sd over the folds of a model, and loss, as texts."""
-    from kenyan13.metrics.statistics import wilson
+    """Return the cells of a model's predictions, with mean and sd of the accuracy over its folds."""
     from kenyan13.runs.predictions import labelled, read_predictions, scores
 
-    known = labelled(table)
-    parts = [known[known.index.isin(read_predictions(run.folder).index)] for run in model]
-    found, folds = scores(known), [scores(part)["accuracy"] for part in parts if len(part)]
-    low, high = wilson(found["accuracy"], len(known))
+    parts = [labelled(table[table.index.isin(read_predictions(run.folder).index)]) for run in model]
+    folds = [scores(part)["accuracy"] for part in parts if len(part)]
     spread = [number(mean(folds), 2, 100), number(stdev(folds), 2, 100)] if len(folds) > 1 else ["", ""]
-    interval = f"{100 * low:.1f}-{100 * high:.1f}"
-    return [number(found["accuracy"], 2, 100), interval, *spread, number(found["loss"], 4)]
+    return [*score_cells(table), *spread]
 
 
 def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:
