@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kenyan13.cli.app import Runs, app, console, examples
-from kenyan13.terminal import WIDTH, align, duration, fit, number
+from kenyan13.terminal import WIDTH, align, duration, fit, number, visible
 
 if TYPE_CHECKING:
     from kenyan13.analysis.compare import Comparison
@@ -40,7 +40,10 @@ def compare(
     if as_json:
         print(json.dumps(as_plain(found, comparisons, remarks, concluded), indent=2, ensure_ascii=False))
         return
-    console.print("\n\n".join(filter(None, [*tables(found), test_table(comparisons), fill(remarks), fill(concluded)])))
+    for k, run in enumerate(found):
+        print(f"{compare_text.letter(k)}  {visible(str(run.folder))}")
+    for text in filter(None, (columns(found), test_table(comparisons), fill(remarks), fill(concluded))):
+        console.print(f"\n{text}")
 
 
 def fill(sentences: Sequence[str]) -> str:
@@ -48,33 +51,17 @@ def fill(sentences: Sequence[str]) -> str:
     return "\n".join(textwrap.fill(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in sentences)
 
 
-def tables(runs: Sequence["Run"]) -> list[str]:
-    """Return the names of the runs, and the settings that differ and the metrics as rows with a column a run."""
+def columns(runs: Sequence["Run"]) -> str:
+    """Return the settings that differ and the metrics as rows with a column a run, broken to a terminal's width."""
+    import pandas as pd
+
     from kenyan13.analysis.compare_text import letter
     from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import differing_settings, value_text
 
-    letters = [letter(k) for k in range(len(runs))]
-    differing = differing_settings(runs).items()
-    settings = [[key, *(fit(value_text(value), LONGEST) for value in values)] for key, values in differing]
-    cells = [metric_cells(measure(run)) for run in runs]
-    metrics = [[key, *(one[key] for one in cells)] for key in cells[0]]
-    rows = [["", *letters], *settings, [""] * (len(runs) + 1), *metrics]
-    return [align([(name, str(run.folder)) for name, run in zip(letters, runs, strict=True)]), *blocks(rows)]
-
-
-def blocks(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as tables no wider than a terminal, each with the first column; numbers flush right."""
-    made = []
-    start, end = 1, len(rows[0])
-    while start < len(rows[0]):
-        table = align([[row[0], *row[start:end]] for row in rows], right=range(1, end))
-        if end > start + 1 and max(map(len, table.splitlines())) > WIDTH:
-            end -= 1
-        else:
-            made.append(table)
-            start, end = end, len(rows[0])
-    return made
+    settings = pd.DataFrame(differing_settings(runs)).map(lambda value: fit(value_text(value), LONGEST))
+    table = settings.join(pd.DataFrame([metric_cells(measure(run)) for run in runs]), how="right")
+    return str(table.set_axis([letter(k) for k in range(len(runs))]).T.to_string(line_width=WIDTH))
 
 
 def metric_cells(metrics: "RunMetrics") -> dict[str, str]:

@@ -121,7 +121,7 @@ def test_the_command_prints_tables(kenyan13: Run, stages: dict[str, Path], tmp_p
     code, out, err = kenyan13("cascade", *folders, "--output", str(tmp_path / "both"))
     assert code == 0, err
     assert f"hard gating  {prediction_metrics(composed.hard)['accuracy']:>8.2%}  " in out
-    assert "Stage 2, images sent to meats" in out
+    assert "Predictions of meats" in out
     assert max(map(len, out.splitlines()[:-1])) <= 120
     assert (tmp_path / "both" / VALIDATION).is_file()
     code, out, err = kenyan13("cascade", *folders, "--output", folders[0])

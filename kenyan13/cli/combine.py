@@ -1,4 +1,4 @@
-"""The command that combines finished runs: ensemble."""
+"""Commands that put runs together: ensemble; groups and cascade, of the two-stage classifier."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kenyan13.cli.app import Runs, SaveAs, app, console, examples, output, print_next, score_cells
+from kenyan13.cli.app import RunFolder, Runs, SaveAs, app, console, examples, output, print_next, score_cells
 from kenyan13.errors import UserError
-from kenyan13.terminal import align, number
+from kenyan13.runs.config_file import read_settings
+from kenyan13.runs.directory import CONFIG
+from kenyan13.terminal import WIDTH, align, fit, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,3 +97,77 @@ def combine_test(folders: Sequence[Path], method: Method, top: int | None, file:
     predicted = METHODS[method](aligned.probabilities)
     write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
     console.print(f"{len(aligned.ids):,} test images predicted by {sum(map(len, models))} runs, {method}: {file}")
+
+
+@app.command(epilog=examples("groups runs/demo"))
+def groups(
+    run: RunFolder,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Mutual confusion above which classes are together.")
+    ] = 0.04,  # on the study's composed matrix, any value from 0.026 to 0.050 gives the study's three groups
+) -> None:
+    """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
+    from kenyan13.analysis import grouping
+    from kenyan13.runs.predictions import classes_of, confusion_of, labelled, read_predictions
+
+    stage = read_settings(run).data.stage
+    if stage is not None:
+        raise UserError(f"{run} is a run of data.stage={stage}.", "give a run of all classes, without data.stage")
+    table = labelled(read_predictions(run))
+    classes = classes_of(table)
+    matrix = confusion_of(table)
+    order = grouping.reorder(matrix.to_numpy())
+    found = grouping.propose_groups(matrix.to_numpy(), threshold)
+    print("Rows are targets, columns are predictions; confused classes stand together.\n")
+    console.print(matrix_text(matrix.iloc[order, order]))
+    if len(found) == 1 and len(found[0]) == len(classes):
+        problem = f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart."
+        raise UserError(problem, "train longer, or give a higher --threshold")
+    if not found:
+        print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
+        return
+    print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
+    console.print(grouping.as_setting(grouping.name_groups(found, classes)))
+
+
+@app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))
+def cascade(
+    stages: Runs,
+    save: SaveAs = None,
+    folder: Annotated[Path | None, output("A folder for predictions and confusion matrices as CSV.")] = None,
+) -> None:
+    """Put the runs of a two-stage classifier together. Their validation images must be the same."""
+    from kenyan13.analysis.cascade import compose, read_stages, write_cascade
+    from kenyan13.analysis.saving import save_runs
+    from kenyan13.metrics.statistics import standard_error
+    from kenyan13.runs.predictions import classes_of, scores
+    from kenyan13.runs.run import read_run
+
+    if folder is not None and (folder / CONFIG).exists():
+        raise UserError(f"{folder} is the folder of a run, with predictions of its own.", "choose another --output")
+    composed = compose(read_stages(stages))
+    if folder is not None:
+        write_cascade(folder, composed)
+    for name, matrix in composed.matrices.items():
+        title = {"hard": "Hard gating", "soft": "Soft gating"}.get(name, f"Predictions of {name}")
+        console.print(f"\n{title} (rows are targets, columns are predictions)\n\n{matrix_text(matrix)}")
+    images = len(composed.hard)
+    print(f"\n{images:,} validation images of {len(classes_of(composed.hard))} classes\n")
+    rows = [("", "accuracy", "standard error", "macro F1")]
+    for name, table in (("hard gating", composed.hard), ("soft gating", composed.soft)):
+        found = scores(table)
+        error = standard_error(found["accuracy"], images)
+        rows.append((name, f"{found['accuracy']:.2%}", f"{error:.2%}", f"{found['macro_f1']:.3f}"))
+    print(align(rows, right={1, 2, 3}))
+    if save is not None:
+        saved = save_runs(save, [*map(read_run, stages)], composed.soft)
+        print_next(["kenyan13", "predict", str(saved), "photo.jpg"])
+
+
+def matrix_text(matrix: "pd.DataFrame") -> str:
+    """Return a confusion matrix as lines: targets by number and name, columns by number, zeros as dots."""
+    counts = matrix.set_axis(range(1, len(matrix.columns) + 1), axis=1).astype(object).replace(0, ".")
+    columns = counts.set_axis([""] * len(counts)).to_string().splitlines()[0]
+    width = max(8, WIDTH - len(columns) - 3)
+    names = [f"{number:>2} {fit(str(name), width)}" for number, name in enumerate(matrix.index, 1)]
+    return counts.set_axis(names).to_string()
