@@ -35,7 +35,6 @@ class ResumableSweeper(BasicSweeper):
         """
         from kenyan13.cli import sweep
         from kenyan13.cli.app import DRY_RUN
-        from kenyan13.cli.costs import print_costs
 
         assert self.launcher is not None
         assert self.hydra_context is not None
@@ -48,7 +47,7 @@ class ResumableSweeper(BasicSweeper):
         planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs])
         sweep.print_plan(planned)
         if os.environ.get(DRY_RUN):
-            print_costs(planned)
+            sweep.print_costs(planned)
             return [[]]
         due = sorted((one for one in planned if one.due), key=lambda one: one.is_cascade)
         results: list[JobReturn] = []

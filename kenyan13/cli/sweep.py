@@ -1,16 +1,15 @@
-"""What a sweep (train.py -m) prints: plan, time left, runs with their metrics. Imports no torch."""
+"""What a sweep (train.py -m) prints: plan, costs (--dry-run), time left, runs with their metrics."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kenyan13.cli.app import console, print_next
-from kenyan13.config.identity import differences
+from kenyan13.config.identity import config_hash, differences
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
-from kenyan13.runs.directory import TEST, State, read_state
+from kenyan13.runs.directory import CONFIG, TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.runs.result import Result, read_result
 from kenyan13.study.definitions import CASCADE, Experiment
@@ -25,6 +24,7 @@ INTENTS = {
 }
 HEAD = ("", "run", "val loss", "accuracy", "F1", "epochs", "time")
 WIDEST = 30  # of a name, so that the tables fit 80 columns
+STATES = 4  # of each parameter, float32: the best weights, and the last with Adam's two moments
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,14 @@ class Planned:
 
 def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]]) -> list[Planned]:
     """Return the runs of a sweep, each folder once. Raises UserError where different runs would share a folder."""
-    planned: dict[Path, Planned] = {}
-
-    def rest(experiment: Experiment | None) -> Mapping[str, Any] | None:
-        return {**experiment.settings, "model": None} if experiment else None
-
+    planned: dict[tuple[str, str], Planned] = {}
     for job, settings, experiment in jobs:
         folder = run_directory(settings)
-        if folder in planned and differences(planned[folder].settings, settings):
+        if any(one.folder == folder and differences(one.settings, settings) for one in planned.values()):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
-        # model= stands for all models of a group, whose experiments differ in it alone: one run is enough
-        alike = [one.settings for one in planned.values() if experiment and rest(one.experiment) == rest(experiment)]
-        if all(differences(settings, other) for other in alike):
-            planned.setdefault(folder, Planned(job, settings, folder, experiment, intent(settings, folder)))
+        # where model= stands for all models of a group, its experiments may be the same run
+        key = (experiment.group, config_hash(settings)) if experiment else ("", str(folder))
+        planned.setdefault(key, Planned(job, settings, folder, experiment, intent(settings, folder)))
     return list(planned.values())
 
 
@@ -97,6 +92,44 @@ def print_plan(planned: Sequence[Planned]) -> None:
     if planned:
         console.print(align([("", label, one.intent) for label, one in zip(run_labels(planned), planned, strict=True)]))
         console.print("* behind an epoch's loss: the lowest of the run so far", style="dim")
+
+
+def print_costs(planned: Sequence[Planned]) -> None:
+    """Print images, time and disk of the runs that have not finished. Raises UserError for data that cannot be read.
+
+    Time is by images, that of finished runs of the network at the size; disk is decoded images and checkpoints.
+    """
+    import torch
+
+    from kenyan13.data.catalogue import read
+    from kenyan13.data.images import resize_length
+    from kenyan13.data.split import split
+    from kenyan13.model.backbones import build
+    from kenyan13.runs.run import read_all
+
+    due = [one for one in planned if one.due and not one.is_cascade and result_of(one.folder) is None]
+    rates: dict[tuple[str, int], float] = {}  # seconds an image, of each network and size
+    places = {one.folder.parent for one in planned}
+    for run in read_all([file.parent for place in places for file in place.glob(f"*/{CONFIG}")]):
+        if run.result and (seen := run.result.epochs * run.result.train_images):
+            rates[run.setting("model.backbone"), run.setting("model.crop")] = run.result.seconds / seen
+    images, seconds, unknown, disk, stores = 0, 0.0, 0, 0.0, {}
+    for one in due:
+        model, data = one.settings.model, one.settings.data
+        train, validation = split(read(data), data)
+        with torch.device("meta"):
+            disk += 4 * STATES * sum(value.numel() for value in build(model, 1, pretrained=False).parameters())
+        stores[data.root, model.crop] = (len(train) + len(validation)) * 4 * resize_length(model.crop) ** 2
+        epochs = one.settings.trainer.get("max_epochs", 0)
+        views = len(train) * (epochs if isinstance(epochs, int) else 8)
+        images += views
+        rate = rates.get((model.backbone, model.crop))
+        seconds, unknown = seconds + views * (rate or 0), unknown + (rate is None)
+    console.print(f"{len(due)} to do: at most {images:,} images trained on")
+    console.print(f"Time: about {duration(seconds)} for {len(due) - unknown}, by finished runs of their networks;")
+    console.print(f"      not known for {unknown}, of whose network at its size no run has finished here")
+    console.print(f"Disk: about {(disk + sum(stores.values())) / 1e9:,.1f} GB, {disk / 1e9:,.1f} of it checkpoints")
+    console.print("Nothing was started (--dry-run).")
 
 
 def print_time_left(planned: Sequence[Planned], ahead: Sequence[Planned]) -> None:

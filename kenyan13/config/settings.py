@@ -1,6 +1,6 @@
 """Every setting of kenyan13's own with its type and default: the schema that conf/ is checked against. No torch.
 
-The help of a setting is the comment in the conf/ file that sets it; ranges are checked by `check`.
+The help of a setting is the comment in the conf/ file that sets it; ranges are checked in compose.py.
 """
 
 from dataclasses import dataclass, field

@@ -114,7 +114,7 @@ def test_weights_without_a_classifier_are_said(compose: Compose, capsys: pytest.
     )
     train(settings)
     assert "no Co-Tuning" in capsys.readouterr().err
-    with pytest.raises(UserError, match="Co-Tuning"):
+    with pytest.raises(UserError, match=r"needs model\.cotuning=0"):
         compose("freeze=pt0", "freeze.features=cached", "model.cotuning=1")
 
 

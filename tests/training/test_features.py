@@ -108,10 +108,10 @@ def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compos
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        (["freeze=pt2"], "needs a backbone that is frozen all the time"),
-        (["freeze=gradual"], "needs a backbone that is frozen all the time"),
-        (["freeze=pt0", "freeze.frozen_bn=train"], "features change all the time"),
-        (["freeze=pt0", "trainer.devices=2"], "trains on one device"),
+        (["freeze=pt2"], "needs freeze=pt0"),
+        (["freeze=gradual"], "needs freeze=pt0"),
+        (["freeze=pt0", "freeze.frozen_bn=train"], "needs freeze.frozen_bn=eval"),
+        (["freeze=pt0", "trainer.devices=2"], "needs trainer.devices=1"),
     ],
 )
 def test_what_cannot_be_cached_is_refused(overrides: list[str], part: str, compose: Compose) -> None:

@@ -1,13 +1,14 @@
-"""Commands about images and labels: kenyan13 data ..."""
+"""Commands that show runs and images on pages: report, contact-sheets, data check, data labels."""
 
 import json
 import textwrap
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import Runs, Verbs, app, console, examples, output, print_next, words
+from kenyan13.cli.app import Overrides, Runs, Verbs, app, console, examples, output, print_next, words
 from kenyan13.config.compose import compose_settings
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -17,6 +18,42 @@ if TYPE_CHECKING:
     from kenyan13.data.check import Finding
 
 SHOWN = 24  # photographs of a finding, and likely wrong labels
+
+
+@app.command(epilog=examples("report", "report runs/C* -o report-size", "report runs/smoke"))
+def report(
+    runs: Annotated[list[Path] | None, words("RUNS", "Runs, or folders of them; by default runs.")] = None,
+    folder: Annotated[Path, output("The report's folder.")] = Path("report"),
+) -> None:
+    """Write a page of HTML on runs, with tables and plots. These lie beside it as SVG, PNG, CSV and text, too."""
+    from kenyan13.report.writing import write_report
+    from kenyan13.study.sections import study_jobs
+
+    start, paths = perf_counter(), runs or [Path("runs")]
+    index, found, sections = write_report(paths, folder, study_jobs)
+    for run in found:
+        if run.problem:
+            console.print(f"{run.folder} cannot be read: {run.problem}", style="yellow")
+    for path in paths:
+        if any(path.glob("smoke/*/config.yaml")):
+            console.print(f"Left out: the smoke runs; kenyan13 report {path / 'smoke'} -o report-smoke")
+    size, seconds = index.stat().st_size / 1e6, perf_counter() - start
+    counted = f"{len(found)} run{'s' * (len(found) != 1)}, {len(sections)} sections"
+    console.print(f"{index}: {counted}, {size:.1f} MB, {seconds:.0f} s")
+
+
+@app.command("contact-sheets", epilog=examples("contact-sheets data=folder data.root=~/birds augment=enhanced"))
+def contact_sheets(
+    settings: Overrides = None, folder: Annotated[Path, output("The folder of the sheets.")] = Path("contact-sheets")
+) -> None:
+    """Draw training images, as they are and augmented. There are 36 of each class, and nine under each preset."""
+    from kenyan13.training.contact_sheets import write_contact_sheets
+    from kenyan13.training.inference import open_data
+
+    written = write_contact_sheets(open_data(compose_settings(settings or [])), folder)
+    console.print(f"{len(written)} contact sheets: {folder}")
+
+
 data = typer.Typer(cls=Verbs, help="What is odd in images and labels.", epilog=examples("data check ~/birds"))
 app.add_typer(data, name="data")
 Output = Annotated[Path, output("The folder of the page.")]
