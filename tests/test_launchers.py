@@ -17,7 +17,7 @@ from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf
 from test_commands import ROOT, TINY, assert_one_screen, call
 
-from hydra_plugins.kenyan13_launchers import JoblibLauncher, SlurmLauncher, create_executor, job_return
+from hydra_plugins.kenyan13_sweeps import JoblibLauncher, SlurmLauncher, create_executor, job_return
 from kenyan13.config.presets import CONF
 from kenyan13.errors import UserError
 from kenyan13.runs import directory

@@ -16,8 +16,6 @@ from kenyan13.terminal import WIDTH, align, fit, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kenyan13.analysis.ensemble import Model
-
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
 
 
@@ -53,38 +51,31 @@ def ensemble(
 def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None) -> None:
     """Print the models by accuracy, that of all combined, and that of each number of them; save them."""
     from kenyan13.analysis.alignment import align as aligned_of
-    from kenyan13.analysis.ensemble import METHODS, accuracy_table, name_of, pool, read_models
+    from kenyan13.analysis.ensemble import accuracy_table, name_of, pool, read_models
     from kenyan13.analysis.saving import save_runs
+    from kenyan13.runs.predictions import labelled, read_predictions, scores
 
     models = read_models(folders, top)
-    aligned, several = aligned_of({name_of(model): pool(model) for model in models}), len(models) > 1
-    together, tried = aligned.mean(), accuracy_table(aligned).to_dict("records")
-    names = [name_of(model) + f" ({len(model)} folds)" * (len(model) > 1) for model in models]
-    labels = [*map(str, range(1, len(models) + 1)), *(["all"] if several else [])]
-    rows = zip([*models, models[0]], [*map(aligned.table, aligned.probabilities), together], strict=True)
-    cells = [[label, *accuracy_cells(*row)] for label, row in zip(labels, rows, strict=False)]
-    print(align([*zip(labels, names, strict=False)]))
-    head = ("", "accuracy %", "95 % interval", "log loss", "mean of folds", "sd")
-    print("\n" + align([head, *cells], right=range(1, 6)))
-    if several:
-        combined = [[str(row["models"]), *(number(row[name], 2, 100) for name in METHODS)] for row in tried]
+    aligned = aligned_of({name_of(model): pool(model) for model in models})
+    together, tried = aligned.mean(), accuracy_table(aligned)
+    tables = [*map(aligned.table, aligned.probabilities), *([together] if len(models) > 1 else [])]
+    rows = [("", "accuracy %", "95 % interval", "log loss", "mean of folds", "sd")]
+    for k, (model, table) in enumerate(zip([*models, models[0]], tables, strict=False), 1):
+        parts = [labelled(table[table.index.isin(read_predictions(run.folder).index)]) for run in model]
+        folds = [100 * scores(part)["accuracy"] for part in parts if len(part)]
+        spread = [number(mean(folds), 2), number(stdev(folds), 2)] if len(folds) > 1 else ["", ""]
+        rows.append((str(k) if k <= len(models) else "all", *score_cells(table), *spread))
+    for k, model in enumerate(models, 1):
+        print(f"{k}  {name_of(model)}" + f" ({len(model)} folds)" * (len(model) > 1))
+    print("\n" + align(rows, right=range(1, 6)))
+    if len(models) > 1:
         print("\nThe most accurate models combined, accuracy in percent (all: by AP):")
-        print(align([("models", *METHODS), *combined], right=range(5)))
+        print(tried.to_string(index=False, float_format=lambda share: f"{100 * share:.2f}"))
     images = int((aligned.targets >= 0).sum())
     print(f"\n{images:,} validation images; no run was trained on those that it predicts here.")
     if save is not None:
         saved = save_runs(save, [run for model in models for run in model], together)
         print_next(["kenyan13", "predict", str(saved), "photo.jpg"])
-
-
-def accuracy_cells(model: "Model", table: "pd.DataFrame") -> list[str]:
-    """Return the cells of a model's predictions, with mean and sd of the accuracy over its folds."""
-    from kenyan13.runs.predictions import labelled, read_predictions, scores
-
-    parts = [labelled(table[table.index.isin(read_predictions(run.folder).index)]) for run in model]
-    folds = [scores(part)["accuracy"] for part in parts if len(part)]
-    spread = [number(mean(folds), 2, 100), number(stdev(folds), 2, 100)] if len(folds) > 1 else ["", ""]
-    return [*score_cells(table), *spread]
 
 
 def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:
@@ -120,11 +111,9 @@ def groups(
     found = grouping.propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; confused classes stand together.\n")
     console.print(matrix_text(matrix.iloc[order, order]))
-    if len(found) == 1 and len(found[0]) == len(classes):
-        problem = f"All classes are confused above {threshold:g}: there is nothing for a first stage to tell apart."
-        raise UserError(problem, "train longer, or give a higher --threshold")
-    if not found:
-        print(f"\nNo classes are confused above {threshold:g}: a lower --threshold proposes more.")
+    if not found or len(found[0]) == len(classes):
+        told = "All" if found else "No"
+        print(f"\n{told} classes are confused above {threshold:g}: another --threshold proposes groups.")
         return
     print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
     console.print(grouping.as_setting(grouping.name_groups(found, classes)))

@@ -59,11 +59,11 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
     opened, whole = open_any(run), run / GRAPH if smaller else graph
     if not smaller or not whole.is_file():
         checked = export_onnx(opened, whole)
-        told = "not compared with torch, as the run's images are not there."
+        told = "not compared with torch, as the run's images are not there"
         if checked is not None:
-            told = f"on {checked.images:,} validation images, the same class as torch on each; probabilities differ by"
-            told = f"{told} at most {checked.difference:.0e}."
-        console.print(f"{whole}: {told}")
+            told = f"on {checked.images:,} validation images, the same class as torch on each"
+            told = f"{told}; probabilities differ by at most {checked.difference:.0e}"
+        console.print(f"{whole}: {told}.")
     if smaller:
         from kenyan13.export.smaller import shrink
 

@@ -3,7 +3,6 @@
 import json
 import textwrap
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,17 +28,11 @@ def report(
     from kenyan13.report.writing import write_report
     from kenyan13.study.sections import study_jobs
 
-    start, paths = perf_counter(), runs or [Path("runs")]
-    index, found, sections = write_report(paths, folder, study_jobs)
+    index, found, sections = write_report(runs or [Path("runs")], folder, study_jobs)
     for run in found:
         if run.problem:
             console.print(f"{run.folder} cannot be read: {run.problem}", style="yellow")
-    for path in paths:
-        if any(path.glob("smoke/*/config.yaml")):
-            console.print(f"Left out: the smoke runs; kenyan13 report {path / 'smoke'} -o report-smoke")
-    size, seconds = index.stat().st_size / 1e6, perf_counter() - start
-    counted = f"{len(found)} run{'s' * (len(found) != 1)}, {len(sections)} sections"
-    console.print(f"{index}: {counted}, {size:.1f} MB, {seconds:.0f} s")
+    console.print(f"{index}: {len(found)} run{'s' * (len(found) != 1)}, {len(sections)} sections")
 
 
 @app.command("contact-sheets", epilog=examples("contact-sheets data=folder data.root=~/birds augment=enhanced"))

@@ -14,7 +14,7 @@ from kenyan13.cli.app import RunFolder, app, console, examples, output, words
 from kenyan13.cli.runs import open_run, tell_stage
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, replacing
-from kenyan13.terminal import WIDTH, fit, print_note, visible
+from kenyan13.terminal import WIDTH, align, fit, print_note, visible
 
 if TYPE_CHECKING:
     from kenyan13.training.composed import AnyRun
@@ -86,29 +86,22 @@ def predict_photos(
     """Return of each image its path and top classes with probabilities, or why not; by the graph, if there is one."""
     from kenyan13.export.session import GRAPH, Graph, answer
 
-    if overrides or not (run / GRAPH).is_file():
-        return predict_by_torch(run, paths, overrides, top)
-    graph = Graph(run / GRAPH)
-    tell_stage(graph.meta["stage"])
-    told = [
-        {"error": found} if isinstance(found, str) else answer(graph, found, top, coverage)
-        for found in graph.run_files(paths)
-    ]
+    told: list[dict[str, Any]] = []
+    if (run / GRAPH).is_file() and not overrides:
+        graph = Graph(run / GRAPH)
+        tell_stage(graph.meta["stage"])
+        for found in graph.run_files(paths):
+            told.append({"error": found} if isinstance(found, str) else answer(graph, found, top, coverage))
+    else:
+        from kenyan13.training import composed
+
+        opened = open_run(run, ["data.on_bad=skip", *overrides])
+        probabilities, bad = composed.predict(opened, paths)
+        for row, one in enumerate(probabilities):
+            best = (-one).argsort(kind="stable")[:top]
+            classes = [{"class": opened.classes[k], "probability": float(one[k])} for k in best]
+            told.append({"error": bad[row]} if row in bad else {"classes": classes})
     return [{"image": str(path), **one} for path, one in zip(paths, told, strict=True)]
-
-
-def predict_by_torch(run: Path, paths: Sequence[Path], overrides: list[str], top: int) -> list[dict[str, Any]]:
-    """Return what `predict_photos` does, by the run's checkpoint."""
-    from kenyan13.training import composed
-
-    opened = open_run(run, ["data.on_bad=skip", *overrides])
-    probabilities, bad = composed.predict(opened, paths)
-    best = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
-    listed: list[dict[str, Any]] = []
-    for row, path in enumerate(paths):
-        classes = [{"class": opened.classes[k], "probability": float(probabilities[row, k])} for k in best[row]]
-        listed.append({"image": str(path)} | ({"error": bad[row]} if row in bad else {"classes": classes}))
-    return listed
 
 
 def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -136,10 +129,8 @@ def print_photos(listed: Sequence[Mapping[str, Any]], as_json: bool, file: Path 
         with replacing(file) as temporary:
             temporary.write_text(as_csv(listed) if file.suffix.lower() == ".csv" else text, "utf-8")
         console.print(f"{sum('classes' in one for one in listed):,} of {len(listed):,} images predicted: {file}")
-    elif as_json:
-        print(text)
     else:
-        print_table(listed)
+        print(text if as_json else as_table(listed))
 
 
 def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
@@ -158,23 +149,21 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
     return safe.to_csv(index=False)
 
 
-def print_table(listed: Sequence[Mapping[str, Any]]) -> None:
-    """Print each image's path and its top classes, aligned in 80 columns; many classes take more lines."""
+def as_table(listed: Sequence[Mapping[str, Any]]) -> str:
+    """Return each image's path and its top classes, aligned in 80 columns; many classes take more lines."""
     common = os.path.commonpath([Path(one["image"]).absolute().parent for one in listed])
-    paths = [os.path.relpath(one["image"], common) for one in listed]
     names = [visible(found["class"]) for one in listed for found in one.get("classes", [])]
     widest = min(30, max(map(len, names), default=0))
     cell = widest + 7 + 2  # with the probability and the gap before it
-    width = min(max(map(len, paths)), WIDTH - cell)
-    a_line = (WIDTH - width) // cell
-    for path, one in zip(paths, listed, strict=True):
-        if "error" in one:
-            print(f"{fit(path, width):<{width}}  {fit('not read: ' + one['error'], WIDTH - width - 2)}")
-            continue
-        cells = [f"  {fit(found['class'], widest):<{widest}} {found['probability']:6.1%}" for found in one["classes"]]
-        for start in range(0, len(cells), a_line):
-            print(f"{'' if start else fit(path, width):<{width}}" + "".join(cells[start : start + a_line]))
-        if "set" in one:
-            print(f"{'':<{width}}  {fit('one of: ' + ', '.join(one['set']), WIDTH - width - 2)}")
-        if one.get("unknown"):
-            print(f"{'':<{width}}  perhaps none of these: unlike the training images")
+    width = min(max(len(os.path.relpath(one["image"], common)) for one in listed), WIDTH - cell)
+    rows: list[tuple[str, str]] = []
+    for one in listed:
+        cells = [f"{fit(k['class'], widest):<{widest}} {k['probability']:6.1%}" for k in one.get("classes", [])]
+        a_line = (WIDTH - width) // cell
+        lines = ["  ".join(cells[start : start + a_line]) for start in range(0, len(cells), a_line)]
+        lines += [f"not read: {one.get('error')}"] * ("error" in one)
+        lines += [f"one of: {', '.join(one.get('set', []))}"] * ("set" in one)
+        lines += ["perhaps none of these: unlike the training images"] * one.get("unknown", False)
+        paths = [fit(os.path.relpath(one["image"], common), width), *[""] * len(lines)]
+        rows += [(path, fit(line, WIDTH - width - 2)) for path, line in zip(paths, lines, strict=False)]
+    return align(rows)

@@ -1,23 +1,23 @@
 """Commands that use runs: runs lists them, evaluate takes one."""
 
 import shlex
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import Overrides, RunFolder, app, console, examples, words
+from kenyan13.cli.app import Overrides, RunFolder, app, console, examples, score_cells, words
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.find import changed, find_runs
 from kenyan13.terminal import align, number, print_note
 
 if TYPE_CHECKING:
-    from kenyan13.runs import run as runs
     from kenyan13.training.composed import AnyRun
     from kenyan13.training.evaluation import Evaluation
 
-HEAD = ("accuracy %", "macro F1", "loss", "epochs", "state", "run")
+RECORDED = {"loss": "min_val_loss", "accuracy": "accuracy", "macro_f1": "macro_f1"}  # metric -> field of result.json
 
 
 @app.command("runs", epilog=examples("runs", "runs runs/smoke", "runs last"))
@@ -25,28 +25,20 @@ def list_runs(
     places: Annotated[list[Path] | None, words("FOLDER", "Folders of runs, and runs; by default runs.")] = None,
 ) -> None:
     """List runs, the newest at the end: `last` in all commands."""
+    from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import read_all
 
     found = list(read_all(sorted(find_runs(places or [Path("runs")]), key=changed)))
-    several = len({run.folder.parent for run in found}) > 1
-    rows = [(*cells(run), str(run.folder) if several else run.folder.name) for run in found]
-    print(align([HEAD, *rows], right={0, 1, 2, 3}))
+    rows: list[tuple[str, ...]] = [("accuracy %", "macro F1", "loss", "epochs", "state", "run")]
+    for run in found:
+        one = measure(run)
+        shares = number(one.accuracy, 1, 100), number(one.macro_f1, 3), number(one.min_val_loss, 4)
+        name = str(run.folder) if len({run.folder.parent for run in found}) > 1 else run.folder.name
+        rows.append((*shares, number(one.epochs), "unreadable" if run.problem else run.state.value, name))
+    print(align(rows, right={0, 1, 2, 3}))
     for run in found:
         if run.problem or run.failure:
             console.print(f"{run.folder}: {run.problem or run.failure}")
-
-
-def cells(run: "runs.Run") -> tuple[str, ...]:
-    """Return a run's metrics at the lowest validation loss, its epochs so far, and its state."""
-    from kenyan13.analysis.run_metrics import measure
-
-    if run.problem:
-        return "-", "-", "-", "-", "unreadable"
-    metrics = measure(run)
-    return (
-        number(metrics.accuracy, 1, 100), number(metrics.macro_f1, 3), number(metrics.min_val_loss, 4),
-        number(metrics.epochs), run.state.value,
-    )  # fmt: skip
 
 
 @app.command(epilog=examples("evaluate runs/demo", "evaluate runs/birds --test"))
@@ -67,42 +59,35 @@ def evaluate(
         evaluate_test(opened)
         return
     evaluation, result = composed.evaluate(opened), read_result(run)
-    metrics = evaluation.metrics
-    if result is None:
-        print(align([(name, f"{value:.6f}") for name, value in metrics.items()]))
-        console.print("The run has not finished: there is no result.json to compare with.\n")
-        print_pieces(opened, evaluation)
-        return
-    recorded = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
-    rows = [(name, f"{metrics[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
+    now = evaluation.metrics
+    recorded = {name: nan if result is None else getattr(result, field) for name, field in RECORDED.items()}
+    rows = [(name, f"{now[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
     print(align([("", "now", "result.json"), *rows]))
     # Another device or number of threads adds in another order; the same machine gives the same bits.
-    agrees = all(abs(metrics[name] - value) <= 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
-    console.print("Both agree.\n" if agrees else "They differ: other images, another device, or changed files.\n")
+    differ = any(abs(now[name] - value) > 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
+    told = "They differ: other images, another device, or changed files." if differ else "Both agree."
+    print("The run has not finished: there is no result.json.\n" if result is None else f"{told}\n")
     print_pieces(opened, evaluation)
-    if not agrees:
+    if differ:
         raise typer.Exit(1)
 
 
 def evaluate_test(run: "AnyRun") -> None:
     """Print how good a run is on the labelled test images; predictions_test.csv in its directory is for the report."""
-    from kenyan13.metrics.statistics import wilson
     from kenyan13.report.run_page import class_table
     from kenyan13.runs.predictions import confusion_of, labelled, scores, write_predictions
     from kenyan13.training import composed, inference
 
     test = inference.test_images(run)
     if not (test.targets >= 0).any():
-        steps = "to score them: class folders in test/, or a column of classes in test.csv", "to predict them: "
-        command = f"kenyan13 predict {shlex.quote(str(run.folder))} --test"
-        raise UserError(f"The test images in {run.settings.data.root} have no labels.", steps[0], steps[1] + command)
+        step = f"to predict them: kenyan13 predict {shlex.quote(str(run.folder))} --test"
+        raise UserError(f"The test images in {run.settings.data.root} have no labels.", step)
     table, bad = composed.predict_catalogue(run, test)
     write_predictions(run.folder / TEST, table)
     known = labelled(table)
-    found = scores(known)
-    low, high = wilson(found["accuracy"], len(known))
-    print(f"accuracy  {found['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%}, {len(known):,} test images)")
-    print(f"macro F1  {found['macro_f1']:.4f}\nloss      {found['loss']:.4f}\n")
+    accuracy, interval, loss = score_cells(known)
+    print(f"accuracy  {accuracy}%  (95 % interval {interval}, {len(known):,} test images)")
+    print(f"macro F1  {scores(known)['macro_f1']:.4f}\nloss      {loss}\n")
     console.print(class_table(confusion_of(known).to_numpy(), run.classes).text())
     if bad:
         console.print(f"\n{len(bad):,} images could not be read and are left out.")
@@ -113,18 +98,17 @@ def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     """Print what each piece of predicting brings on the run's validation images."""
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.calibration import scale_by_others
-    from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
+    from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
 
     plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
-    rows = [("", "accuracy", "loss", "calibration error")]
+    rows = [("", "accuracy %", "95 % interval", "log loss", "calibration error")]
     for name, table in {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}.items():
-        found, error = scores(table), prediction_metrics(table)["calibration_error"]
-        rows.append((name, f"{found['accuracy']:.2%}", f"{found['loss']:.4f}", f"{error:.3f}"))
-    print(align(rows, right={1, 2, 3}))
+        rows.append((name, *score_cells(table), number(prediction_metrics(table)["calibration_error"], 3)))
+    print(align(rows, right={1, 2, 3, 4}))
     chosen = run.settings.predict
-    uses = [name for name, used in (("mirror image", chosen.mirror), ("temperature", chosen.temperature)) if used]
+    uses = ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature
     print(f"This run predicts new images with: {' and '.join(uses) or 'the image alone'}.")
     print("Temperatures of this table are fitted to other images than they are used on.")
 

@@ -37,23 +37,21 @@ def study_exposures(
     from kenyan13.study import ensembles
 
     numbers = tuple(seed or ensembles.study_seeds())
-    labelled = read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere")
-    counts = ensembles.exposures(labelled, numbers)
+    counts = ensembles.exposures(read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere"), numbers)
     images, splits = len(counts), len(numbers)
     found = {name: float(getattr(np, name)(counts)) for name in ("min", "max", "median", "mean", "std")}
+    trained = np.bincount(counts, minlength=splits + 1).tolist()
     if as_json:
-        trained = {times: int(count) for times, count in enumerate(np.bincount(counts, minlength=splits + 1))}
-        print(json.dumps({"images": images, "splits": splits, **found, "images_by_times_trained": trained}, indent=2))
+        by_times = {"images_by_times_trained": dict(enumerate(trained))}
+        print(json.dumps({"images": images, "splits": splits, **found, **by_times}, indent=2))
         return
-    validated = [int((counts == splits - times).sum()) for times in range(splits - int(counts.min()) + 1)]
-    widest = 40 / max(validated)
-    rows = [[f"{k}", f"{n:,}", f"{n / images:.2%}", "#" * round(n * widest)] for k, n in enumerate(validated)]
+    validated = trained[counts.min() :][::-1]
+    rows = [[f"{k}", f"{n:,}", f"{n / images:.2%}", "#" * (40 * n // max(validated))] for k, n in enumerate(validated)]
     print(f"{images:,} labelled images, {splits} stratified splits: 80 % to train, 20 % to validate\n")
     print(f"Times in the training part: {counts.min()} to {counts.max()}, median {found['median']:g}")
     print(f"mean {found['mean']:.4f}, standard deviation {found['std']:.4f}\n")
     print(align([("times validated", "images", "share", ""), *rows], right={0, 1, 2}))
-    print(f"\nNever validated: {validated[0]:,}, in the training part of every split.")
-    print("Five folds (data.fold=0 to 4) validate each image exactly once.")
+    print(f"\nNever validated: {validated[0]:,}; five folds (data.fold=0 to 4) validate each image exactly once.")
 
 
 Group = Annotated[str, words("GROUP", "A group, as in C.")]

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kenyan13.cli.app import console, print_next
+from kenyan13.config.arguments import differing
 from kenyan13.config.identity import config_hash, differences
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
@@ -64,13 +66,13 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
 def intent(settings: Settings, folder: Path) -> str:
     """Return in words what will be done about a run."""
     state = read_state(folder)
-    try:
-        if state is State.finished and (read_result(folder), differing_settings(folder, settings))[1]:
-            return INTENTS[State.not_started]  # and will be refused by its own words
-    except UserError:  # so will a damaged one
+    if state is State.finished:
+        with suppress(UserError):
+            read_result(folder)  # a damaged one, too, will be refused by its own words
+            if not differing_settings(folder, settings):
+                done = not settings.data.test or (folder / TEST).exists()
+                return INTENTS[state if done else State.interrupted]
         return INTENTS[State.not_started]
-    if state is State.finished and settings.data.test and not (folder / TEST).exists():
-        return INTENTS[State.interrupted]
     return INTENTS[state]
 
 
@@ -139,12 +141,6 @@ def print_time_left(planned: Sequence[Planned], ahead: Sequence[Planned]) -> Non
     if seconds and left:
         mean = sum(seconds) / len(seconds)
         console.print(f"{left} to do: about {duration(mean * left)}, by the mean time of {len(seconds)} finished")
-
-
-def differing(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return the overrides of a job that not all jobs have; of a single job, all."""
-    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
-    return [word.lstrip("+") for word in job if word not in common]
 
 
 def run_labels(planned: Sequence[Planned]) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -112,21 +111,16 @@ def main() -> None:
             raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant)
         if given.cfg and given.multirun:
             raise UserError("-m and --cfg do not go together.", "leave out -m, and give each setting one value")
-        if given.cfg:
-            check_shown(given.overrides)
+        if given.cfg:  # Hydra would show settings that no run can have; a value may be missing yet
+            try:
+                compose_settings(given.overrides)
+            except UserError as error:
+                if not isinstance(error.__cause__, MissingMandatoryValue):
+                    raise
         # Flags first: argparse wants all settings in one row, and -m may stand between them.
         flags = [word for word in sys.argv[1:] if word not in given.overrides]
         sys.argv[1:] = [*flags, *translate(given.overrides, sweep=given.multirun)]
         job()
-
-
-def check_shown(overrides: Sequence[str]) -> None:
-    """Raise UserError for settings that --cfg would show but no run could have; a value may be missing yet."""
-    try:
-        compose_settings(overrides)
-    except UserError as error:
-        if not isinstance(error.__cause__, MissingMandatoryValue):
-            raise
 
 
 if __name__ == "__main__":

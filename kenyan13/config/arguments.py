@@ -98,12 +98,11 @@ def translate_list(key: str, value: str) -> str:
 
 
 def expand(key: str, text: str) -> list[int] | list[float]:
-    """Return the values of a range, both ends among them: `lo..hi` of whole numbers, `lo..hi` of others, or `lo..hi/n`.
+    """Return the values of a range lo..hi or lo..hi/n, both ends among them.
 
-    Where both ends are written as whole numbers (0..4), every whole number; else (1e-6..1e-2) log-spaced values, four a
-    decade. With /n, log-spaced values, n a decade, in either case: whole numbers where both ends are, each once. Others
-    are rounded to six significant digits. Where lo to hi is no whole number of steps, the steps are as near to n a
-    decade as they can be. Raises UserError unless lo < hi, and 0 < lo (0 may be the first of all whole numbers).
+    Of whole numbers (0..4) without /n, every one; else (1e-6..1e-2) log-spaced values, n a decade or nearly so, by
+    default four: whole ones where both ends are, others with six digits. Raises UserError unless 0 < lo < hi (0 may be
+    the first of all whole numbers).
     """
     match, whole = RANGE.fullmatch(text), re.fullmatch(r"\d+\.\.\d+(/\d+)?", text) is not None
     try:
@@ -122,3 +121,9 @@ def expand(key: str, text: str) -> list[int] | list[float]:
         return list(range(round(low), round(high) + 1))
     values = [float(f"{low * (high / low) ** (k / steps):.6g}") for k in range(steps + 1)]
     return sorted({round(value) for value in values}) if whole else values
+
+
+def differing(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overrides of a job that not all jobs have; of a single job, all."""
+    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    return [word.lstrip("+") for word in job if word not in common]

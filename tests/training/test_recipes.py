@@ -139,7 +139,7 @@ def test_evaluate_tells_what_mirror_image_and_temperature_bring(
     assert found.returncode == 0
     lines = {line[:20].strip(): line[20:].split() for line in found.stdout.splitlines()}
     table = read_predictions(folder)
-    assert lines["and mirror image"][:2] == [f"{scores(table)['accuracy']:.2%}", f"{scores(table)['loss']:.4f}"]
+    assert lines["and mirror image"][:3:2] == [f"{100 * scores(table)['accuracy']:.2f}", f"{scores(table)['loss']:.4f}"]
     scaled = scale_by_others(probabilities_of(table), targets_of(table))
-    assert lines["and temperature"][2] == f"{reliability(targets_of(table), scaled.astype(np.float64)).error:.3f}"
+    assert lines["and temperature"][3] == f"{reliability(targets_of(table), scaled.astype(np.float64)).error:.3f}"
     assert "predicts new images with: mirror image and temperature" in found.stdout

@@ -1,29 +1,44 @@
-"""Hydra's launchers for `python train.py -m hydra/launcher=...`, made to report a killed run, and registered presets.
+"""Hydra's plugins for `python train.py -m`: a sweeper that goes on after failures, and launchers that report kills.
 
-The plugins' own launchers raise for it, and the results of the other runs are lost. The presets in conf/hydra/launcher
-have the names of the plugins' own and choose these.
+Hydra finds plugins by the name of this folder, which for the same reason has no __init__.py. What may stand in a
+sweep's list: kenyan13/config/arguments.py. The presets in conf/hydra choose these classes.
 """
 
+import os
 import re
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from fnmatch import fnmatch
+from itertools import groupby
 from shutil import which
 from typing import Any, cast
 
+import submitit
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
+from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
 
 import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
-from kenyan13.errors import UserError, first_line
-from kenyan13.study.definitions import register_experiments
+from kenyan13.config.arguments import differing, translate
+from kenyan13.config.compose import finish, to_settings
+from kenyan13.config.explain import explain
+from kenyan13.config.settings import Settings
+from kenyan13.errors import BusyError, UserError, did_you_mean, first_line
+from kenyan13.study.definitions import Experiment, experiments, register_experiments
 from kenyan13.terminal import print_note
 from kenyan13.training.device_sharing import runs_at_once
 
@@ -66,8 +81,6 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit all jobs and wait for them; one that is killed is a failed one. Raises UserError without Slurm."""
-        from kenyan13.cli.sweep import differing
-
         if which("sbatch") is None or which("srun") is None:
             steps = "run this on a login node of the cluster", "on one machine: hydra/launcher=joblib"
             raise UserError("There is no Slurm here: sbatch or srun is not found.", *steps)
@@ -76,8 +89,6 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
             (list(overrides), "hydra.sweep.dir", k, f"job_id_for_{k}", state)
             for k, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
-        from submitit.core.utils import FailedJobError
-
         try:
             jobs = create_executor(self.params).map_array(self, *zip(*arguments, strict=True))
         except FailedJobError as error:
@@ -108,8 +119,6 @@ class QueueWatcher(SlurmInfoWatcher):
 
 def create_executor(parameters: dict[str, Any]) -> Any:
     """Return submitit's executor for Slurm with a preset's parameters."""
-    import submitit
-
     submitit.SlurmJob.watcher = QueueWatcher(delay_s=60)
     general = {field.name for field in fields(BaseQueueConf)}
     given = {key if key in general else f"slurm_{key}": value for key, value in parameters.items()}
@@ -121,8 +130,6 @@ def create_executor(parameters: dict[str, Any]) -> Any:
 
 def job_return(job: Any, overrides: Sequence[str]) -> JobReturn:
     """Wait for a job of submitit's and return what came of it; a killed one has failed."""
-    from submitit.core.utils import UncompletedJobError
-
     try:
         return cast(JobReturn, job.results()[0])
     except UncompletedJobError:
@@ -130,3 +137,99 @@ def job_return(job: Any, overrides: Sequence[str]) -> JobReturn:
         problem = f"The run was killed; its log: {job.paths.stdout}"
         failed.return_value = UserError(problem, "the same command goes on with it")
         return failed
+
+
+class ResumableSweeper(BasicSweeper):
+    """Hydra's basic sweeper (all combinations, through any launcher) that goes on when a run fails."""
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Run all combinations that have not finished; raises UserError at the end where runs have failed.
+
+        All are composed before the first is run, so that a slip in a name or value costs no time. Stages are put
+        together when all other runs have ended. No multirun.yaml is left: each run keeps its own configuration.
+        """
+        from kenyan13.cli import sweep
+        from kenyan13.cli.app import DRY_RUN
+
+        assert self.launcher is not None
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides(translate([*self._parse_config(), *arguments], sweep=True))
+        for override in overrides:
+            if isinstance(override.value(), Glob):
+                refuse_idle_pattern(override)
+        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs])
+        sweep.print_plan(planned)
+        if os.environ.get(DRY_RUN):
+            sweep.print_costs(planned)
+            return [[]]
+        due = sorted((one for one in planned if one.due), key=lambda one: one.is_cascade)
+        results: list[JobReturn] = []
+        one_by_one = isinstance(self.launcher, BasicLauncher)
+        for _, together in groupby(due, lambda one: one.folder if one_by_one else one.is_cascade):
+            if one_by_one:
+                sweep.print_time_left(planned, due[len(results) :])
+            results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
+        failures = find_failures(results)
+        sweep.print_outcome(planned, [due[index].folder for index in failures])
+        report_failures([one.job for one in due], failures)
+        return [results]
+
+    def compose(self, job: Sequence[str]) -> tuple[Settings, Experiment | None]:
+        """Return the settings of a job, as the job itself will compose them, and the study's experiment that it is."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        experiment = experiments().get(config.hydra.runtime.choices.get("experiment"))
+        with open_dict(config):
+            del config["hydra"]
+        return finish(to_settings(config, job)), experiment
+
+
+def refuse_idle_pattern(override: Override) -> None:
+    """Raise UserError for a pattern, or a name beside one, that no choice of the group is called."""
+    assert override.config_loader is not None
+    options = override.config_loader.get_group_options(override.key_or_group)
+    for pattern in override.value().include:  # type: ignore[union-attr]
+        if not any(fnmatch(option, pattern) for option in options):
+            problem = f"No {override.key_or_group}= is called '{pattern}'.{did_you_mean(pattern, options)}"
+            raise UserError(problem, "see python train.py --help, for experiments kenyan13 study list")
+
+
+def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
+    """Return why jobs have failed, by their index; errors of the program itself are printed whole.
+
+    A run that another process has taken is no failure.
+    """
+    failures: dict[int, UserError] = {}
+    for index, result in enumerate(results):
+        if result.status is JobStatus.COMPLETED:
+            continue
+        error = result._return_value  # the property would print the overrides and raise
+        reason = explain(error)
+        if reason is None:
+            traceback.print_exception(error, file=sys.stderr)
+            reason = UserError(f"{type(error).__name__}: {first_line(error)}")
+        if not isinstance(reason, BusyError):
+            failures[index] = reason
+    return failures
+
+
+def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError]) -> None:
+    """Raise UserError that lists the jobs that failed and why.
+
+    A job that failed alone, or all for one reason, is told in that reason's own words.
+    """
+    reasons = list(failures.values())
+    if not reasons:
+        return
+    if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
+        start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
+        raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
+    lines = []
+    for index, reason in failures.items():
+        told = f"{' '.join(differing(jobs[index], jobs))}: {first_line(reason)}"
+        lines.append("\n     ".join([told, *reason.next_steps]))
+    again = "the same command tries them again, and does not repeat what has finished"
+    raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)
