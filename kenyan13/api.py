@@ -57,15 +57,13 @@ class Run:
         """
         one = isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4)
         listed = cast(list[Picture], [images] if one else list(cast(Sequence[Picture], images)))
-        graph = self.graph
-        found = [graph.run(pixels(one)) for one in listed]
-        probabilities = np.array([one.probabilities for one in found]).reshape(-1, len(graph.classes))
-        names = np.array(graph.classes)
-        table = pd.DataFrame(probabilities, columns=list(names))
+        found, names = [self.graph.run(pixels(one)) for one in listed], np.array(self.classes)
+        probabilities = np.array([one.probabilities for one in found]).reshape(-1, len(names))
+        index = [str(one) if isinstance(one, str | Path) else row for row, one in enumerate(listed)]
+        table = pd.DataFrame(probabilities, pd.Index(index), list(names))
         table.insert(0, "prediction", names[probabilities.argmax(axis=1)])
-        table.insert(1, "unknown", [graph.unknown(one) for one in found])
-        table.insert(2, "set", [tuple(names[inside]) for inside in graph.sets(probabilities, coverage)])
-        table.index = pd.Index([str(one) if isinstance(one, str | Path) else row for row, one in enumerate(listed)])
+        table.insert(1, "unknown", [self.graph.unknown(one) for one in found])
+        table.insert(2, "set", [tuple(names[inside]) for inside in self.graph.sets(probabilities, coverage)])
         return table
 
     def evaluate(self) -> dict[str, float]:

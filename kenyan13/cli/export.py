@@ -26,15 +26,13 @@ def export(
     """
     from kenyan13.export.session import GRAPH
 
-    if float16 and int8:
-        raise UserError("--float16 and --int8 do not go together.", "export twice, with another --output")
     smaller = "float16" if float16 else "int8" if int8 else None
+    if (float16 and int8) or (smaller and to in ("timm", "torch")):
+        raise UserError("One of --float16 and --int8 goes with --to onnx and --to web.", "export several times")
     if to in ("timm", "torch"):
         from kenyan13.export import formats
         from kenyan13.training.composed import open_any
 
-        if smaller:
-            raise UserError(f"--{smaller} goes with --to onnx and --to web.", "leave it out")
         written = getattr(formats, f"write_{to}")(open_any(run), file or run / f"{to}_export")
         console.print(f"Written: {written}")
         return

@@ -37,7 +37,7 @@ def probe(
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.training.run import train
 
-    models, overrides = split_words(given)
+    models, overrides = [word for word in given if "=" not in word], [word for word in given if "=" in word]
     if not models:
         raise UserError("There is no model to probe.", "kenyan13 probe resnet18 mobilenetv2_100")
     tables, times, folders = {}, {}, {}
@@ -96,7 +96,7 @@ def best(
     from kenyan13.analysis.saving import save_runs
     from kenyan13.runs.run import read_run
 
-    names, overrides = split_words(given or [])
+    names, overrides = [word for word in given or [] if "=" not in word], [word for word in given or [] if "=" in word]
     files = {file.stem: file for file in sorted(weights.glob("*.safetensors"))} if weights else {}
     if weights and not files:
         raise UserError(f"There are no *.safetensors in {weights}.", "give the folder of weights: --weights DIR")
@@ -119,11 +119,6 @@ def best(
     print_ranked({**marked, "mean of those with *": mean})
     saved = save_runs(save, [read_run(folder) for name in selected for folder in found[name]], mean)
     print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], ["kenyan13", "report", str(saved)])
-
-
-def split_words(given: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names of models, and the settings."""
-    return [word for word in given if "=" not in word], [word for word in given if "=" in word]
 
 
 def chosen_model(name: str) -> str:

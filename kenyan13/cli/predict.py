@@ -42,8 +42,7 @@ def predict(
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
     if run.is_file() or bool(images) == test:
         problem = "Photos and --test do not go together." if test else "Photos, or folders of photos, are missing."
-        if not (run / CONFIG).is_file():
-            problem = f"{run} is no run directory, which comes first."
+        problem = problem if (run / CONFIG).is_file() else f"{run} is no run directory, which comes first."
         raise UserError(problem, "kenyan13 predict RUN PHOTO.jpg...", "for test images: kenyan13 predict RUN --test")
     if test and as_json:
         raise UserError("--test goes with --output, photos go with --json.", "see kenyan13 predict --help")
@@ -112,12 +111,12 @@ def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path)
     graph = Graph(run / GRAPH)
     folder.mkdir(parents=True, exist_ok=True)
     for place, one in enumerate(listed, 1):
-        if "classes" in one:
-            path, names = Path(one["image"]), [found["class"] for found in one["classes"]]
-            start = folder / f"{place:04d}-{path.stem}"
+        path, names = Path(one["image"]), [found["class"] for found in one.get("classes", [])]
+        start = folder / f"{place:04d}-{path.stem}"
+        if names:
             explain(graph, path, names[0]).save(f"{start}.jpg")
-            if len(names) > 1:
-                explain(graph, path, names[0], names[1]).save(f"{start}-first-against-second.jpg")
+        if len(names) > 1:
+            explain(graph, path, names[0], names[1]).save(f"{start}-first-against-second.jpg")
     print_note(f"Heat maps: {folder}")
 
 

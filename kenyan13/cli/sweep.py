@@ -31,7 +31,7 @@ STATES = 4  # of each parameter, float32: the best weights, and the last with Ad
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a sweep; a cascade is always made anew, as its stages may have been trained again."""
+    """One run of a sweep."""
 
     job: Sequence[str]
     settings: Settings
@@ -41,7 +41,7 @@ class Planned:
 
     @property
     def is_cascade(self) -> bool:
-        """Whether it needs other runs of the sweep, and so comes last."""
+        """Whether it puts others of the sweep together, which may have been trained again: it is made anew, at last."""
         return self.experiment is not None and self.experiment.kind == CASCADE
 
     @property
