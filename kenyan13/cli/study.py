@@ -52,7 +52,7 @@ def study_exposures(
     print(f"mean {found['mean']:.4f}, standard deviation {found['std']:.4f}\n")
     print(align([("times validated", "images", "share", ""), *rows], right={0, 1, 2}))
     print(
-        f"\nNever validated: {validated[0]:,}, whereas five folds (data.fold=0 to 4) validate each image exactly once."
+        f"\nNever validated: {validated[0]:,}, whereas data.fold=0..4 validates each image exactly once."
     )
 
 
