@@ -33,11 +33,11 @@ def study_exposures(
     """Count how often each image is trained on. Each seed makes its own split; the others are validated."""
     import numpy as np
 
-    from kenyan13.data.tables import GET_DATA, read_labels
+    from kenyan13.data.tables import read_labels
     from kenyan13.study import ensembles
 
     numbers = tuple(seed or ensembles.study_seeds())
-    counts = ensembles.exposures(read_labels(data, GET_DATA[0], "--data DIR if it lies elsewhere"), numbers)
+    counts = ensembles.exposures(read_labels(data), numbers)
     images, splits = len(counts), len(numbers)
     found = {name: float(getattr(np, name)(counts)) for name in ("min", "max", "median", "mean", "std")}
     trained = np.bincount(counts, minlength=splits + 1).tolist()

@@ -1,7 +1,6 @@
 """The image files below a folder, and for every other file why it is left out."""
 
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,42 +29,34 @@ def list_images(root: Path, apart: Collection[str] = ()) -> Listing:
     """Return all images below `root`, through links, too, but those `apart`. Raises OSError for unreadable folders."""
     listing = Listing(root)
 
-    def visit(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-        with os.scandir(folder) as entries:
-            found = sorted((entry for entry in entries if entry.name not in apart), key=lambda entry: entry.name)
-        for entry in found:
-            path = Path(entry.path)
-            reason = why_left_out(entry)
-            if not reason and entry.is_dir():
-                real = path.resolve()
-                if real not in above:
-                    yield from visit(path, above | {real})
-                    continue
-                reason = "links to a folder above"
-            if reason:
+    def visit(folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            if reason := "" if path.name in apart else why_left_out(path):
                 listing.leave_out(reason, path)
-            else:
-                yield path
+            elif path.is_dir():
+                visit(path)
+            elif path.name not in apart:
+                listing.images.append(path)
 
-    listing.images = sorted(visit(root, frozenset([root.resolve()])))
+    visit(root)
     return listing
 
 
-def why_left_out(entry: "os.DirEntry[str]") -> str:
+def why_left_out(path: Path) -> str:
     """Return why a file or folder is not used; "" for an image, and for a folder that may hold some."""
-    name = entry.name.casefold()
+    name = path.name.casefold()
     if name in SYSTEM:
         return "of the system"
     if name.startswith("."):
         return "hidden"
-    if entry.is_dir():
-        return ""
-    if not entry.is_file():
-        return "links to nothing" if entry.is_symlink() and not Path(entry.path).exists() else "no regular files"
+    if path.is_dir():
+        back = path.is_symlink() and path.resolve() in {folder.resolve() for folder in path.parents}
+        return "links to a folder above" if back else ""
+    if not path.is_file():
+        return "no regular files" if path.exists() else "links to nothing"
     return "" if Path(name).suffix in IMAGE_SUFFIXES else "no images by their ending"
 
 
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders in `folder` that may hold images, sorted by name."""
-    with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not why_left_out(entry))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not why_left_out(path))

@@ -38,22 +38,16 @@ def find_parts(root: Path, filled: set[Path], notes: list[str]) -> dict[str, Pat
     for folder in subfolders(root):
         if part := part_of(folder.name):
             named.setdefault(part, []).append(unwrap(folder, filled))
-    others = [folder for folder in subfolders(root) if folder in filled and part_of(folder.name) is None]
+    others = [folder.name for folder in subfolders(root) if folder in filled and part_of(folder.name) is None]
     flat = [folder for several in named.values() for folder in several]
     there = shorten([f"{folder.relative_to(root)}/" for folder in flat])
-    beside = shorten([f"{folder.name}/" for folder in others])
-    divided = {part for part, several in named.items() for one in several if class_names(one, filled)}
-    if "train" not in divided and others:
-        if {name for one in flat for name in class_names(one, filled)} & {folder.name for folder in others}:
-            raise UserError(f"{root} has {there} but no train/ beside it.", f"put {beside} into train/")
-        if named:
-            notes.append(f"{there} beside {beside}: read as a class of that name")
+    beside = shorten([f"{name}/" for name in others])
+    if not any(class_names(folder, filled) for folder in named.get("train", [])):
+        if named and (not others or {name for folder in flat for name in class_names(folder, filled)} & {*others}):
+            step = f"put {beside or 'the class folders'} into train/, or rename what is a class"
+            raise UserError(f"{root} has {there} but no train/ with class folders.", step)
+        notes += [f"{there} beside {beside}: read as a class of that name"] * bool(named)
         return {}
-    if not named:
-        return {}
-    if "train" not in divided:
-        problem = f"{root} has {there} but {'no class folders in it' if 'train' in named else 'no train/'}."
-        raise UserError(problem, "put the class folders into train/, or rename what is a class")
     if others and len(named) == 1:
         problem = f"{root}: {there} holds folders of images, and beside it are {beside}: is it a class?"
         raise UserError(problem, f"if not: data.root={flat[0]}", "if it is one, give it another name")

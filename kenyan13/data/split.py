@@ -57,7 +57,7 @@ def correct(source: Source, file: Path) -> Source:
     """
     if not file.is_file():
         raise UserError(f"There is no file {file}.", "data.corrections=FILE names a CSV with the columns id,label")
-    table = read_rows(file, ColumnSettings(), ("id", "label"), [])
+    table = read_rows(file, ColumnSettings(), [])
     labels = dict(zip(table["id"], table["label"], strict=True))
     parts = [source.labelled, *([source.validation] if source.validation else [])]
     known, classes = {id_ for part in parts for id_ in part.ids}, source.labelled.classes

@@ -3,7 +3,6 @@
 import csv
 import io
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from kenyan13.errors import UserError, did_you_mean, shorten
 
 GET_DATA = (
     "make data downloads KenyanFood13 from Kaggle; python scripts/download.py --help tells of other ways",
-    "data.root=DIR if it lies elsewhere, data=folder data.root=DIR for one folder a class",
+    "data.root=DIR (study: --data DIR) if it lies elsewhere, data=folder data.root=DIR for one folder a class",
     "data=demo trains on synthetic drawings, without any download",
 )
 # What columns are usually called: the first name is taken without a word, of the others a single one with a note.
@@ -37,7 +36,7 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     Ids have 20 digits, more than int64 and float can hold: they stay texts. They may have a suffix, or a path.
     """
     chosen, notes = columns or ColumnSettings(), list[str]()
-    train = train_rows(root, chosen, notes)
+    rows = read_rows(root / "train.csv", chosen, notes)
     listing = list_images(root, {"train.csv", "test.csv"})
     found: dict[str, Path] = {}  # by path, with and without suffix; of two images of one name the .jpg is meant
     for path in sorted(listing.images, key=lambda path: path.suffix != ".jpg"):
@@ -49,11 +48,11 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
         return next((found[place + id_] for place in PLACES if place + id_ in found), None)
 
     how, test = f"each id needs {root}/images/images/<id>.jpg", None
-    labelled = to_catalogue(train, find_files(root / "train.csv", train, locate, how))
+    labelled = to_catalogue(rows, locate, how)
     used = {*labelled.paths}
     if (root / "test.csv").is_file():
-        rows = read_rows(root / "test.csv", chosen, ("id",), notes)
-        test = to_catalogue(rows, find_files(root / "test.csv", rows, locate, how), labelled.classes)
+        rows = read_rows(root / "test.csv", chosen, notes, needed=("id",), also="label")
+        test = to_catalogue(rows, locate, how, labelled.classes)
         if both := sorted(used & {*test.paths}):
             notes.append(f"{len(both):,} images are in train.csv and test.csv: {shorten([p.stem for p in both], 2)}")
         used |= {*test.paths}
@@ -62,25 +61,16 @@ def read_competition(root: Path, columns: ColumnSettings | None = None) -> Sourc
     return Source(labelled, test=test, left_out=listing.left_out, notes=notes)
 
 
-def train_rows(
-    root: Path, columns: ColumnSettings, notes: list[str], next_steps: Sequence[str] = GET_DATA
-) -> pd.DataFrame:
-    """Return the rows of train.csv. Raises UserError, naming the next steps, where there is none."""
-    if not (root / "train.csv").is_file():
-        raise UserError(f"There is no train.csv in {root}.", *next_steps)
-    return read_rows(root / "train.csv", columns, ("id", "label"), notes)
-
-
-def read_labels(root: Path, *next_steps: str) -> Catalogue:
+def read_labels(root: Path) -> Catalogue:
     """Read the labelled images of train.csv in file order; the images themselves need not be there."""
-    rows = train_rows(root, ColumnSettings(), [], next_steps)
-    return to_catalogue(rows, [root / "images" / "images" / f"{id_}.jpg" for id_ in rows["id"]])
+    rows = read_rows(root / "train.csv", ColumnSettings(), [])
+    return to_catalogue(rows, lambda id_: root / "images" / "images" / f"{id_}.jpg", "")
 
 
 def read_path_table(file: Path, columns: ColumnSettings) -> Source:
     """Read a CSV of images and labels; paths, relative to its folder, are the ids; `split` may divide them."""
     notes = list[str]()
-    table = read_rows(file, columns, ("id", "label"), notes, by_split=True)
+    table = read_rows(file, columns, notes, also="split")
     parts = table["split"].map(part_of) if "split" in table else pd.Series("train", table.index)
     if len(strange := table.index[parts.isna()]):
         words = shorten([f"line {line}: {table['split'][line]}" for line in strange], 4)
@@ -90,48 +80,50 @@ def read_path_table(file: Path, columns: ColumnSettings) -> Source:
         path = file.parent / Path(text.replace("\\", "/")).expanduser()
         return path if path.suffix.lower() in IMAGE_SUFFIXES | {""} and path.is_file() else None
 
-    paths = find_files(file, table, locate, f"paths are relative to {file.parent}")
-    whole = to_catalogue(table, paths, np.unique(table["label"][parts == "train"].to_numpy(str)).tolist())
+    classes = np.unique(table["label"][parts == "train"].to_numpy(str)).tolist()
+    whole = to_catalogue(table, locate, f"paths are relative to {file.parent}", classes)
     made = {part: whole.take(np.flatnonzero(parts == part)) for part in {"train", *parts}}
     return Source(made["train"], made.get("val"), made.get("test"), notes=notes)
 
 
-def to_catalogue(rows: pd.DataFrame, paths: Sequence[Path], classes: Sequence[str] | None = None) -> Catalogue:
-    """Return rows of a table as images of classes, by default theirs. Raises UserError for labels that are no class."""
+def to_catalogue(
+    rows: pd.DataFrame, locate: Callable[[str], Path | None], how: str, classes: Sequence[str] | None = None
+) -> Catalogue:
+    """Return rows of a table as images of classes, by default theirs.
+
+    Raises UserError for ids without an image, with their lines and how to have one, and for labels that are no class.
+    """
+    paths = [locate(id_) for id_ in rows["id"]]
+    absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
+    if absent:
+        problem = f"{len(absent):,} of {len(rows):,} ids in {rows.index.name} have no image ({shorten(absent, 5)})."
+        raise UserError(problem, f"{how}: complete the images, or delete these lines")
     labels = rows["label"] if "label" in rows else pd.Series("", rows.index)
     names = np.unique(labels.to_numpy(str)).tolist() if classes is None else classes
     targets = pd.Index(names).get_indexer(pd.Index(labels))
     if strange := sorted({*labels[targets < 0]} - {""}):
         problem = f"Labels that no training image has: {shorten(strange)}."
         raise UserError(problem, f"classes: {shorten(names, 20)}{did_you_mean(strange[0], names)}")
-    return Catalogue(tuple(rows["id"]), tuple(paths), targets.astype(np.int64), tuple(names))
-
-
-def find_files(file: Path, rows: pd.DataFrame, locate: Callable[[str], Path | None], how: str) -> list[Path]:
-    """Return the image of each row of a table. Raises UserError for ids without one, with their lines, and says how."""
-    paths = [locate(id_) for id_ in rows["id"]]
-    absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
-    if absent:
-        problem = f"{len(absent):,} of {len(rows):,} ids in {file} have no image ({shorten(absent, 5)})."
-        raise UserError(problem, f"{how}: complete the images, or delete these lines")
-    return [path for path in paths if path]
+    found = tuple(path for path in paths if path)
+    return Catalogue(tuple(rows["id"]), found, targets.astype(np.int64), tuple(names))
 
 
 def read_rows(
-    file: Path, columns: ColumnSettings, needed: Sequence[str], notes: list[str], by_split: bool = False
+    file: Path, columns: ColumnSettings, notes: list[str], needed: Sequence[str] = ("id", "label"), also: str = ""
 ) -> pd.DataFrame:
-    """Read a CSV's columns id and label (and split) as texts, under their line numbers; empty lines are left out.
+    """Read a CSV's columns as texts, `also` only if it is there; under their line numbers, whose name is the file.
 
-    What had to be guessed goes into notes. Raises UserError for missing columns, empty cells and repeated ids.
+    Empty lines are left out; what had to be guessed goes into notes. Raises UserError where there is no file, and for
+    missing columns, empty cells (but a test image's label) and repeated ids.
     """
+    if not file.is_file():
+        raise UserError(f"There is no {file.name} in {file.parent}.", *GET_DATA)
     table = load_table(file)
-    named = find_columns(file, list(table.columns), columns, needed, notes)
-    if not by_split:
-        named.pop("split", None)
+    named = find_columns(file, list(table.columns), columns, needed, also, notes)
     table = table[list(named.values())].set_axis(list(named), axis=1)
-    filled = [role for role in named if role in needed or role == "split"]
     tested = table["split"].map(part_of) == "test" if "split" in table else pd.Series(False, table.index)
-    if len(empty := table.index[(table[filled] == "").any(axis=1) & ~(tested & (table["id"] != ""))]):
+    filled = table[[role for role in named if role in needed or role == "split"]]
+    if len(empty := table.index[(filled == "").any(axis=1) & ~(tested & (table["id"] != ""))]):
         raise UserError(f"{file}: empty cells in line {shorten(list(empty))}.", "fill them in or delete the lines")
     repeated = table[table["id"].duplicated(keep=False)].groupby("id", sort=False)
     if len(repeated):
@@ -161,11 +153,11 @@ def load_table(file: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         step = "it needs a header row, commas, and in each row as many cells as in the header"
         raise UserError(f"{file} cannot be read as CSV: {error}".strip(), step) from None
-    # pandas gives a second one another name
-    names = Counter(name.strip() for name in next(csv.reader(text.splitlines())))
-    if twice := [name for name, times in names.items() if name and times > 1]:
+    names = [name.strip() for name in next(csv.reader(text.splitlines()))]  # pandas renames a second one
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{file} has two columns {shorten(twice)}.", "delete or rename one of them")
-    table = table.set_axis(table.columns.str.strip(), axis=1).set_axis(table.index + 2)
+    table.index = pd.RangeIndex(2, len(table) + 2, name=str(file))
+    table.columns = table.columns.str.strip()
     table = table.apply(lambda column: column.str.strip())
     table = table[(table != "").any(axis=1)]
     if table.empty:
@@ -174,12 +166,12 @@ def load_table(file: Path) -> pd.DataFrame:
 
 
 def find_columns(
-    file: Path, there: list[str], columns: ColumnSettings, needed: Sequence[str], notes: list[str]
+    file: Path, there: list[str], columns: ColumnSettings, needed: Sequence[str], also: str, notes: list[str]
 ) -> dict[str, str]:
     """Return role -> its column: of data.columns, or of a usual name. Raises UserError for none, or several."""
     found = {}
-    for role, words in NAMES.items():
-        chosen, usual = getattr(columns, role), words.split()
+    for role in filter(None, (*needed, also)):
+        chosen, usual = getattr(columns, role), NAMES[role].split()
         close = [name for name in there if name.casefold().replace(" ", "_") in usual]
         if sure := chosen or (usual[0] if usual[0] in there else None):
             close = [name for name in there if name == sure]

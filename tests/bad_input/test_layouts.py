@@ -133,9 +133,9 @@ def test_training_starts_with_five_lines_on_the_data(tmp_path: Path, train_py: C
 FAULTS = {
     "val and valid": ([*below("train"), *below("val"), *below("valid")], "two folders for val: val/ and valid/"),
     "train twice": ([*below("train"), *below("Training")], "two folders for train"),
-    "no train": ([*below("val"), *below("test")], "has test/, val/ but no train/"),
-    "no train but classes": ([*XY, *below("test")], "has test/ but no train/ beside it"),
-    "train without classes": (["train/1.png", "test/2.png"], "but no class folders in it"),
+    "no train": ([*below("val"), *below("test")], "has test/, val/ but no train/ with"),
+    "no train but classes": ([*XY, *below("test")], "has test/ but no train/ with"),
+    "train without classes": (["train/1.png", "test/2.png"], "but no train/ with class folders"),
     "train beside others": ([*below("train"), "bus/1.png"], "train/ holds folders of images, and beside it are bus/"),
     "one folder above": (below("birds"), "are they in birds?"),
     "unknown class in val": ([*below("train"), *below("val"), "val/z/1.png"], "folders of no class"),
