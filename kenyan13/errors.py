@@ -73,24 +73,11 @@ class MachineError(UserError):
 
 
 @contextmanager
-def naming(place: object) -> Iterator[None]:
-    """Have an error of the disk that names no file name this place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(place)
-        raise
-
-
-@contextmanager
 def one_screen(explain: Callable[[Exception], UserError | None] = lambda error: None) -> Iterator[None]:
     """Print a UserError (or what `explain` makes one) and leave with its exit code; HYDRA_FULL_ERROR=1: a traceback."""
     try:
         yield
     except KeyboardInterrupt:
-        if FULL_ERROR:
-            raise
         Console(stderr=True).print("Interrupted. The same command goes on where it stopped.")
         raise SystemExit(130) from None
     except Exception as error:

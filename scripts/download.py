@@ -29,7 +29,7 @@ from rich.progress import wrap_file
 from kenyan13.cli.app import print_next
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
-from kenyan13.data.files import subfolders
+from kenyan13.data.source import subfolders
 from kenyan13.errors import UserError, explain_machine, one_screen, shorten
 from kenyan13.terminal import progress
 

@@ -30,10 +30,10 @@ def export(
     if (float16 and int8) or (smaller and to in ("timm", "torch")):
         raise UserError("One of --float16 and --int8 goes with --to onnx and --to web.", "export several times")
     if to in ("timm", "torch"):
-        from kenyan13.export import formats
+        from kenyan13.export import write
         from kenyan13.training.composed import open_any
 
-        written = getattr(formats, f"write_{to}")(open_any(run), file or run / f"{to}_export")
+        written = getattr(write, f"write_{to}")(open_any(run), file or run / f"{to}_export")
         console.print(f"Written: {written}")
         return
     graph = file if file and to == "onnx" else run / (f"model_{smaller}.onnx" if smaller else GRAPH)
@@ -63,7 +63,7 @@ def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
             told = f"{told}; probabilities differ by at most {checked.difference:.0e}"
         console.print(f"{whole}: {told}.")
     if smaller:
-        from kenyan13.export.smaller import shrink
+        from kenyan13.export.write import shrink
 
         print(align(shrink(opened, whole, graph, smaller), right={1, 2, 3, 4}))
 

@@ -105,8 +105,7 @@ def predict_photos(
 
 def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Write a heat map of each image's first class, and one of what tells it from the second, into a folder."""
-    from kenyan13.export.explain import explain
-    from kenyan13.export.session import GRAPH, Graph
+    from kenyan13.export.session import GRAPH, Graph, explain
 
     graph = Graph(run / GRAPH)
     folder.mkdir(parents=True, exist_ok=True)

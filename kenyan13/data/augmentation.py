@@ -1,10 +1,12 @@
-"""Views of an image made: changed colours; flips, rotation, translation, scale, shear and crop in one warp.
+"""Random views of an image, drawn, and made: changed colours; flips, rotation, scale, shear and crop in one warp.
 
-What each step does is as in torchvision's ColorJitter, RandomAffine and RandomErasing (study, Input transforms).
+As torchvision's ColorJitter, RandomAffine, RandomResizedCrop and RandomErasing (study, Input transforms).
 """
 
-from collections.abc import Sequence
-from math import cos, radians, sin, sqrt, tan
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from math import cos, exp, log, radians, sin, sqrt, tan
 
 import cv2
 import numpy as np
@@ -12,19 +14,82 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kenyan13.config.settings import AugmentSettings, Fill
+from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill
 from kenyan13.data.images import Pixels
-from kenyan13.data.views import View
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision weigh red, green and blue
 Matrix = NDArray[np.float64]
 IDENTITY = np.eye(3, 4)  # of colours: from (red, green, blue, 1) to red, green, blue
 CONTRAST, SATURATION, HUE = 1, 2, 3  # their numbers in View.colour_order, where brightness is 0
+COLOUR_ORDERS = tuple(permutations(range(4)))
 
 
-def apply_view(image: Pixels, view: View, crop: int) -> Pixels:
-    """Return the view's colours, geometry and centre crop: uint8 [crop, crop, 3]. Erasing and noise come later."""
-    return warp(recolour(image, view), view, crop)
+@dataclass(frozen=True)
+class View:
+    """The drawn parameters of one view of an image."""
+
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0  # share of the colour circle
+    colour_order: tuple[int, ...] = (0, 1, 2, 3)  # of brightness, contrast, saturation, hue
+    vertical_flip: bool = False
+    horizontal_flip: bool = False
+    rotation: float = 0.0  # degrees, clockwise
+    translation: tuple[float, float] = (0.0, 0.0)  # shares of width and height
+    scale: float = 1.0
+    shear: float = 0.0  # degrees
+    erased: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, height, width in pixels of the crop
+    noise: bool = False
+    region: tuple[float, float, float, float] | None = None  # area, ratio, left, top: see `place_region`
+
+
+def draw_view(settings: AugmentSettings, crop: int, random: np.random.Generator) -> View:
+    """Draw a view's parameters. The same generator state gives the same view."""
+    numbers: Iterator[float] = iter(random.random(13).tolist())  # at once: a call costs more than its numbers
+    shift = (-settings.translation, settings.translation)
+
+    def between(low: float, high: float) -> float:
+        return low + (high - low) * next(numbers)
+
+    return View(
+        brightness=between(*settings.brightness),
+        contrast=between(*settings.contrast),
+        saturation=between(*settings.saturation),
+        hue=between(-settings.hue, settings.hue),
+        colour_order=COLOUR_ORDERS[int(24 * next(numbers))],
+        vertical_flip=next(numbers) < settings.vertical_flip,
+        horizontal_flip=next(numbers) < settings.horizontal_flip,
+        rotation=between(-settings.rotation, settings.rotation),
+        translation=(between(*shift), between(*shift)),
+        scale=between(*settings.scale),
+        shear=between(-settings.shear, settings.shear),
+        erased=draw_rectangle(settings.erasing, crop, random),
+        noise=next(numbers) < settings.noise.probability,
+        region=draw_region(settings, random),
+    )
+
+
+def draw_region(settings: AugmentSettings, random: np.random.Generator) -> tuple[float, float, float, float] | None:
+    """Draw a region as RandomResizedCrop: share of the area, width / height, place from left and top, or None."""
+    if settings.crop_area is None:
+        return None
+    (low, high), (narrow, wide) = settings.crop_area, settings.crop_ratio
+    area, ratio, left, top = random.random(4).tolist()
+    return low + (high - low) * area, exp(log(narrow) + (log(wide) - log(narrow)) * ratio), left, top
+
+
+def draw_rectangle(settings: ErasingSettings, crop: int, random: np.random.Generator) -> tuple[int, int, int, int]:
+    """Draw what is erased as RandomErasing does: top, left, height, width in pixels; all zero for none."""
+    if random.random() >= settings.probability:
+        return (0, 0, 0, 0)
+    low, high = log(settings.ratio[0]), log(settings.ratio[1])
+    for _ in range(10):
+        area, ratio = crop * crop * random.uniform(settings.area[0], settings.area[1]), exp(random.uniform(low, high))
+        height, width = round(sqrt(area * ratio)), round(sqrt(area / ratio))
+        if height < crop and width < crop:
+            return (int(random.integers(crop - height + 1)), int(random.integers(crop - width + 1)), height, width)
+    return (0, 0, 0, 0)
 
 
 def centre_crop(image: Pixels, crop: int) -> Pixels:
@@ -76,8 +141,7 @@ def blend(step: int, factor: float, image: Pixels, before: Matrix) -> Matrix:
 def hue_matrix(steps: int, image: Pixels, before: Matrix) -> Matrix | None:
     """Return the 3x4 colour matrix nearest to turning the hue of x, by least squares over a grid of pixels.
 
-    None where it is off by more than 0.8 grey levels on average. A photograph has few hues, which turn alike by a small
-    angle; through HSV, this step would take longer than all others together.
+    None where it is off by more than 0.8 grey levels on average. Through HSV, this would take longer than all the rest.
     """
     stride = max(1, min(image.shape[:2]) // 24)
     grid = np.ascontiguousarray(image[stride // 2 :: stride, stride // 2 :: stride])
@@ -153,12 +217,9 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def erase_and_add_noise(
-    images: Tensor,
-    erased: NDArray[np.int64] | None,
-    noise: NDArray[np.bool_] | None,
-    seed: int,
+    images: Tensor, erased: NDArray[np.int64] | None, noise: NDArray[np.bool_] | None, seed: int,
     settings: AugmentSettings,
-) -> None:
+) -> None:  # fmt: skip
     """Apply random erasing, then Gaussian noise, to normalised images, float [n, 3, height, width], in place.
 
     erased: [n, 4] rectangles; noise: [n]; seed: decides the random values, drawn on the images' device.
@@ -168,10 +229,7 @@ def erase_and_add_noise(
         for row in np.flatnonzero(erased.any(axis=1)).tolist():
             top, left, height, width = erased[row].tolist()
             part = images[row, :, top : top + height, left : left + width]
-            if settings.erasing.fill is Fill.random:
-                part.normal_(generator=random)
-            else:
-                part.zero_()
+            part.normal_(generator=random) if settings.erasing.fill is Fill.random else part.zero_()
     if noise is not None:
         for row in np.flatnonzero(noise).tolist():
             images[row] += settings.noise.std * torch.empty_like(images[row]).normal_(generator=random)

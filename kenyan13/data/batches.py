@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +13,11 @@ from torch.utils.data import Dataset
 
 from kenyan13.config.settings import AugmentSettings
 from kenyan13.config.targets import build
-from kenyan13.data.augmentation import apply_view, centre_crop
+from kenyan13.data.augmentation import View, centre_crop, draw_view, recolour, warp
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.images import Pixels
 from kenyan13.data.sampling import AUGMENTATION, EXTRA, VIEWS, Draw, generator
 from kenyan13.data.store import Store
-from kenyan13.data.views import View, draw_view
 from kenyan13.errors import UserError
 
 
@@ -42,13 +40,12 @@ class Batch(NamedTuple):
     rows: Tensor  # int64 [n], rows of the catalogue
 
 
-@dataclass(frozen=True)
-class Images:
-    """A catalogue with its pixels; store_rows: int64 [n], where each image lies in the store."""
+class Images(NamedTuple):
+    """A catalogue with its pixels."""
 
     catalogue: Catalogue
     store: Store
-    store_rows: NDArray[np.int64]
+    store_rows: NDArray[np.int64]  # [n], where each image lies in the store
 
 
 class ImageDataset(Dataset[RawBatch]):
@@ -84,7 +81,7 @@ class ImageDataset(Dataset[RawBatch]):
             return centre_crop(image, self.crop), View(), 0
         random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
         view = draw_view(self.augment, self.crop, random)
-        pixels = apply_view(image, view, self.crop)
+        pixels = warp(recolour(image, view), view, self.crop)
         if self.extra:
             pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
         return pixels, view, int(random.integers(2**62))
@@ -118,15 +115,11 @@ def apply_extra(pixels: Pixels, transforms: Sequence[Callable[[Tensor], Tensor]]
     return image.permute(1, 2, 0).numpy()
 
 
-@dataclass(frozen=True)
-class Features:
-    """What a frozen backbone makes of images, computed once, in the rows of the catalogues.
+class Features(NamedTuple):
+    """What a frozen backbone makes of images, computed once, in the rows of the catalogues."""
 
-    train: float32 [n, views, ...], of augmented views of each training image; validation: float32 [m, 1, ...].
-    """
-
-    train: Tensor
-    validation: Tensor
+    train: Tensor  # float32 [n, views, ...], of augmented views of each training image
+    validation: Tensor  # float32 [m, 1, ...]
 
 
 class FeatureDataset(Dataset[Batch]):

@@ -3,22 +3,23 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import Catalogue
-from kenyan13.data.duplicates import NO_HASH, groups_of_same, perceptual_hash
-from kenyan13.data.images import decode, opened, read_file, resize_short_side
+from kenyan13.data.images import Pixels, decode, opened, read_file, resize_short_side
 from kenyan13.data.store import digest_of, file_stats
 from kenyan13.errors import shorten
 from kenyan13.machine import available_cores
@@ -26,6 +27,8 @@ from kenyan13.metrics.statistics import wilson
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 
+NEAR = 4  # of 64 bits of their hashes that nearly equal images may differ in
+NO_HASH = 0  # of an image without contrast: it looks like all others of its kind
 SIDE = 256  # pixels of the short side at which images are looked at
 # EXIF tags by the block that they are in (Exif 2.32), and what they tell of a person
 PERSONAL = {
@@ -53,8 +56,7 @@ SHORTCUTS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """Something found: its kind, a line about it, and groups of images, by their rows in the table."""
 
     kind: str
@@ -75,8 +77,7 @@ def table_of(parts: dict[str, Catalogue], looks: pd.DataFrame) -> pd.DataFrame:
 def look(path: Path, max_pixels: int) -> dict[str, Any]:
     """Return what is seen of an image file; only the problem, where it cannot be read.
 
-    light, dark: what 1 and 95 % of its pixels exceed, 0..255; contrast: their standard deviation; sharpness: the
-    variance of the Laplacian.
+    light, dark: what 1 and 95 % of its pixels exceed; contrast: their standard deviation; sharpness: the Laplacian's.
     """
     try:
         contents = read_file(path)
@@ -175,3 +176,29 @@ def shortcuts(table: pd.DataFrame) -> Iterator[Finding]:
         if low > majority + 0.1:
             interval = f"{accuracy:.0%} right ({low:.0%} to {high:.0%}), {majority:.0%} by the largest class"
             yield Finding("shortcut", f"The {name} alone tells the class: {interval}")
+
+
+def perceptual_hash(pixels: Pixels) -> int:
+    """Return pHash's 64 bits of uint8 [height, width, 3], which hardly change by resizing or compression; or NO_HASH.
+
+    Which of the 8 x 8 lowest cosine frequencies of the image, at 32 x 32 grey pixels, are above their median.
+    """
+    grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    if grey.std() < 4:
+        return NO_HASH
+    low = cv2.dct(grey.astype(np.float32))[:8, :8]
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+
+
+def groups_of_same(digests: NDArray[np.str_], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return numbers that (nearly) equal images share, int64 [n]; digests: "" where unknown; hashes: uint64 [n]."""
+    equal = pd.Series(np.arange(len(digests))).groupby(digests).transform("first").to_numpy()
+    pairs = [np.column_stack([np.arange(len(digests)), np.where(digests == "", np.arange(len(digests)), equal)])]
+    known = np.flatnonzero(hashes != NO_HASH)
+    for start in range(0, len(known), 512):
+        distances = np.bitwise_count(hashes[known[start : start + 512], None] ^ hashes[known])
+        i, j = np.nonzero(distances <= NEAR)
+        pairs.append(np.column_stack([known[start + i], known[j]]))
+    one, other = np.concatenate(pairs).T
+    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(len(digests), len(digests)))
+    return connected_components(graph, directed=False)[1].astype(np.int64)  # type: ignore[no-any-return]

@@ -16,14 +16,13 @@ from kenyan13.config.settings import AugmentSettings, OnBad, Settings, StoreKind
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
 from kenyan13.data.batches import Batch, FeatureDataset, Features, ImageDataset, Images, RawBatch
 from kenyan13.data.catalogue import Catalogue, read
-from kenyan13.data.check import Finding, duplicates, of_classes, table_of
-from kenyan13.data.duplicates import stored_hashes
+from kenyan13.data.check import NO_HASH, Finding, duplicates, of_classes, perceptual_hash, table_of
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.source import describe_source, print_once
 from kenyan13.data.split import split
 from kenyan13.data.stages import stage_classes, stage_view
-from kenyan13.data.store import open_store
+from kenyan13.data.store import Store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
 from kenyan13.terminal import print_note
@@ -32,9 +31,8 @@ from kenyan13.terminal import print_note
 class ImageDataModule(LightningDataModule):
     """Training, validation and test images of one run. Raises UserError for data that cannot be used.
 
-    Of one stage of a two-stage classifier (study, E. Two stages), training images are those of its classes, validation
-    images those of all; those of no class of the stage have the target -1 and count in no metric nor in
-    `validation_images`. Labels are read and split at once; images are decoded by `decode`, before anything else.
+    Of one stage of a two-stage classifier (study, E), training images are those of its classes, validation images those
+    of all; those of no class of the stage have the target -1 and count in no metric nor in `validation_images`.
     """
 
     def __init__(self, settings: Settings, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -72,10 +70,11 @@ class ImageDataModule(LightningDataModule):
         parts = {"train": self.train, "validation": self.validation} | ({"test": self.test} if self.test else {})
         keeps = self.settings.data.store is not StoreKind.off  # or all would be decoded once more
         looks = [
-            pd.DataFrame({"digest": part.store.digests[rows], "hash": stored_hashes(part.store, rows) if keeps else 0})
-            for part in parts.values() if len(rows := part.store_rows)
+            (part.store.digests[row], perceptual_hash(part.store[row]) if keeps else NO_HASH)
+            for part in parts.values() for row in part.store_rows
         ]  # fmt: skip
-        table = table_of({name: part.catalogue for name, part in parts.items()}, pd.concat(looks))
+        catalogues = {name: part.catalogue for name, part in parts.items()}
+        table = table_of(catalogues, pd.DataFrame(looks, columns=["digest", "hash"]))
         return [*of_classes(table), *duplicates(table)]
 
     def open(self, catalogues: Sequence[Catalogue]) -> list[Images]:
@@ -85,7 +84,7 @@ class ImageDataModule(LightningDataModule):
         row_of = {path: row for row, path in enumerate(paths)}
         chosen = self.settings.data
         cache = Path(chosen.cache).expanduser()
-        store = open_store(paths, resize_length(self.crop), cache, chosen.store, chosen.max_pixels)
+        store = Store(paths, resize_length(self.crop), cache, chosen.store, chosen.max_pixels)
         if store.bad:
             lines = [f"{ids[paths[row]]}: {reason} ({paths[row]})" for row, reason in sorted(store.bad.items())]
             message = list_unreadable(lines, len(ids))

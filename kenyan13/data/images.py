@@ -110,10 +110,7 @@ def stored_size(width: int, height: int, length: int) -> tuple[int, int]:
 
 
 def resize_short_side(image: Image.Image, length: int) -> Image.Image:
-    """Return the image with its short side at `length` pixels, bilinear with antialiasing, as torchvision's Resize.
-
-    Of images longer than MAX_ASPECT times their short side, the middle of that length is taken.
-    """
+    """Return the image with its short side at `length`, as torchvision's Resize; of very long ones, the middle."""
     width, height = image.size
     most = MAX_ASPECT * min(width, height)
     if max(width, height) > most:

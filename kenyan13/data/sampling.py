@@ -26,10 +26,7 @@ class Draw(NamedTuple):
 
 
 def epoch_order(sampling: Sampling, targets: NDArray[np.int64], counts: NDArray[np.int64], seed: int) -> Order:
-    """Return the order function of a sampling method, over the rows of `targets` (int64 [n]).
-
-    counts: int64 [classes], the class counts that weights are made from (study: training plus validation rows).
-    """
+    """Return a method's order of the rows of `targets`, int64 [n]; counts: int64 [classes], for the weights."""
     match sampling:
         case Sampling.shuffled:
             return lambda epoch: generator(SAMPLING, seed, epoch).permutation(len(targets))

@@ -1,9 +1,10 @@
-"""A data set as it has been read: its images with their labels, and what of its files is not used."""
+"""A data set as it has been read, with what of its files is not used; the image files below a folder."""
 
 import re
+import textwrap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kenyan13.data.files import list_images
 from kenyan13.errors import UserError, shorten
 from kenyan13.terminal import WIDTH, fit, print_note
 
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+SYSTEM = {  # folders and files that systems and programs put beside photos, in lower case
+    "@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found",
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini",
+}  # fmt: skip
 LINES = 5  # that are printed of a data set at most
 # Folder names, and values of a table's column, that mean a part of the data; whatever the case.
 PART = re.compile(
@@ -44,16 +49,64 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Source:
-    """All images of a data set: labelled ones, and validation and test ones where they are given apart.
-
-    left_out: reason -> files below the data's folder that are not used. notes: what had to be guessed, a line each.
-    """
+    """All images of a data set: labelled ones, and validation and test ones where they are given apart."""
 
     labelled: Catalogue
     validation: Catalogue | None = None
     test: Catalogue | None = None
-    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # reason -> files that are not used
+    notes: Sequence[str] = ()  # what had to be guessed, a line each
+
+
+@dataclass
+class Listing:
+    """Images below a folder, in the order of their paths; reason -> what is left out, by paths relative to it."""
+
+    root: Path
+    images: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, *paths: Path) -> None:
+        """Note files or folders that are not used."""
+        names = [path.relative_to(self.root).as_posix() + "/" * (path.is_dir()) for path in paths]
+        self.left_out.setdefault(reason, []).extend(names)
+
+
+def list_images(root: Path, apart: Collection[str] = ()) -> Listing:
+    """Return all images below `root`, through links, too, but those `apart`. Raises OSError for unreadable folders."""
+    listing = Listing(root)
+
+    def visit(folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            if reason := "" if path.name in apart else why_left_out(path):
+                listing.leave_out(reason, path)
+            elif path.is_dir():
+                visit(path)
+            elif path.name not in apart:
+                listing.images.append(path)
+
+    visit(root)
+    return listing
+
+
+def why_left_out(path: Path) -> str:
+    """Return why a file or folder is not used; "" for an image, and for a folder that may hold some."""
+    name = path.name.casefold()
+    if name in SYSTEM:
+        return "of the system"
+    if name.startswith("."):
+        return "hidden"
+    if path.is_dir():
+        back = path.is_symlink() and path.resolve() in {folder.resolve() for folder in path.parents}
+        return "links to a folder above" if back else ""
+    if not path.is_file():
+        return "no regular files" if path.exists() else "links to nothing"
+    return "" if Path(name).suffix in IMAGE_SUFFIXES else "no images by their ending"
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder` that may hold images, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not why_left_out(path))
 
 
 def part_of(name: str) -> str | None:
@@ -74,12 +127,9 @@ def refuse_look_alikes(names: Iterable[str], place: Path) -> None:
 
 
 def left_out_lines(left_out: Mapping[str, Sequence[str]], most: int = 3) -> list[str]:
-    """Return up to so many lines about files that are not used: their number, the reason, and examples."""
-    lines = [f"Left out: {len(files):,} {reason}: {shorten(files, 3)}" for reason, files in left_out.items()]
-    if len(lines) > most:
-        rest = [f"{len(files):,} {reason.partition(' (')[0]}" for reason, files in left_out.items()][most - 1 :]
-        lines[most - 1 :] = [f"Left out, too: {', '.join(rest)}"]
-    return [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in lines]
+    """Return up to so many lines about files that are not used: their number, the reason, and an example."""
+    told = [f"{len(files):,} {reason}: {fit(files[0], 24)}" for reason, files in left_out.items()]
+    return textwrap.wrap(f"Left out: {', '.join(told)}", WIDTH, max_lines=most, placeholder=" ...") if told else []
 
 
 def describe_source(source: Source, train: Catalogue, validation: Catalogue) -> list[str]:
@@ -91,11 +141,8 @@ def describe_source(source: Source, train: Catalogue, validation: Catalogue) -> 
     (most, many), (least, few) = counts[0], counts[-1]
     names = [fit(train.classes[index], 16) for index in (least, most)]
     sizes = f"{few:,} ({names[0]}) to {many:,} ({names[1]}) images each"
-    lines = [
-        f"Images: {len(train):,} to train, {len(validation):,} to validate{test}",
-        f"Classes: {len(train.classes)} of {sizes}",
-        *source.notes[: LINES - 3],
-    ]
+    images = f"Images: {len(train):,} to train, {len(validation):,} to validate{test}"
+    lines = [images, f"Classes: {len(train.classes)} of {sizes}", *source.notes[: LINES - 3]]
     return lines + left_out_lines(source.left_out, LINES - len(lines))
 
 

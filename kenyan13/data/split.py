@@ -13,8 +13,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from kenyan13.config.settings import ColumnSettings, DataSettings
 from kenyan13.data.catalogue import Catalogue, Source
-from kenyan13.data.check import look_at
-from kenyan13.data.duplicates import groups_of_same
+from kenyan13.data.check import groups_of_same, look_at
 from kenyan13.data.tables import read_rows
 from kenyan13.errors import UserError, did_you_mean, shorten
 from kenyan13.terminal import print_note
@@ -51,10 +50,7 @@ def split(source: Source, settings: DataSettings) -> tuple[Catalogue, Catalogue]
 
 
 def correct(source: Source, file: Path) -> Source:
-    """Return a data set with the labels of a CSV file (id, label: a class, or drop, which leaves the image out).
-
-    Raises UserError for a file that cannot be read, and for ids and classes that are not there.
-    """
+    """Return the data with the labels of a CSV (id, label: a class or drop). Raises UserError for what fits nothing."""
     if not file.is_file():
         raise UserError(f"There is no file {file}.", "data.corrections=FILE names a CSV with the columns id,label")
     table = read_rows(file, ColumnSettings(), [])

@@ -15,10 +15,7 @@ Groups = Mapping[str, Sequence[str]]
 
 
 def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catalogue:
-    """Return the same images with the classes and targets of a stage; -1 for images of none of its classes.
-
-    stage: None (all classes), FIRST, or a group's name. Raises UserError as `stage_classes` does.
-    """
+    """Return the same images with the targets of a stage (None, FIRST or a group's name); -1 for those of no class."""
     classes = stage_classes(catalogue.classes, groups, stage)
     index = {name: target for target, name in enumerate(classes)}
     if stage == FIRST:
@@ -28,10 +25,7 @@ def stage_view(catalogue: Catalogue, groups: Groups, stage: str | None) -> Catal
 
 
 def stage_classes(classes: Sequence[str], groups: Groups, stage: str | None) -> tuple[str, ...]:
-    """Return a stage's classes in the data's order; first those in no group, then the groups.
-
-    Raises UserError for an unknown stage, impossible groups, and a first stage of a single class.
-    """
+    """Return a stage's classes in the data's order, then the groups. Raises UserError for impossible ones."""
     everything = [member for members in groups.values() for member in members]
     if unknown := [member for member in everything if member not in classes]:
         problem = f"data.groups has members that are no classes: {shorten(unknown)}."

@@ -1,16 +1,15 @@
 """Images decoded once, at the size that a run needs, in one memory-mapped file shared by all runs and workers.
 
 A store is a folder <cache>/<length>px-<digest of the paths>/ with images.bin (one image after the other: uint8
-pixels, JPEG, or nothing) and index.npz. It is built beside its folder and renamed: it is there whole or not at all.
+pixels, JPEG, or nothing) and index.npz, whose checksum says whether the two belong together.
 """
 
 import hashlib
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zlib import crc32
 
 import cv2
@@ -20,8 +19,9 @@ from PIL import Image
 
 from kenyan13.config.settings import MAX_PIXELS, StoreKind
 from kenyan13.data.images import MAX_ASPECT, Pixels, load, read_file, stored_size
-from kenyan13.errors import UserError, first_line, naming
+from kenyan13.errors import UserError, first_line
 from kenyan13.machine import available_cores
+from kenyan13.runs.directory import replacing
 from kenyan13.terminal import print_note, progress
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -31,23 +31,84 @@ BYTES = {StoreKind.raw: 3, StoreKind.jpeg: 0.4, StoreKind.off: 0}  # a pixel, ab
 class Store:
     """The pixels of many images: `store[row]` is uint8 [height, width, 3]; raw, a view into the mapped file.
 
-    bad: row -> reason, for the files that could not be read.
+    shapes, digests: of each file's image and contents; bad: row -> reason, for the files that could not be read.
     """
 
     def __init__(
-        self, folder: Path, paths: Sequence[Path], length: int, kind: StoreKind, max_pixels: int = MAX_PIXELS
-    ) -> None:
-        self.folder, self.paths, self.length, self.kind, self.max_pixels = folder, paths, length, kind, max_pixels
-        with np.load(folder / "index.npz", allow_pickle=False) as index:
+        self, paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:  # fmt: skip
+        """Find these files decoded, with short sides of `length` pixels, or decode them where any has changed."""
+        names = "\n".join(str(path.absolute()) for path in paths)
+        suffix = "" if kind is StoreKind.raw else f"-{kind.name}"
+        self.folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}{suffix}"
+        self.paths, self.length, self.kind, self.max_pixels = paths, length, kind, max_pixels
+        self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.folder}.lock"):
+            try:
+                self.read_index()
+                if self.is_current():
+                    return
+            except Exception as error:  # not there yet, or torn: numpy and zip each raise their own
+                if not isinstance(error, FileNotFoundError):
+                    print_note(f"Decoded images are damaged, and made anew: {first_line(error)}")
+            self.build()
+            self.read_index()
+
+    def read_index(self) -> None:
+        """Read what is known of the images. Raises OSError where their pixels are not those that were written."""
+        with np.load(self.folder / "index.npz", allow_pickle=False) as index:
             names = ("shapes", "offsets", "stats", "digests", "reasons")
             self.shapes, self.offsets, self.stats, self.digests, reasons = (index[name] for name in names)
             checksum = index.get("checksum")  # none in stores of before 2026-11-28
         self.bad = {row: str(reason) for row, reason in enumerate(reasons) if reason}
-        if (folder / "images.bin").stat().st_size != self.offsets[-1]:
-            raise OSError(f"{folder / 'images.bin'} has been cut short")
-        if checksum is not None and checksum != file_checksum(folder / "images.bin"):  # 2 GB/s, and read anyway
-            raise OSError(f"{folder / 'images.bin'} has a wrong checksum")
-        self.pixels: np.memmap[tuple[int], np.dtype[np.uint8]] | None = None
+        file = self.folder / "images.bin"
+        if file.stat().st_size != self.offsets[-1]:
+            raise OSError(f"{file} has been cut short")
+        if checksum is not None and checksum != file_checksum(file):  # 2 GB/s, and read anyway
+            raise OSError(f"{file} has a wrong checksum")
+
+    def is_current(self) -> bool:
+        """Return whether the files are those decoded: by size and time, else by contents; the bad ones are tried."""
+        changed = np.flatnonzero((file_stats(self.paths) != self.stats).any(axis=1)).tolist()
+        again = decode_all([self.paths[row] for row in self.bad], self.length, self.max_pixels)
+        same = all(content_digest(self.paths[row]) == self.digests[row] for row in changed)
+        return same and all(pixels is None for pixels, _, _ in again)
+
+    def build(self) -> None:
+        """Decode all files, in the place of an older store; those that cannot be read get no pixels, and a reason."""
+        self.announce()
+        self.folder.mkdir(exist_ok=True)
+        stats = file_stats(self.paths)  # before the contents are read: a file that changes meanwhile is read again
+        decoded, rows, checksum = decode_all(self.paths, self.length, self.max_pixels), [], 0
+        with replacing(self.folder / "images.bin") as temporary, temporary.open("wb") as file:
+            for pixels, reason, digest in progress(decoded, "Decoding", len(self.paths)):
+                packed = b""
+                if pixels is not None and self.kind is StoreKind.raw:
+                    packed = pixels.tobytes()
+                elif pixels is not None and self.kind is StoreKind.jpeg:
+                    packed = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), QUALITY)[1].tobytes()
+                checksum = crc32(packed, checksum)
+                file.write(packed)
+                rows.append(((0, 0) if pixels is None else pixels.shape[:2], file.tell(), reason, digest))
+        shapes, ends, reasons, digests = zip(*rows, strict=True)
+        index = {"shapes": shapes, "offsets": [0, *ends], "stats": stats, "digests": digests, "reasons": reasons}
+        with replacing(self.folder / "index.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, **index, checksum=checksum)  # type: ignore[arg-type]
+
+    def announce(self) -> None:
+        """Say how much is going to be decoded, by the files' headers. Raises UserError where the disk is too small."""
+        sizes = np.array([size for path in self.paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
+        pixels = sum(map(np.prod, (stored_size(width, height, self.length) for width, height in sizes.tolist())))
+        cache, expected = self.folder.parent, int(pixels * BYTES[self.kind])
+        if expected > (free := shutil.disk_usage(cache).free):
+            problem = f"Decoded images need about {expected / 1e9:.1f} GB in {cache}, where {free / 1e9:.1f} are free."
+            raise UserError(problem, "data.cache= on a larger disk, data.store=jpeg (a tenth) or data.store=off")
+        kept = f"about {expected / 1e6:,.0f} MB in {cache}" if expected else "nothing is kept"
+        print_note(f"Decoding {len(self.paths):,} images once, to {self.length} px: {kept}")
+        if longer := int((sizes.max(axis=1) > MAX_ASPECT * sizes.min(axis=1)).sum()):
+            print_note(f"Cut to the middle, as longer than {MAX_ASPECT} times their short side: {longer:,} images")
 
     def __getitem__(self, row: int) -> Pixels:
         if self.kind is StoreKind.off:
@@ -77,92 +138,13 @@ class Store:
         return {**self.__dict__, "pixels": None}
 
 
-def open_store(
-    paths: Sequence[Path], length: int, cache: Path, kind: StoreKind = StoreKind.raw, max_pixels: int = MAX_PIXELS
-) -> Store:
-    """Return the store of these files with short sides of `length` pixels; built first where it is missing or stale.
-
-    Stale, too, where a file can be read now. Of two processes, one waits. Raises UserError where the disk is too small.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    names = "\n".join(str(path.absolute()) for path in paths)
-    suffix = "" if kind is StoreKind.raw else f"-{kind.name}"
-    folder = cache / f"{length}px-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}{suffix}"
-    with FileLock(f"{folder}.lock"):
-        try:
-            store = Store(folder, paths, length, kind, max_pixels)
-            # unchanged size and time are trusted; of other files the contents decide
-            changed = np.flatnonzero((file_stats(paths) != store.stats).any(axis=1)).tolist()
-            again = decode_all([paths[row] for row in store.bad], length, max_pixels)
-            same = all(content_digest(paths[row]) == store.digests[row] for row in changed)
-            if same and all(pixels is None for pixels, _, _ in again):
-                return store
-        except Exception as error:  # not there yet, torn or changed: numpy and zip each raise their own
-            if folder.exists():
-                print_note(f"Decoded images are damaged, and made anew: {first_line(error)}")
-        with naming(folder):
-            build(paths, length, folder, kind, max_pixels)
-        return Store(folder, paths, length, kind, max_pixels)
-
-
-def build(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int) -> None:
-    """Decode all files into a new store and put it at `folder`, instead of an older one."""
-    sizes = np.array([size for path in paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
-    pixels = sum(map(np.prod, (stored_size(width, height, length) for width, height in sizes.tolist())))
-    expected, free = int(pixels * BYTES[kind]), shutil.disk_usage(folder.parent).free
-    if expected > free:
-        raise UserError(
-            f"Decoded images need about {expected / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} are free.",
-            "point data.cache= at a larger disk, or choose a smaller model.crop",
-            "data.store=jpeg needs a tenth, data.store=off nothing; both are slower",
-        )
-    print_note(
-        f"Decoding {len(paths):,} images once, to {length} px: about {expected / 1e6:,.0f} MB in {folder.parent}"
-        if expected
-        else f"Reading {len(paths):,} images once, to see whether they can be read"
-    )
-    if longer := int((sizes.max(axis=1) > MAX_ASPECT * sizes.min(axis=1)).sum()):
-        print_note(f"Cut to the middle, as longer than {MAX_ASPECT} times their short side: {longer:,} images")
-    for left in folder.parent.glob(f"{folder.name}.*/"):  # by a process that was killed; the lock is ours now
-        shutil.rmtree(left, ignore_errors=True)
-    with TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
-        fresh = Path(unfinished) / folder.name
-        fresh.mkdir()
-        write(paths, length, fresh, kind, max_pixels)
-        if folder.exists():
-            shutil.rmtree(folder)  # a run that has it mapped keeps its view
-        fresh.rename(folder)
-
-
 def header_size(path: Path) -> tuple[int, int] | None:
     """Return an image's width and height, by its header; None for what is none, which decoding will name."""
-    try:
-        if not path.is_file():
-            return None  # a named pipe would be waited for
-        with Image.open(path) as image:
-            return image.size
-    except Exception:  # Pillow's formats raise nearly everything
-        return None
-
-
-def write(paths: Sequence[Path], length: int, folder: Path, kind: StoreKind, max_pixels: int = MAX_PIXELS) -> None:
-    """Write images.bin and index.npz; unreadable files get an empty shape and a reason."""
-    stats = file_stats(paths)  # before the contents are read: a file that changes meanwhile is read again later
-    shapes, offsets = np.zeros((len(paths), 2), dtype=np.int64), np.zeros(len(paths) + 1, dtype=np.int64)
-    reasons, digests = [], []
-    with (folder / "images.bin").open("wb") as file:
-        decoded = progress(decode_all(paths, length, max_pixels), "Decoding", len(paths))
-        for row, (pixels, reason, digest) in enumerate(decoded):
-            shapes[row] = (0, 0) if pixels is None else pixels.shape[:2]
-            if pixels is not None and kind is StoreKind.raw:
-                file.write(pixels.tobytes())
-            elif pixels is not None and kind is StoreKind.jpeg:
-                file.write(cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), QUALITY)[1].tobytes())
-            offsets[row + 1] = file.tell()
-            reasons.append(reason)
-            digests.append(digest)
-    index = {"shapes": shapes, "offsets": offsets, "stats": stats, "digests": digests, "reasons": reasons}
-    np.savez(folder / "index.npz", **index, checksum=file_checksum(folder / "images.bin"))  # type: ignore[arg-type]
+    with suppress(Exception):  # Pillow's formats raise nearly everything
+        if path.is_file():  # a named pipe would be waited for
+            with Image.open(path) as image:
+                return image.size
+    return None
 
 
 def decode_all(
@@ -180,13 +162,10 @@ def decode_all(
             return None, f"{error or type(error).__name__}".replace(str(path), path.name), digest
 
     # Threads, for Pillow decodes and resizes without holding the interpreter; a few images ahead, to bound the memory.
-    workers, ahead = available_cores(), deque[Future[tuple[Pixels | None, str, str]]]()
-    with ThreadPoolExecutor(workers) as pool:
-        for path in paths:
-            ahead.append(pool.submit(one, path))
-            if len(ahead) > 4 * workers:
-                yield ahead.popleft().result()
-        yield from (future.result() for future in ahead)
+    cores = available_cores()
+    with ThreadPoolExecutor(cores) as pool:
+        for start in range(0, len(paths), 8 * cores):
+            yield from pool.map(one, paths[start : start + 8 * cores])
 
 
 def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kenyan13.config.settings import ColumnSettings
-from kenyan13.data.files import IMAGE_SUFFIXES, list_images
-from kenyan13.data.source import Catalogue, Source, part_of, refuse_look_alikes
+from kenyan13.data.source import IMAGE_SUFFIXES, Catalogue, Source, list_images, part_of, refuse_look_alikes
 from kenyan13.errors import UserError, did_you_mean, shorten
 
 GET_DATA = (
@@ -89,10 +88,7 @@ def read_path_table(file: Path, columns: ColumnSettings) -> Source:
 def to_catalogue(
     rows: pd.DataFrame, locate: Callable[[str], Path | None], how: str, classes: Sequence[str] | None = None
 ) -> Catalogue:
-    """Return rows of a table as images of classes, by default theirs.
-
-    Raises UserError for ids without an image, with their lines and how to have one, and for labels that are no class.
-    """
+    """Return rows as images of classes, by default theirs. Raises UserError for ids without image, unknown labels."""
     paths = [locate(id_) for id_ in rows["id"]]
     absent = [f"line {line}: {id_}" for line, id_, path in zip(rows.index, rows["id"], paths, strict=True) if not path]
     if absent:
@@ -113,8 +109,7 @@ def read_rows(
 ) -> pd.DataFrame:
     """Read a CSV's columns as texts, `also` only if it is there; under their line numbers, whose name is the file.
 
-    Empty lines are left out; what had to be guessed goes into notes. Raises UserError where there is no file, and for
-    missing columns, empty cells (but a test image's label) and repeated ids.
+    What had to be guessed goes into notes. Raises UserError for no file or column, empty cells, repeated ids.
     """
     if not file.is_file():
         raise UserError(f"There is no {file.name} in {file.parent}.", *GET_DATA)

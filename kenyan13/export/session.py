@@ -1,17 +1,18 @@
-"""The ONNX graph of a run at work, without torch: from image files to probabilities, in a second."""
+"""The ONNX graph of a run at work, without torch: from image files to probabilities and heat maps, in a second."""
 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
-from kenyan13.data.images import Pixels, decode
+from kenyan13.data.images import Pixels, decode, resize_length, resize_short_side
 from kenyan13.errors import UserError, first_line
 from kenyan13.machine import available_cores
 from kenyan13.metrics.uncertainty import familiarity, prediction_sets, thresholds
@@ -21,8 +22,7 @@ GRAPH = "model.onnx"  # in a run directory
 META = "kenyan13"  # the graph's metadata: JSON of classes, crop and what `describe` in write.py adds
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What the graph makes of one image: see kenyan13.export.graph.One.outputs; maps only where asked for."""
 
     probabilities: NDArray[np.float32]
@@ -47,16 +47,10 @@ class Graph:
 
     def run(self, image: Pixels, maps: bool = False) -> Outputs:
         """Return what the graph makes of an image."""
-        names = [name for name in self.names if name != "maps" or maps]
+        names = self.names if maps else self.names[:2]
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
-        found = dict(zip(names, self.session.run(names, {"images": image[None]}, options), strict=True))
-        likeness = found.get("likeness")
-        return Outputs(
-            found["probabilities"][0],
-            None if likeness is None else float(likeness[0]),
-            found["maps"][0] if "maps" in found else None,
-        )
+        return Outputs(*(found[0] for found in self.session.run(names, {"images": image[None]}, options)))
 
     def run_files(self, paths: Sequence[Path]) -> list[Outputs | str]:
         """Return what the graph makes of each file, or why it cannot be read; decoded and run on all cores."""
@@ -85,10 +79,7 @@ class Graph:
 
 
 def answer(graph: Graph, found: Outputs, top: int, coverage: float | None = None) -> dict[str, Any]:
-    """Return a prediction as JSON has it: classes with probabilities, and whether it may be none of them (unknown).
-
-    With coverage (0..1): a set of classes, among which the right one is so often.
-    """
+    """Return a prediction as JSON has it; with coverage (0..1), a set of classes with the right one so often."""
     order = (-found.probabilities).argsort(kind="stable")
     classes = [{"class": graph.classes[k], "probability": float(found.probabilities[k])} for k in order[:top]]
     told: dict[str, Any] = {"classes": classes, "unknown": graph.unknown(found)}
@@ -96,3 +87,35 @@ def answer(graph: Graph, found: Outputs, top: int, coverage: float | None = None
         inside = graph.sets(found.probabilities[None], coverage)[0]
         told["set"] = [graph.classes[k] for k in order if inside[k]]
     return told
+
+
+def explain(graph: Graph, path: Path, of: str | None = None, against: str | None = None) -> Image.Image:
+    """Return the part of an image that the network sees under the heat map of a class, by default the predicted one.
+
+    against: a class whose map is taken off: what tells the two apart (Finer-CAM, arXiv 2501.11309). Raises UserError
+    where the graph has no maps, and whatever `decode` raises.
+    """
+    if "maps" not in graph.names:
+        raise UserError(f"{graph.meta['name']} has no heat maps.", "its network, or its being several, allows none")
+    image = decode(path)
+    found = graph.run(np.asarray(image), maps=True)
+    assert found.maps is not None
+    chosen = int(found.probabilities.argmax()) if of is None else graph.classes.index(of)
+    other = None if against is None else graph.classes.index(against)
+    return heat_map(seen(image, graph.meta["crop"]), found.maps, chosen, other)
+
+
+def seen(image: Image.Image, crop: int) -> Image.Image:
+    """Return the middle of an image, [crop, crop], that the network sees."""
+    resized = resize_short_side(image, resize_length(crop))
+    left, top = (round((side - crop) / 2) for side in resized.size)
+    return resized.crop((left, top, left + crop, top + crop))
+
+
+def heat_map(image: Image.Image, maps: NDArray[np.float32], of: int, against: int | None = None) -> Image.Image:
+    """Return an image under the map of class `of`; maps: each place's logits, float [classes, h, w]."""
+    values = maps[of] - (0 if against is None else maps[against])
+    shares = (values - values.min()) / max(float(np.ptp(values)), 1e-6)
+    smooth = np.asarray(Image.fromarray(shares.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC))
+    shades = cv2.applyColorMap((np.clip(smooth, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return Image.blend(image, Image.fromarray(cv2.cvtColor(shades, cv2.COLOR_BGR2RGB)), 0.5)

@@ -24,10 +24,7 @@ PARTS = {"code": "ort.wasm.bundle.min.mjs", "wasm": "ort-wasm-simd-threaded.wasm
 
 
 def write_page(graph: Path, output: Path, cache: Path, single: bool) -> Path:
-    """Write the page of a graph into a folder, or all in one HTML file, and return the file to open.
-
-    cache: where onnxruntime-web is kept. Raises UserError where that cannot be had.
-    """
+    """Write the page of a graph into a folder, or one HTML file; return what to open. cache: of onnxruntime-web."""
     meta = Graph(graph).meta
     parts = {"model": graph.read_bytes(), **runtime(cache)}
     texts = {
@@ -50,10 +47,7 @@ def write_page(graph: Path, output: Path, cache: Path, single: bool) -> Path:
 
 
 def runtime(cache: Path) -> dict[str, bytes]:
-    """Return the parts of onnxruntime-web that the page needs, from npm's registry at first use.
-
-    Raises UserError where it cannot be had, or is another than the one that was tested.
-    """
+    """Return the parts of onnxruntime-web, from npm at first use. Raises UserError where they are not to be had."""
     file = cache / f"onnxruntime-web-{VERSION}.tgz"
     url = f"{os.environ.get('NPM_CONFIG_REGISTRY', REGISTRY).rstrip('/')}/onnxruntime-web/-/{file.name}"
     cache.mkdir(parents=True, exist_ok=True)

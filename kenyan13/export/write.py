@@ -1,22 +1,27 @@
-"""Writes a run's graph as ONNX, and checks it at once against torch on the validation images."""
+"""Writes a run as ONNX, checked at once against torch on the validation images; smaller; for timm; for torch."""
 
 import json
 import logging
+import sys
+import time
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from timm.models import save_for_hf
 from torch.nn import functional as F
 
 from kenyan13.analysis.unknowns import left_out_classes
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import Images
 from kenyan13.data.catalogue import Catalogue
+from kenyan13.data.images import decode, resize_length
 from kenyan13.errors import UserError
 from kenyan13.export.graph import One, complete
 from kenyan13.export.session import META, Graph, Outputs
@@ -26,25 +31,23 @@ from kenyan13.runs.directory import VALIDATION, replacing
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.terminal import progress
 from kenyan13.training.composed import AnyRun, predict
-from kenyan13.training.inference import open_data
+from kenyan13.training.inference import TrainedRun, open_data
 
 OPSET = 20
 NAMES = ("probabilities", "likeness", "maps")  # of the graph's outputs
 MOST = 1e-4  # by which probabilities may differ from torch's
+CALIBRATION = 100  # training images whose activations choose the ranges of 8 bits
+LAYERS = ["Conv", "MatMul", "Gemm"]  # what is arithmetic of the network: resizing stays as it is
 BANK = 5000  # training images that new ones are compared with
 
 
-@dataclass(frozen=True)
-class Check:
-    """How an exported graph compares with torch on validation images.
-
-    difference: the largest of two probabilities; same: images with the same most probable class; accuracy: 0..1.
-    """
+class Check(NamedTuple):
+    """How an exported graph compares with torch on validation images."""
 
     images: int
-    difference: float
-    same: int
-    accuracy: float
+    difference: float  # the largest of two probabilities
+    same: int  # images with the same most probable class
+    accuracy: float  # 0..1
 
 
 def export_onnx(run: AnyRun, file: Path) -> Check | None:
@@ -56,26 +59,22 @@ def export_onnx(run: AnyRun, file: Path) -> Check | None:
     module = complete(run).eval()
     meta: dict[str, Any] = {
         "name": run.folder.name, "classes": list(run.classes), "crop": run.settings.model.crop,
-        "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage,
-        "set_scores": scores_of(run),
+        "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage, "set_scores": scores_of(run),
     }  # fmt: skip
-    try:
+    data = None
+    with suppress(UserError):  # the images have gone
         data = open_data(run.settings, draw=False)
-    except UserError:  # the images have gone
-        with replacing(file) as temporary:
-            write(module, temporary, meta)
-        return None
-    if isinstance(module, One):
+    if data and isinstance(module, One):
         meta |= describe(module, data.train, data.validation)
     with replacing(file) as temporary:
         write(module, temporary, meta)
+        if not data:
+            return None
         checked = compare(Graph(temporary), run, data.validation.catalogue)
         if checked.difference > MOST or checked.same < checked.images:
-            raise UserError(
-                f"The graph differs from the run: probabilities by up to {checked.difference:.1e}, and "
-                f"{checked.images - checked.same} of {checked.images} classes.",
-                "this is a defect: please report it with the backbone's name; kenyan13 predict uses torch meanwhile",
-            )
+            odd = f"{checked.difference:.1e}, and {checked.images - checked.same} of {checked.images} classes"
+            problem = f"The graph differs from the run: probabilities by up to {odd}."
+            raise UserError(problem, "this is a defect: please report it with the backbone's name")
     return checked
 
 
@@ -152,3 +151,62 @@ def compare(graph: Graph, run: AnyRun, catalogue: Catalogue) -> Check:
         same=int((best == theirs[rows].argmax(axis=1)).sum()),
         accuracy=float((best == right)[right >= 0].mean()),
     )
+
+
+def write_timm(run: AnyRun, folder: Path) -> Path:
+    """Write model.safetensors and config.json for timm.create_model("local-dir:FOLDER"). Raises UserError."""
+    if not isinstance(run, TrainedRun):
+        raise UserError(f"{run.folder} has several networks; timm's folder holds one.", "export a member")
+    if not hasattr(run.network, "num_features"):
+        raise UserError(f"{run.settings.model.backbone} is no network of timm's own.", "use --to torch, or --to onnx")
+    crop = run.settings.model.crop
+    seen = {"input_size": (3, crop, crop), "crop_pct": crop / resize_length(crop), "interpolation": "bilinear",
+            "crop_mode": "center", "test_input_size": None, "test_crop_pct": None}  # fmt: skip
+    run.network.pretrained_cfg = run.network.pretrained_cfg | seen  # type: ignore[operator]
+    save_for_hf(run.network, str(folder), model_config={"label_names": list(run.classes)}, safe_serialization=True)
+    return folder
+
+
+def write_torch(run: AnyRun, folder: Path) -> Path:
+    """Write model.pt2: torch.export.load(FILE).module()(images) gives probabilities of uint8 [n, height, width, 3]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    example, sizes = example_sizes()
+    with torch.no_grad():
+        program = torch.export.export(complete(run).eval(), (example,), dynamic_shapes={"images": sizes})
+    torch.export.save(program, folder / "model.pt2")
+    return folder / "model.pt2"
+
+
+def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
+    """Write a smaller graph of a graph, `to` float16 or int8, and return a table of what it costs, with a header."""
+    before = sys.path[:]
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    sys.path[:] = before  # on which both put a folder with modules of names such as `benchmark`
+    data = open_data(run.settings, draw=False)
+    with replacing(file) as temporary:
+        if to == "float16":
+            proto = convert_float_to_float16(onnx.load(whole), keep_io_types=True, op_block_list=["Cast", "Resize"])
+            onnx.save(proto, temporary)
+        else:
+            chosen = np.random.default_rng(0).permutation(len(data.train.catalogue))[:CALIBRATION]
+            images = ({"images": np.asarray(decode(data.train.catalogue.paths[row]))[None]} for row in chosen)
+            reader = SimpleNamespace(get_next=lambda: next(images, None))
+            quantize_static(
+                whole, temporary, reader, QuantFormat.QDQ, op_types_to_quantize=LAYERS, per_channel=True,
+                weight_type=QuantType.QInt8,
+            )  # fmt: skip
+        rows: list[tuple[str, ...]] = [("", "accuracy", "same class", "MB", "ms an image")]
+        best = None
+        for name, graph in (("float32", whole), (to, temporary)):
+            opened, validated = Graph(graph), data.validation.catalogue
+            start = time.perf_counter()
+            found = opened.run_files(validated.paths)
+            each = 1000 * (time.perf_counter() - start) / len(validated)
+            named = np.array([one.probabilities.argmax() if isinstance(one, Outputs) else -1 for one in found])
+            best = named if best is None else best
+            right, counted = (named == validated.targets), validated.targets >= 0
+            rows.append((name, f"{right[counted].mean():.2%}", f"{(named == best).mean():.1%}",
+                         f"{graph.stat().st_size / 1e6:.1f}", f"{each:.1f}"))  # fmt: skip
+    return rows

@@ -15,8 +15,7 @@ from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode
 from kenyan13.errors import UserError
-from kenyan13.export.explain import explain
-from kenyan13.export.session import GRAPH, Graph
+from kenyan13.export.session import GRAPH, Graph, explain
 from kenyan13.report.parts import Grid
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.predictions import predicted_of, probabilities_of

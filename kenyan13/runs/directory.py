@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 from filelock import FileLock, Timeout
 
-from kenyan13.errors import BusyError, MachineError, UserError, explain_machine, first_line, naming
+from kenyan13.errors import BusyError, MachineError, UserError, explain_machine, first_line
 
 CONFIG, METRICS, RESULT = "config.yaml", "metrics.csv", "result.json"
 VALIDATION, TEST = "predictions.csv", "predictions_test.csv"
@@ -91,11 +91,17 @@ def only_process(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new."""
+    """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new.
+
+    An error of the disk that names no file then names this one.
+    """
     temporary = file.with_name(f".{file.name}.partial")
     try:
-        with naming(file):
-            yield temporary
+        yield temporary
         temporary.replace(file)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(file)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
-from kenyan13.config.settings import AugmentSettings, StoreKind
+from kenyan13.config.settings import AugmentSettings
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
 from kenyan13.data.batches import ImageDataset, Images
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.datamodule import whole
 from kenyan13.data.images import load, resize_length
 from kenyan13.data.sampling import EpochSampler
-from kenyan13.data.store import open_store, write
+from kenyan13.data.store import Store
 
 OURS = "kenyan13, from its store"
 STUDY = "study: Pillow, from JPEG"
@@ -70,7 +70,7 @@ def ratios(rates: Sequence[Rate]) -> dict[str, dict[str, float]]:
 
 def stored(files: Sequence[Path], crop: int, cache: Path) -> Images:
     """Return the files' images in a store, for views of this crop."""
-    store = open_store(files, resize_length(crop), cache)
+    store = Store(files, resize_length(crop), cache)
     targets = np.zeros(len(files), dtype=np.int64)
     catalogue = Catalogue(tuple(file.stem for file in files), tuple(files), targets, ("any",))
     return Images(catalogue, store, np.arange(len(files)))
@@ -187,7 +187,7 @@ def build_store(files: Sequence[Path], crop: int) -> Job:
 
     def job() -> int:
         with tempfile.TemporaryDirectory(prefix="kenyan13-bench-") as folder:
-            write(files, resize_length(crop), Path(folder), StoreKind.raw)
+            Store(files, resize_length(crop), Path(folder))
         return len(files)
 
     return job

@@ -19,7 +19,7 @@ from PIL import Image
 from kenyan13.config.settings import Settings, StoreKind
 from kenyan13.data import images as module
 from kenyan13.data.images import MAX_ASPECT, decode, load, stored_size
-from kenyan13.data.store import decode_all, open_store
+from kenyan13.data.store import Store, decode_all
 from kenyan13.errors import UserError
 
 Compose = Callable[..., Settings]
@@ -113,7 +113,7 @@ def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path, kind: str) -> N
     else:
         path.symlink_to("/dev/null")
     assert reason(path) == f"is a {kind}, not a file"
-    store = open_store([path], 16, tmp_path / "cache")
+    store = Store([path], 16, tmp_path / "cache")
     assert store.bad == {0: f"is a {kind}, not a file"}
 
 
@@ -167,7 +167,7 @@ def test_a_store_s_size_is_announced_truly_and_cuts_are_said(
     paths = [tmp_path / f"{k}.png" for k in range(3)]
     for path, size in zip(paths, [(6000, 1), (2000, 500), (300, 300)], strict=True):
         Image.new("RGB", size, "red").save(path)
-    store = open_store(paths, 256, tmp_path / "cache")
+    store = Store(paths, 256, tmp_path / "cache")
     said = capsys.readouterr().err
     assert "about 3 MB" in said
     assert (store.folder / "images.bin").stat().st_size == 3 * 256 * 256 * (10 + 4 + 1)
@@ -180,8 +180,8 @@ def test_large_images_are_named_with_the_setting(compose: Compose, tmp_path: Pat
     told = "40 x 30 pixels are 0 million: more than data.max_pixels=1000"
     assert reason(path, 1000) == told
     cache = tmp_path / "cache"
-    assert open_store([path], 16, cache, max_pixels=1000).bad == {0: told}
-    assert open_store([path], 16, cache, max_pixels=1200).bad == {}, "the store is made anew"
+    assert Store([path], 16, cache, max_pixels=1000).bad == {0: told}
+    assert Store([path], 16, cache, max_pixels=1200).bad == {}, "the store is made anew"
     with pytest.raises(UserError, match="out of range"):
         compose("data.max_pixels=0")
 
@@ -209,7 +209,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path: Path, monkeypat
 def test_files_that_are_decoded_anew_must_stay(tmp_path: Path, change: str, told: str) -> None:
     path = tmp_path / "x.png"
     Image.new("L", (40, 30)).save(path)
-    store = open_store([path], 16, tmp_path / "cache", StoreKind.off)
+    store = Store([path], 16, tmp_path / "cache", StoreKind.off)
     if change == "gone":
         path.unlink()
     else:
@@ -244,8 +244,8 @@ def test_memory_stays_below_a_gigabyte_whatever_the_images(tmp_path: Path) -> No
     for k, path in enumerate(paths):
         path.write_bytes(large if k < 8 else long)
     program = (
-        "import re, sys; from pathlib import Path; from kenyan13.data.store import open_store\n"
-        "open_store([*map(Path, sys.argv[2:])], 685, Path(sys.argv[1]))\n"
+        "import re, sys; from pathlib import Path; from kenyan13.data.store import Store\n"
+        "Store([*map(Path, sys.argv[2:])], 685, Path(sys.argv[1]))\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "cache"), *map(str, paths)]

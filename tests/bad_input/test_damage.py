@@ -164,13 +164,13 @@ def test_damaged_tables_are_named_in_every_verb(tmp_path: Path, kenyan13: Comman
 def test_a_damaged_store_is_made_anew(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, damage: Damage
 ) -> None:
-    from kenyan13.data.store import open_store
+    from kenyan13.data.store import Store
 
     paths = sorted(file for file in demo_root.rglob("*") if file.suffix in (".jpg", ".png"))[:5]
-    store = open_store(paths, 36, tmp_path)
+    store = Store(paths, 36, tmp_path)
     expected = [store[row].copy() for row in range(len(paths))]
     damage(store.folder / file)
-    again = open_store(paths, 36, tmp_path)
+    again = Store(paths, 36, tmp_path)
     assert "Decoded images are damaged, and made anew" in capsys.readouterr().err
     assert all(np.array_equal(again[row], expected[row]) for row in range(len(paths)))
 
@@ -178,15 +178,15 @@ def test_a_damaged_store_is_made_anew(
 def test_a_store_without_checksum_is_taken_as_it_is(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kenyan13.data.store import open_store
+    from kenyan13.data.store import Store
 
     paths = sorted(file for file in demo_root.rglob("*") if file.suffix in (".jpg", ".png"))[:5]
-    folder = open_store(paths, 36, tmp_path).folder
+    folder = Store(paths, 36, tmp_path).folder
     with np.load(folder / "index.npz") as index:
         old = {name: index[name] for name in index if name != "checksum"}
     np.savez(folder / "index.npz", **old)
     capsys.readouterr()
-    open_store(paths, 36, tmp_path)
+    Store(paths, 36, tmp_path)
     assert capsys.readouterr().err == ""
 
 

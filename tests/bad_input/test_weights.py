@@ -57,7 +57,7 @@ class Malicious:
 def test_weights_are_looked_at_before_images_are_decoded(
     settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("kenyan13.data.datamodule.open_store", lambda *_: pytest.fail("images were decoded"))
+    monkeypatch.setattr("kenyan13.data.datamodule.Store", lambda *_: pytest.fail("images were decoded"))
     file, told = weights(tmp_path, kind)
     chosen = settings("model.backbone=test_resnet", f"model.weights={file}", f"runs={tmp_path}/runs")
     with pytest.raises(UserError, match=told) as caught:

@@ -19,10 +19,9 @@ from scipy import stats
 from torchvision.transforms import InterpolationMode
 
 from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
-from kenyan13.data.augmentation import apply_view, centre_crop, recolour, warp
+from kenyan13.data.augmentation import View, centre_crop, draw_rectangle, draw_view, recolour, warp
 from kenyan13.data.images import Pixels, resize_short_side
 from kenyan13.data.synthetic import draw
-from kenyan13.data.views import View, draw_rectangle, draw_view
 
 # From shared/spec/experiments.md, the table under Input transforms.
 ERASING = ErasingSettings(0.5, [0.02, 0.33], [0.3, 3.3], Fill.zero)
@@ -225,7 +224,7 @@ def test_flips_and_shifts_move_whole_pixels(
     image = np.random.default_rng(7).integers(1, 256, size=(*size, 3), dtype=np.uint8)
     view = View(vertical_flip=vertical, horizontal_flip=horizontal, translation=shift)
     expected = torchvision_geometry(Image.fromarray(image), view, CROP)
-    assert np.array_equal(apply_view(image, view, CROP), expected)
+    assert np.array_equal(warp(recolour(image, view), view, CROP), expected)
 
 
 @pytest.mark.parametrize("crop", [8, 9])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from kenyan13.config.settings import DataSettings, Layout
-from kenyan13.data.catalogue import Catalogue, read
-from kenyan13.data.folders import read_folders
+from kenyan13.data.catalogue import Catalogue, read, read_folders
 from kenyan13.data.tables import GET_DATA, read_competition
 from kenyan13.errors import UserError
 

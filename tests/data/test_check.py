@@ -16,9 +16,8 @@ from PIL import Image, ImageFilter
 
 from kenyan13.config.settings import Settings
 from kenyan13.data.catalogue import read
-from kenyan13.data.check import look_at, shortcuts
+from kenyan13.data.check import NO_HASH, groups_of_same, look_at, perceptual_hash, shortcuts
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.duplicates import NO_HASH, groups_of_same, perceptual_hash
 from kenyan13.data.images import decode
 from kenyan13.data.split import split
 from kenyan13.data.store import content_digest

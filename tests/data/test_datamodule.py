@@ -15,14 +15,13 @@ from torch.utils.data import DataLoader
 
 from kenyan13.config.settings import Sampling, Settings
 from kenyan13.data import datamodule
-from kenyan13.data.augmentation import apply_view, erase_and_add_noise, normalise
+from kenyan13.data.augmentation import draw_view, erase_and_add_noise, normalise, recolour, warp
 from kenyan13.data.batches import Batch, ImageDataset, RawBatch
 from kenyan13.data.catalogue import read
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import decode
 from kenyan13.data.sampling import AUGMENTATION, Draw, EpochSampler, epoch_order, generator
 from kenyan13.data.split import split
-from kenyan13.data.views import draw_view
 from kenyan13.errors import UserError
 
 Compose = Callable[..., Settings]
@@ -128,7 +127,7 @@ def test_views_are_decided_by_seed_epoch_and_position(compose: Compose) -> None:
     for place, row in enumerate(part.rows.tolist()):
         random = generator(AUGMENTATION, 7, 4, 16 + place)
         views.append(draw_view(settings.augment, 32, random))
-        made.append(apply_view(images.train.store[images.train.store_rows[row]], views[-1], 32))
+        made.append(warp(recolour(images.train.store[images.train.store_rows[row]], views[-1]), views[-1], 32))
         seeds.append(int(random.integers(2**62)))
     tensor = normalise(torch.from_numpy(np.stack(made)), torch.tensor(MEAN), torch.tensor(STD))
     erased, noise = np.array([view.erased for view in views]), np.array([view.noise for view in views])

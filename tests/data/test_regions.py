@@ -8,8 +8,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop, functional
 
 from kenyan13.config.settings import AugmentSettings
-from kenyan13.data.augmentation import place_region, source_matrix, warp
-from kenyan13.data.views import View, draw_region, draw_view
+from kenyan13.data.augmentation import View, draw_region, draw_view, place_region, source_matrix, warp
 
 HEIGHT, WIDTH, CROP = 256, 341, 224
 AUGMENT = AugmentSettings(crop_area=[0.1, 0.5], crop_ratio=[3 / 4, 4 / 3])

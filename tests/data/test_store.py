@@ -15,7 +15,7 @@ from PIL import Image
 from kenyan13.config.settings import StoreKind
 from kenyan13.data import store as module
 from kenyan13.data.images import Pixels, load
-from kenyan13.data.store import Store, content_digest, digest_of, open_store
+from kenyan13.data.store import Store, content_digest, digest_of
 from kenyan13.errors import UserError
 
 LENGTH = 16
@@ -61,7 +61,7 @@ def folders(cache: Path) -> list[Path]:
 
 
 def test_the_store_holds_what_load_returns(paths: list[Path], tmp_path: Path) -> None:
-    store = open_store(paths, LENGTH, tmp_path / "deep" / "cache")
+    store = Store(paths, LENGTH, tmp_path / "deep" / "cache")
     check(store, paths)
     assert store.bad == {}
     assert store[0].dtype == np.uint8
@@ -72,10 +72,10 @@ def test_the_store_holds_what_load_returns(paths: list[Path], tmp_path: Path) ->
 
 def test_images_are_decoded_once(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
     cache = tmp_path / "cache"
-    store = open_store(paths, LENGTH, cache)
+    store = Store(paths, LENGTH, cache)
     assert sorted(decoded) == sorted(map(content_digest, paths))
     before = (store.folder / "images.bin").stat()
-    again = open_store(paths, LENGTH, cache)
+    again = Store(paths, LENGTH, cache)
     after = (again.folder / "images.bin").stat()
     assert len(decoded) == 5
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -84,7 +84,7 @@ def test_images_are_decoded_once(paths: list[Path], tmp_path: Path, decoded: lis
 
 def test_other_sizes_and_other_files_are_other_stores(paths: list[Path], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    stores = [open_store(paths, LENGTH, cache), open_store(paths, 8, cache), open_store(paths[1:], LENGTH, cache)]
+    stores = [Store(paths, LENGTH, cache), Store(paths, 8, cache), Store(paths[1:], LENGTH, cache)]
     assert len({store.folder for store in stores}) == len(folders(cache)) == 3
     check(stores[0], paths)
     check(stores[2], paths[1:])
@@ -93,14 +93,14 @@ def test_other_sizes_and_other_files_are_other_stores(paths: list[Path], tmp_pat
 
 def test_changed_files_are_decoded_again(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
     cache = tmp_path / "cache"
-    open_store(paths, LENGTH, cache)
+    Store(paths, LENGTH, cache)
     os.utime(paths[0], (1, 1))  # one only touched, one really changed
     image(9).save(paths[2])
-    check(open_store(paths, LENGTH, cache), paths)
+    check(Store(paths, LENGTH, cache), paths)
     assert len(decoded) == 10
     assert len(folders(cache)) == 1
     os.utime(paths[0], (2, 2))
-    check(open_store(paths, LENGTH, cache), paths)
+    check(Store(paths, LENGTH, cache), paths)
     assert len(decoded) == 10, "touched, but not changed"
 
 
@@ -113,23 +113,23 @@ def test_torn_stores_are_built_anew(
     paths: list[Path], tmp_path: Path, decoded: list[str], name: str, keep: float | None
 ) -> None:
     """Keep that share of the file, as after a loss of power; None: remove it."""
-    file = open_store(paths, LENGTH, tmp_path / "cache").folder / name
+    file = Store(paths, LENGTH, tmp_path / "cache").folder / name
     content = file.read_bytes()
     if keep is None:
         file.unlink()
     else:
         file.write_bytes(content[: int(keep * len(content))])
-    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    check(Store(paths, LENGTH, tmp_path / "cache"), paths)
     assert len(decoded) == 10
-    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    check(Store(paths, LENGTH, tmp_path / "cache"), paths)
     assert len(decoded) == 10
 
 
 def test_an_open_store_outlives_its_replacement(paths: list[Path], tmp_path: Path) -> None:
-    first = open_store(paths, LENGTH, tmp_path / "cache")
+    first = Store(paths, LENGTH, tmp_path / "cache")
     old = first[0].copy()
     image(9).save(paths[0])
-    second = open_store(paths, LENGTH, tmp_path / "cache")
+    second = Store(paths, LENGTH, tmp_path / "cache")
     assert np.array_equal(first[0], old)
     assert not np.array_equal(second[0], old)
 
@@ -143,9 +143,9 @@ def test_a_build_that_breaks_off_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(module, "load", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            open_store(paths, LENGTH, tmp_path / "cache")
-    assert folders(tmp_path / "cache") == []
-    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+            Store(paths, LENGTH, tmp_path / "cache")
+    assert not any(path.is_file() for path in (tmp_path / "cache").glob("*px*/*"))
+    check(Store(paths, LENGTH, tmp_path / "cache"), paths)
 
 
 def test_two_processes_at_once_build_one_store(paths: list[Path], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_two_processes_at_once_build_one_store(paths: list[Path], tmp_path: Path
         "from kenyan13.data import store\n"
         "load = store.load\n"
         "store.load = lambda *given: (time.sleep(0.2), load(*given))[1]\n"
-        "opened = store.open_store([Path(name) for name in sys.argv[2:]], 16, Path(sys.argv[1]))\n"
+        "opened = store.Store([Path(name) for name in sys.argv[2:]], 16, Path(sys.argv[1]))\n"
         "print(sum(int(opened[row].sum()) for row in range(len(opened.shapes))))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "cache"), *map(str, paths)]
@@ -173,7 +173,7 @@ def test_unreadable_files_are_named_and_the_others_kept(paths: list[Path], tmp_p
     paths[1].write_text("no image")
     paths[3].write_bytes(paths[3].read_bytes()[:200])
     paths[4].unlink()
-    store = open_store(paths, LENGTH, tmp_path / "cache")
+    store = Store(paths, LENGTH, tmp_path / "cache")
     assert sorted(store.bad) == [1, 3, 4]
     assert "cannot identify" in store.bad[1]
     assert "truncated" in store.bad[3]
@@ -186,18 +186,18 @@ def test_unreadable_files_are_named_and_the_others_kept(paths: list[Path], tmp_p
 
 def test_the_unreadable_stay_known_until_repaired(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
     paths[1].write_text("no image")
-    reasons = open_store(paths, LENGTH, tmp_path / "cache").bad
-    assert open_store(paths, LENGTH, tmp_path / "cache").bad == reasons
+    reasons = Store(paths, LENGTH, tmp_path / "cache").bad
+    assert Store(paths, LENGTH, tmp_path / "cache").bad == reasons
     assert len(decoded) == 6, "only the bad one is tried again"
     image(1).save(paths[1])
-    repaired = open_store(paths, LENGTH, tmp_path / "cache")
+    repaired = Store(paths, LENGTH, tmp_path / "cache")
     assert repaired.bad == {}
     check(repaired, paths)
 
 
 def test_a_pickled_store_carries_no_pixels(paths: list[Path], tmp_path: Path) -> None:
     Image.effect_noise((600, 600), 50).convert("RGB").save(paths[0])
-    store = open_store(paths, 600, tmp_path / "cache")
+    store = Store(paths, 600, tmp_path / "cache")
     assert store[0].nbytes == 3 * 600 * 600
     pickled = pickle.dumps(store)
     assert len(pickled) < 10_000
@@ -213,28 +213,28 @@ def test_a_full_disk_is_told_before_decoding(
     expected = sum(load(path, LENGTH).nbytes for path in paths)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=expected - 1))
     with pytest.raises(UserError, match=r"GB in .*cache, where 0\.0 are free") as error:
-        open_store(paths, LENGTH, tmp_path / "cache")
+        Store(paths, LENGTH, tmp_path / "cache")
     assert "data.cache=" in "".join(error.value.next_steps)
     assert decoded == []
     assert folders(tmp_path / "cache") == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=expected))
-    check(open_store(paths, LENGTH, tmp_path / "cache"), paths)
+    check(Store(paths, LENGTH, tmp_path / "cache"), paths)
 
 
 def test_images_that_are_not_kept_are_the_same(paths: list[Path], tmp_path: Path, decoded: list[str]) -> None:
-    store = open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off)
+    store = Store(paths, LENGTH, tmp_path / "cache", StoreKind.off)
     assert (store.folder / "images.bin").stat().st_size == 0
     check(store, paths)
     assert len(decoded) == 2 * len(paths), "once to see whether they can be read, and once more to be used"
     paths[2].write_text("no image")
-    assert list(open_store(paths, LENGTH, tmp_path / "cache", StoreKind.off).bad) == [2]
+    assert list(Store(paths, LENGTH, tmp_path / "cache", StoreKind.off).bad) == [2]
 
 
 def test_images_kept_as_jpeg_are_nearly_the_same_and_smaller(tmp_path: Path) -> None:
     smooth = np.stack(np.meshgrid(np.arange(256), np.arange(200), [90]), axis=-1)[:, :, 0].astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "smooth.png")
     paths = [tmp_path / "smooth.png"]
-    raw, jpeg = (open_store(paths, 128, tmp_path / "cache", kind) for kind in (StoreKind.raw, StoreKind.jpeg))
+    raw, jpeg = (Store(paths, 128, tmp_path / "cache", kind) for kind in (StoreKind.raw, StoreKind.jpeg))
     assert jpeg[0].shape == raw[0].shape
     assert abs(jpeg[0].astype(int) - raw[0].astype(int)).mean() < 2
     sizes = [(store.folder / "images.bin").stat().st_size for store in (raw, jpeg)]

@@ -19,11 +19,8 @@ from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.images import decode, load
 from kenyan13.errors import UserError
 from kenyan13.export import write
-from kenyan13.export.explain import explain
-from kenyan13.export.formats import write_timm, write_torch
-from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer
-from kenyan13.export.smaller import shrink
-from kenyan13.export.write import Check, export_onnx
+from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer, explain
+from kenyan13.export.write import Check, export_onnx, shrink, write_timm, write_torch
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.training.composed import open_any, predict
 from kenyan13.training.inference import open_run
@@ -217,7 +214,7 @@ def test_the_command_exports(run: Path, kenyan13: Command) -> None:
 
 
 def test_what_the_network_sees_is_the_training_s_crop(run: Path, photos: list[Path]) -> None:
-    from kenyan13.export.explain import seen
+    from kenyan13.export.session import seen
 
     for photo in photos:
         np.testing.assert_array_equal(np.asarray(seen(decode(photo), 64)), centre_crop(load(photo, 73), 64))

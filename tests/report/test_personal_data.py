@@ -8,7 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from kenyan13.data.images import decode
-from kenyan13.export.explain import heat_map, seen
+from kenyan13.export.session import heat_map, seen
 from kenyan13.report.photos import smaller
 
 PLACE = b"Nyeri, house 7"
