@@ -121,7 +121,7 @@ def test_training_starts_with_five_lines_on_the_data(tmp_path: Path, train_py: C
     root = write_images(tmp_path / "d", *below("train"), *below("test"), "loose.png", *odd, "train/x/a.txt")
     done = train_py("data=folder", f"data.root={root}", "trainer.devices=99")
     assert_one_screen(done, "trainer.devices=99: This machine has no more than")
-    lines = done.stderr.splitlines()[:5]
+    lines = done.stderr.splitlines()[:4]
     assert lines[:2] == ["Images: 4 to train, 2 to validate, 6 to test", "Classes: 2 of 3 (y) to 3 (x) images each"]
     assert lines[2].startswith("Left out: 1 hidden: .git/")
     assert max(map(len, lines)) <= 80
