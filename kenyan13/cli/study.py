@@ -51,9 +51,7 @@ def study_exposures(
     print(f"Times in the training part: {counts.min()} to {counts.max()}, median {found['median']:g}")
     print(f"mean {found['mean']:.4f}, standard deviation {found['std']:.4f}\n")
     print(align([("times validated", "images", "share", ""), *rows], right={0, 1, 2}))
-    print(
-        f"\nNever validated: {validated[0]:,}, whereas data.fold=0..4 validates each image exactly once."
-    )
+    print(f"\nNever validated: {validated[0]:,}, whereas data.fold=0..4 validates each image exactly once.")
 
 
 Group = Annotated[str, words("GROUP", "A group, as in C.")]
