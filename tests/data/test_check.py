@@ -94,7 +94,7 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "blurred": (lambda d: change(first(d), lambda image: image.filter(ImageFilter.GaussianBlur(9))), "are blurred"),
     "few": (lambda d: leave_two(d), "fewer than 3 images: chapati 2"),
     "imbalance": (lambda d: unequal(d), "very unequal size: chapati has 82 images, nyamachoma has 4"),
-    "shortcut": (lambda d: [darker(one) for one in d.glob("*/chapati/*")], "The brightness alone tells the class"),
+    "shortcut": (lambda d: [brighter(one) for one in d.glob("*/chapati/*")], "The brightness alone tells the class"),
 }  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def leave_two(folder: Path) -> None:
         path.unlink()
 
 
-def darker(path: Path) -> Any:
-    change(path, lambda image: image.point(lambda value: value // 3 + 40))
+def brighter(path: Path) -> Any:
+    change(path, lambda image: image.point(lambda value: value // 2 + 120))
 
 
 def found(kenyan13: Command, folder: Path, cache: Path) -> dict[str, Any]:
