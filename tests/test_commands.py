@@ -73,7 +73,7 @@ def assert_one_screen(done: Done, *parts: str) -> None:
         (["-m", "freeze=pt0,pt9"], ["There is no freeze=pt9"]),
         (["name=../up"], ["is no name of a folder"]),
         (["--max_epochs", "3"], ["There is no flag --max_epochs", "Did you mean 'trainer.max_epochs'?"]),
-        (["--optim", "sgd"], ["write optim=sgd"]),
+        (["--optim", "sgd"], ["write optim=VALUE"]),
         (["just words"], ["is not an override that Hydra can read"]),
     ],
 )

@@ -59,7 +59,7 @@ def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None)
     aligned = aligned_of({name_of(model): pool(model) for model in models})
     together, tried = aligned.mean(), accuracy_table(aligned)
     tables = [*map(aligned.table, aligned.probabilities), *([together] if len(models) > 1 else [])]
-    rows = [("", "accuracy %", "95 % interval", "log loss", "mean of folds", "sd")]
+    rows: list[tuple[str, ...]] = [("", "accuracy %", "95 % interval", "log loss", "mean of folds", "sd")]
     for k, (model, table) in enumerate(zip([*models, models[0]], tables, strict=False), 1):
         parts = [labelled(table[table.index.isin(read_predictions(run.folder).index)]) for run in model]
         folds = [100 * scores(part)["accuracy"] for part in parts if len(part)]

@@ -74,14 +74,13 @@ def run_table(listed: Sequence[dict[str, Any]]) -> str:
 
 def test_table(comparisons: Sequence["Comparison"]) -> str:
     """Return the tests as a table; "" where there are none."""
+    import pandas as pd
+
     from kenyan13.analysis.compare_text import letter
 
-    tested = [one for one in comparisons if one.p is not None]
-    if not tested:
-        return ""
-    against = letter(tested[0].against)
-    rows = [["McNemar's test", "images", "only it right", f"only {against} right", "p", "p corrected"]]
-    for one in tested:
-        counts = f"{one.images:,}", str(one.only_run), str(one.only_against)
-        rows.append([f"{letter(one.run)} and {against}", *counts, f"{one.p:.3g}", f"{one.corrected:.3g}"])
-    return align(rows, right=range(1, 6))
+    rows = [
+        {"McNemar's test": f"{letter(one.run)} and {letter(one.against)}", "images": one.images,
+         "only it right": one.only_run, "only the other": one.only_against, "p": one.p, "p corrected": one.corrected}
+        for one in comparisons if one.p is not None
+    ]  # fmt: skip
+    return str(pd.DataFrame(rows).to_string(index=False, float_format="{:.3g}".format)) if rows else ""

@@ -103,7 +103,7 @@ def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
-    rows = [("", "accuracy %", "95 % interval", "log loss", "calibration error")]
+    rows: list[tuple[str, ...]] = [("", "accuracy %", "95 % interval", "log loss", "calibration error")]
     for name, table in {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}.items():
         rows.append((name, *score_cells(table), number(prediction_metrics(table)["calibration_error"], 3)))
     print(align(rows, right={1, 2, 3, 4}))

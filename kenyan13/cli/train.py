@@ -1,7 +1,6 @@
 """What train.py runs: Hydra composes conf/train.yaml and the command line, then training starts."""
 
 import os
-import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -104,10 +103,9 @@ def main() -> None:
             os.environ[DRY_RUN] = "1"
         given, unknown = get_args_parser().parse_known_intermixed_args(sys.argv[1:])
         for flag in unknown:  # --max_epochs and the like
-            name, _, value = flag.lstrip("-").partition("=")
-            name, value = name.replace("-", "_"), value or "".join(sys.argv[sys.argv.index(flag) + 1 :][:1])
+            name = flag.lstrip("-").partition("=")[0].replace("-", "_")
             known = name in known_settings() or (CONF / name).is_dir()
-            meant = f"write {name}={shlex.quote(value)}" if known else unknown_setting(name).problem
+            meant = f"write {name}=VALUE" if known else unknown_setting(name).problem
             raise UserError(f"There is no flag {flag}: settings are written without dashes.", meant)
         if given.cfg and given.multirun:
             raise UserError("-m and --cfg do not go together.", "leave out -m, and give each setting one value")
