@@ -28,7 +28,7 @@ def export(
 
     smaller = "float16" if float16 else "int8" if int8 else None
     if (float16 and int8) or (smaller and to in ("timm", "torch")):
-        raise UserError("One of --float16 and --int8 goes with --to onnx and --to web.", "export several times")
+        raise UserError("--float16 and --int8 do not go together; either goes with --to onnx and web.", "leave one out")
     if to in ("timm", "torch"):
         from kenyan13.export import write
         from kenyan13.training.composed import open_any
