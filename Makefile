@@ -104,10 +104,16 @@ test: .venv/.complete  ## the tests, on all cores
 test-slow: .venv/.complete  ## the long tests only
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
+test-oldest:  ## the tests with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/python -m uv pip install --quiet --python .venv-oldest --resolution lowest-direct -e '.[dev]'
+	.venv-oldest/bin/python -m pytest -n auto --dist loadfile
+
 constraints: .venv/.complete  ## write the versions in .venv to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable --exclude kenyan13 > constraints.txt
 
 clean:  ## remove caches and decoded images; runs and data stay
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) recipe-study recipe-quick recipe-modern recipe-best recipes bench lint browser test test-slow constraints clean
+.PHONY: help setup demo data reproduce $(GROUPS:%=reproduce-group-%) recipe-study recipe-quick recipe-modern recipe-best recipes bench lint browser test test-slow test-oldest constraints clean
