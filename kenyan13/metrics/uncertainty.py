@@ -21,7 +21,8 @@ def thresholds(scores: list[list[float]], coverage: float) -> Numbers:
 
     Split conformal prediction, class by class: of n images, the ceil((n + 1) coverage)-th lowest score (Sadinle et al.,
     arXiv 1609.00451; Vovk, Algorithmic Learning in a Random World, 4.6). Classes of too few images for that, below
-    coverage / (1 - coverage), have the threshold of all images together.
+    coverage / (1 - coverage), have the threshold of all images together, or their own highest score: more coverage
+    never drops a class.
     """
 
     def lowest(listed: list[float]) -> float:
@@ -29,7 +30,8 @@ def thresholds(scores: list[list[float]], coverage: float) -> Numbers:
         return listed[rank - 1] if rank <= len(listed) else 1.0
 
     together = lowest(sorted(score for listed in scores for score in listed))
-    return np.array([lowest(listed) if (len(listed) + 1) * coverage <= len(listed) else together for listed in scores])
+    few = [(len(listed) + 1) * coverage > len(listed) for listed in scores]
+    return np.array([max([together, *one]) if short else lowest(one) for one, short in zip(scores, few, strict=True)])
 
 
 def prediction_sets(probabilities: Numbers, limits: Numbers) -> NDArray[np.bool_]:

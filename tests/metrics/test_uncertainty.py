@@ -21,12 +21,19 @@ def test_scores_are_what_the_right_class_lacks() -> None:
 
 
 def test_thresholds_by_hand() -> None:
-    # of 9 images and 80 %, the ceil(10 x 0.8) = 8th; of 4 and 80 %, the 4th; 3 are too few: all 16 together, the 14th
+    # of 9 images and 80 %, the ceil(10 x 0.8) = 8th; of 4 and 80 %, the 4th; 3 are too few: their highest, and
+    # none at all: all 16 together, the 14th
     scores = [[k / 100 for k in range(1, 10)], [0.2, 0.4, 0.6, 0.8], [0.3, 0.5, 0.9], []]
-    np.testing.assert_allclose(thresholds(scores, 0.8), [0.08, 0.8, 0.6, 0.6])
+    np.testing.assert_allclose(thresholds(scores, 0.8), [0.08, 0.8, 0.9, 0.6])
     np.testing.assert_allclose(thresholds(scores, 0.5), [0.05, 0.6, 0.5, 0.09])
     np.testing.assert_allclose(thresholds([[0.1], []], 0.9), 1)  # so few images allow no promise: every class
     np.testing.assert_allclose(thresholds([[], []], 0.9), 1)
+
+
+def test_more_coverage_never_lowers_a_threshold() -> None:
+    scores = set_scores(*simulated(60, seed=3))
+    found = np.array([thresholds(scores, share) for share in np.linspace(0.01, 0.99, 99)])
+    assert (np.diff(found, axis=0) >= 0).all()
 
 
 def test_sets_by_hand() -> None:
