@@ -36,7 +36,7 @@ RANGES: dict[tuple[float, float], str] = {
     (0, 0.999999): "optim.betas",
     (0, 1): "augment.vertical_flip augment.horizontal_flip augment.translation augment.erasing.probability"
     " augment.erasing.area augment.noise.probability model.layer_decay optim.layer_decay schedule.factor schedule.gamma"
-    " loss.label_smoothing",
+    " loss.label_smoothing head.power",
     (0, 5): "freeze.level",
     (0, 89): "augment.shear",
     (0, 128): "data.workers",

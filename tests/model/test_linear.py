@@ -40,6 +40,20 @@ def test_it_is_scikit_learns_classifier(classes: int, balanced: bool) -> None:
     assert fitted.weight.shape == (classes, 20)
 
 
+@pytest.mark.parametrize("power", [0, 0.5])
+def test_features_are_divided_by_a_power_of_their_deviations(power: float) -> None:
+    """It is scikit-learn's of features divided by hand, to a mean variance of 1; their unit does not matter."""
+    features, targets = noisy(3)
+    features = np.hstack([features, np.full((len(features), 1), 2.5, np.float32)])  # one that does not vary
+    divided = features[:, :20] / features[:, :20].std(0, dtype=np.float64) ** power
+    divided = (divided - divided.mean(0)) / np.sqrt(divided.var(0).mean())
+    theirs = LogisticRegression(C=0.01, max_iter=1000).fit(divided, targets).predict_proba(divided)
+    for scale in (1, 100):
+        fitted = LinearHead([0.01], power=power).fit(scale * features, targets, 1)
+        np.testing.assert_allclose(probabilities(fitted, scale * features), theirs, atol=1e-4)
+        assert fitted.out_of_fold.shape == (120, 3)
+
+
 def test_the_strength_predicts_held_out_images_best() -> None:
     features, targets = noisy(4)
     found = {}
