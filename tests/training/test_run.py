@@ -55,7 +55,7 @@ def test_run_directory_is_complete_and_consistent(finished: tuple[Settings, Path
     best = metrics.iloc[int(metrics["val_loss"].argmin())]
     assert result["status"] == "finished"
     assert result["min_val_loss"] == best["val_loss"]
-    assert result["accuracy"] == best["val_accuracy"]
+    assert result["accuracy"] == pytest.approx(best["val_accuracy"])
     assert result["best_epoch"] == best["epoch"]
     assert result["auc_loss"] == pytest.approx(metrics["val_loss"].sum())
     slope = np.polyfit([0, 1, 2], metrics["val_loss"] / metrics["train_loss"], 1)[0]
