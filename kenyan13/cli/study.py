@@ -74,8 +74,11 @@ def study_verify(
 ) -> None:
     """Check that runs are the study's, and what they say of it.
 
-    Prints accuracies against the study's, its conclusions, and what does not hold. Writes certificate-GROUP.json.
+    Prints accuracies against the study's, its conclusions, and what does not hold. Writes certificate-GROUP.json, and
+    certificate-GROUP/index.html.
     """
+    from kenyan13.report.parts import Section
+    from kenyan13.report.writing import write_single_page
     from kenyan13.runs.directory import replacing
     from kenyan13.study.definitions import GROUPS
     from kenyan13.study.verify import verify
@@ -87,7 +90,11 @@ def study_verify(
         with replacing(folder / f"certificate-{letter}.json") as file:
             file.write_text(json.dumps(certificate, indent=2, default=str) + "\n")
         print("\n\n".join(table.text() for table in tables if table.rows), end="\n\n")
-        problems += certificate["does_not_hold"]
+        found = certificate["does_not_hold"]
+        texts = [f"{len(found)} things do not hold:" if found else "SUCCESS: all rules hold.", *found]
+        page = Section("certificate", f"Certificate of group {letter}", texts, [one for one in tables if one.rows])
+        write_single_page(page, folder / f"certificate-{letter}")
+        problems += found
     for problem in problems:
         print(fit(problem, WIDTH))
     print(f"{len(problems)} things do not hold." if problems else "SUCCESS: all rules hold.")

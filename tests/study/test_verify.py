@@ -78,6 +78,9 @@ def test_a_whole_group_is_a_success(group_c: dict[str, Path], tmp_path: Path, ke
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
     certificate = json.loads((tmp_path / "certificate-C.json").read_text())
+    page = (tmp_path / "certificate-C" / "index.html").read_text()
+    assert "Certificate of group C" in page
+    assert "SUCCESS: all rules hold." in page
     assert certificate["success"] is True
     assert certificate["runs"].keys() == groups()["C"].experiments.keys()
     assert {row["verdict"] for row in certificate["verdicts"]} == {"agrees"}
