@@ -92,7 +92,7 @@ def study_verify(
         print("\n\n".join(table.text() for table in tables if table.rows), end="\n\n")
         found = certificate["does_not_hold"]
         texts = [f"{len(found)} things do not hold:" if found else "SUCCESS: all rules hold.", *found]
-        page = Section("certificate", f"Certificate of group {letter}", texts, [one for one in tables if one.rows])
+        page = Section("overview", f"Certificate of group {letter}", texts, [one for one in tables if one.rows])
         write_single_page(page, folder / f"certificate-{letter}")
         problems += found
     for problem in problems:
