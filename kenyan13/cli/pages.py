@@ -137,7 +137,7 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     opened = [read_run(folder) for folder in runs]
     ranked, wrong = rank_labels(opened)
     told = f"About {wrong:,} of {len(ranked):,} labels are likely wrong; the first {SHOWN}:"
-    first, files = opened[0], files_by_id(str(opened[0].setting("data.layout")), str(opened[0].setting("data.root")))
+    first, files = opened[0], files_by_id(opened[0])
     section = Section("overview", "Likely wrong labels", [told])
     rows = [("", "label", "probable", "quality", "image")]
     for number, row in enumerate(ranked[:SHOWN].reset_index().to_dict("records"), 1):
@@ -151,5 +151,6 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     ranked.to_csv(file, float_format="%.4g")
     print(f"{told}\n\n{align(rows, right={0, 3})}")
     console.print(f"\n{page}\n{file}")
-    settings = [f"{key}={first.setting(key)}" for key in ("data.layout", "data.root")]
+    keys = ["data.layout", "data.root", *(f"data.columns.{role}" for role in ("id", "label", "split"))]
+    settings = [f"{key}={value}" for key in keys if (value := first.setting(key)) is not None]
     print_next(["kenyan13", "train", *settings, f"data.corrections={file}"])

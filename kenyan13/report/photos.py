@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from kenyan13.config.settings import DataSettings, Layout
+from kenyan13.config.settings import ColumnSettings, DataSettings, Layout
 from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode
 from kenyan13.errors import UserError
@@ -63,11 +63,17 @@ def pair_table(counts: NDArray[np.int64], classes: Sequence[str]) -> Table:
     return table
 
 
+def files_by_id(run: Run) -> dict[str, Path]:
+    """Return the files of the labelled images of a run's data by id; nothing where the data has gone."""
+    roles = {role: run.setting(f"data.columns.{role}") for role in ("id", "label", "split")}
+    return listed(str(run.setting("data.layout")), str(run.setting("data.root")), **roles)
+
+
 @cache
-def files_by_id(layout: str, root: str) -> dict[str, Path]:
-    """Return the files of a data set's labelled images by id; nothing where the data has gone."""
+def listed(layout: str, root: str, **columns: str | None) -> dict[str, Path]:
+    """Return `files_by_id` of a data set: many runs have the same."""
     try:
-        source = read(DataSettings(layout=Layout[layout], root=root))
+        source = read(DataSettings(layout=Layout[layout], root=root, columns=ColumnSettings(**columns)))
     except (UserError, KeyError):
         return {}
     parts = [part for part in (source.labelled, source.validation) if part is not None]
@@ -103,7 +109,7 @@ def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
 
     Images that are no longer there are left out. Heat maps show what speaks for the named class rather than the right.
     """
-    files = files_by_id(str(run.setting("data.layout")), str(run.setting("data.root")))
+    files = files_by_id(run)
     both = [(row["class"], row["other"]) for row in pairs.rows[:SHOWN_PAIRS]]
     of_pairs = [wrong[wrong[["target", "prediction"]].isin(pair).all(axis=1)][:EACH] for pair in both]
     titled = {"Most confident mistakes": wrong[:MISTAKES]}
