@@ -32,7 +32,6 @@ from omegaconf import OmegaConf, open_dict
 from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
 
-import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.config.arguments import differing, translate
 from kenyan13.config.compose import finish, to_settings
 from kenyan13.config.explain import explain

@@ -23,7 +23,7 @@ from kenyan13.runs.config_file import read_settings, write_config
 from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.study.definitions import experiments
-from kenyan13.study.listing import list_groups
+from kenyan13.study.tables import list_groups
 
 
 def values(override: str) -> list[Any]:

@@ -50,8 +50,8 @@ def ensemble(
 
 def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None) -> None:
     """Print the models by accuracy, that of all combined, and that of each number of them; save them."""
-    from kenyan13.analysis.alignment import align as aligned_of
     from kenyan13.analysis.ensemble import accuracy_table, name_of, pool, read_models
+    from kenyan13.analysis.ensemble import align as aligned_of
     from kenyan13.analysis.saving import save_runs
     from kenyan13.runs.predictions import labelled, read_predictions, scores
 
@@ -98,7 +98,7 @@ def groups(
     ] = 0.04,  # on the study's composed matrix, any value from 0.026 to 0.050 gives the study's three groups
 ) -> None:
     """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
-    from kenyan13.analysis import grouping
+    from kenyan13.analysis.cascade import as_setting, name_groups, propose_groups, reorder
     from kenyan13.runs.predictions import classes_of, confusion_of, labelled, read_predictions
 
     stage = read_settings(run).data.stage
@@ -107,8 +107,8 @@ def groups(
     table = labelled(read_predictions(run))
     classes = classes_of(table)
     matrix = confusion_of(table)
-    order = grouping.reorder(matrix.to_numpy())
-    found = grouping.propose_groups(matrix.to_numpy(), threshold)
+    order = reorder(matrix.to_numpy())
+    found = propose_groups(matrix.to_numpy(), threshold)
     print("Rows are targets, columns are predictions; confused classes stand together.\n")
     console.print(matrix_text(matrix.iloc[order, order]))
     if not found or len(found[0]) == len(classes):
@@ -116,7 +116,7 @@ def groups(
         print(f"\n{told} classes are confused above {threshold:g}: another --threshold proposes groups.")
         return
     print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
-    console.print(grouping.as_setting(grouping.name_groups(found, classes)))
+    console.print(as_setting(name_groups(found, classes)))
 
 
 @app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))

@@ -29,14 +29,13 @@ def compare(
     both have predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
     from kenyan13.analysis import compare as comparing
-    from kenyan13.analysis import compare_text
     from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import differing_settings
 
     found, left_out = comparing.read_runs(runs)
     comparisons = comparing.compare(found)
-    remarks = [*compare_text.origins(found), *compare_text.remarks(found, left_out, comparisons)]
-    concluded = compare_text.conclusion(comparisons)
+    remarks = [*comparing.other_origins(found), *comparing.remarks(found, left_out, comparisons)]
+    concluded = comparing.conclusion(comparisons)
     names, settings = [str(run.folder) for run in found], differing_settings(found)
     listed = [
         {"run": names[k], "state": run.state.value, "settings": {key: settings[key][k] for key in settings}}
@@ -47,7 +46,7 @@ def compare(
         whole = {"runs": listed, "tests": tests, "remarks": remarks, "conclusion": " ".join(concluded)}
         print(json.dumps(whole, indent=2, ensure_ascii=False))
         return
-    texts = [align([(compare_text.letter(k), name) for k, name in enumerate(names)]), run_table(listed)]
+    texts = [align([(comparing.letter(k), name) for k, name in enumerate(names)]), run_table(listed)]
     sentences = [
         textwrap.fill(one, WIDTH, break_long_words=False, break_on_hyphens=False) for one in remarks + concluded
     ]
@@ -58,7 +57,7 @@ def run_table(listed: Sequence[dict[str, Any]]) -> str:
     """Return settings and metrics as rows with a column a run, broken to a terminal's width."""
     import pandas as pd
 
-    from kenyan13.analysis.compare_text import letter
+    from kenyan13.analysis.compare import letter
     from kenyan13.runs.run import value_text
 
     columns = {}
@@ -76,7 +75,7 @@ def test_table(comparisons: Sequence["Comparison"]) -> str:
     """Return the tests as a table; "" where there are none."""
     import pandas as pd
 
-    from kenyan13.analysis.compare_text import letter
+    from kenyan13.analysis.compare import letter
 
     rows = [
         {"McNemar's test": f"{letter(one.run)} and {letter(one.against)}", "images": one.images,

@@ -98,6 +98,6 @@ def card(
 
     What the run was trained on, how good it is and where not, how to load it.
     """
-    from kenyan13.report.card import write_card
+    from kenyan13.report.writing import write_card
 
     console.print(f"Written: {write_card(run, file or run / 'README.md')}")

@@ -33,7 +33,7 @@ def probe(
     out of fold: of each image by a classifier that was not fitted to it. Each model is a run with recipe=quick: it
     predicts, evaluates, is reported and combined like any other.
     """
-    from kenyan13.analysis.alignment import align as aligned_of
+    from kenyan13.analysis.ensemble import align as aligned_of
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.training.run import train
 
@@ -64,8 +64,8 @@ def lr_find(
     A new network trains at rates from 1e-6 to 1, and is thrown away. The suggestion is a tenth of the highest rate at
     which the loss, smoothed, was lowest. With rates by depth (optim.layer_decay), layers keep their shares of the rate.
     """
-    from kenyan13.plots.saving import save_plot
-    from kenyan13.plots.sweep import range_test_plot
+    from kenyan13.plots.style import save_plot
+    from kenyan13.plots.training import range_test_plot
     from kenyan13.training.rates import find_rate
 
     overrides = [word for word in given or [] if not word.startswith("optim.lr=")]

@@ -103,9 +103,8 @@ def overrides_of(word: str) -> list[str]:
 
 def write_check_page(table: "pd.DataFrame", findings: "list[Finding]", folder: Path) -> Path:
     """Write the page of a check: class counts, findings, and photographs of each."""
-    from kenyan13.report.parts import Section
     from kenyan13.report.photos import grid_of
-    from kenyan13.report.tables import Column, Table
+    from kenyan13.report.tables import Column, Section, Table
     from kenyan13.report.writing import write_single_page
 
     section = Section("overview", "Data check", [one.text for one in findings])
@@ -129,8 +128,8 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     replaced by drop, it is what data.corrections=FILE reads.
     """
     from kenyan13.analysis.label_errors import rank_labels
-    from kenyan13.report.parts import Section
     from kenyan13.report.photos import files_by_id, grid_of
+    from kenyan13.report.tables import Section
     from kenyan13.report.writing import write_single_page
     from kenyan13.runs.run import read_run
 

@@ -19,7 +19,7 @@ def study_list(
     runs: Annotated[Path, typer.Option(help="The folder with the run directories.")] = Path("runs"),
 ) -> None:
     """List the study's experiments, its metrics, their state here."""
-    from kenyan13.study.listing import list_groups
+    from kenyan13.study.tables import list_groups
 
     print("\n\n".join(list_groups(group or "", runs)))
 
@@ -77,7 +77,7 @@ def study_verify(
     Prints accuracies against the study's, its conclusions, and what does not hold. Writes certificate-GROUP.json, and
     certificate-GROUP/index.html.
     """
-    from kenyan13.report.parts import Section
+    from kenyan13.report.tables import Section
     from kenyan13.report.writing import write_single_page
     from kenyan13.runs.directory import replacing
     from kenyan13.study.definitions import GROUPS

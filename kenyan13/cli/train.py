@@ -12,7 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
-import kenyan13.study.naming  # noqa: F401 (checks the names after each composition)
 from kenyan13.cli.app import DRY_RUN, print_next
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import compose_settings, finish, to_settings

@@ -64,7 +64,7 @@ WHOLE = {
 }  # fmt: skip
 AUTO_EPOCHS = "trainer.max_epochs", "auto"  # decided by the number of images, when they have been read
 
-# What is done with settings after their composition; the study adds its own (kenyan13/study/naming.py).
+# What is done with settings after their composition; the study adds its own (kenyan13/study/definitions.py).
 finishers: list[Callable[[Settings], Settings]] = []
 
 schema = OmegaConf.structured(Settings)

@@ -1,1 +1,1 @@
-"""Plots as pure functions: numbers in, a matplotlib figure out; only saving.py writes files."""
+"""Plots as pure functions: numbers in, a matplotlib figure out; only save_plot writes files."""

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,7 @@ from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode
 from kenyan13.errors import UserError
 from kenyan13.export.session import GRAPH, Graph, explain
-from kenyan13.report.parts import Grid
-from kenyan13.report.tables import Column, Table
+from kenyan13.report.tables import Column, Grid, Table
 from kenyan13.runs.predictions import predicted_of, probabilities_of
 from kenyan13.runs.run import Run
 
@@ -80,12 +79,8 @@ def listed(layout: str, root: str, **columns: str | None) -> dict[str, Path]:
     return {id_: path for part in parts for id_, path in zip(part.ids, part.paths, strict=True)}
 
 
-@lru_cache(maxsize=4096)
 def smaller(path: Path, width: int, square: bool) -> bytes | None:
-    """Return an image as JPEG, no wider than so many pixels, or the square in its middle; None for an unreadable one.
-
-    Runs often fail at the same images.
-    """
+    """Return an image as JPEG, no wider than so many pixels, or its middle square; None for an unreadable one."""
     buffer = io.BytesIO()
     try:
         image = decode(path, at_least=width)

@@ -1,29 +1,32 @@
-"""The page of one run: its metrics, plots, mistakes, and the settings it was made with."""
+"""The page of one run: its metrics, plots, mistakes, settings; and what can be concluded from several runs."""
 
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.analysis.grouping import reorder
+from kenyan13.analysis.cascade import reorder
+from kenyan13.analysis.compare import best_first, compare, conclusion
 from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
+from kenyan13.config.settings import Layout
+from kenyan13.errors import shorten
 from kenyan13.export.session import GRAPH, Graph
 from kenyan13.metrics.classification import per_class, reliability
 from kenyan13.metrics.losses import kept, minimised
 from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.metrics.uncertainty import cross_coverage
-from kenyan13.plots.confusion import confusion_plot
-from kenyan13.plots.curves import precision_recall_plot, reliability_plot
-from kenyan13.plots.epochs import accuracy_plot, loss_plot
-from kenyan13.report.parts import Folder, Plot, Section
+from kenyan13.plots.predictions import confusion_plot, precision_recall_plot, reliability_plot
+from kenyan13.plots.training import accuracy_plot, loss_plot
 from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
-from kenyan13.report.runs import anchor_of, notes
-from kenyan13.report.tables import Column, Table
+from kenyan13.report.tables import Column, Folder, Plot, Section, Table
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, scores, targets_of
-from kenyan13.runs.run import Run
+from kenyan13.runs.result import Result
+from kenyan13.runs.run import Run, labels
 from kenyan13.terminal import duration
 
 
@@ -185,3 +188,61 @@ def unknown_tables(run: Run, known: pd.DataFrame) -> list[Table]:
     for place, auroc in Graph(run.folder / GRAPH).meta.get("left_out", {}).items():
         left_out.add(classes_of(known)[int(place)], auroc)
     return [sets, left_out] if left_out.rows else [sets]
+
+
+ONE_SEED = (
+    "Each run is one seed. How much another seed, or another split, would change is not in these metrics; the best of "
+    "many runs on the same images is partly luck."
+)
+
+
+def anchor_of(run: Run) -> str:
+    """Return the id of the run's page."""
+    return f"run-{run.name}"
+
+
+def results(runs: Iterable[Run]) -> list[Result]:
+    """Return the results of those runs that are finished."""
+    return [run.result for run in runs if run.result]
+
+
+def is_synthetic(run: Run) -> bool:
+    """Return whether a run's images are synthetic drawings."""
+    return bool(run.setting("data.layout") == Layout.demo.name)
+
+
+def notes(runs: Sequence[Run]) -> list[str]:
+    """Return what must be said of images that are no photographs."""
+    if any(is_synthetic(run) for run in runs):
+        return ["The demo's images are synthetic drawings: accuracies on them say nothing about photographs."]
+    return []
+
+
+def grouped(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
+    """Return runs with the same key together."""
+    groups: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return list(groups.values())
+
+
+def same_images(runs: Iterable[Run]) -> list[list[Run]]:
+    """Return the finished runs that were validated on the same images, with the same labels, together."""
+    finished = [run for run in runs if run.result]
+    return grouped(finished, lambda run: json.dumps([run.data.get("validation"), run.data.get("classes")]))
+
+
+def among(runs: Sequence[Run]) -> list[str]:
+    """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
+    sets = [conclude(sorted(some, key=best_first)) for some in same_images(runs) if len(some) > 1]
+    return [*sets, ONE_SEED] if sets else ["One run, or runs on different images: there is nothing to compare."]
+
+
+def conclude(runs: Sequence[Run]) -> str:
+    """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
+    names, best = labels(runs), measure(runs[0])
+    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if measure(run).accuracy == best.accuracy]
+    tied = f", with {shorten(ties)} as accurate" if ties else ""
+    interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
+    start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(runs)} runs ({interval})"
+    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), names.__getitem__)])

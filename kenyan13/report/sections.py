@@ -12,10 +12,9 @@ from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.metrics.statistics import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
-from kenyan13.plots.sweep import sweep_plot
-from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import among, anchor_of, grouped, is_synthetic, notes, results, same_images
-from kenyan13.report.tables import Column, Row, Table, Value
+from kenyan13.plots.training import sweep_plot
+from kenyan13.report.run_page import among, anchor_of, grouped, is_synthetic, notes, results, same_images
+from kenyan13.report.tables import Column, Folder, Plot, Row, Section, Table, Value
 from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run, differing_settings
 

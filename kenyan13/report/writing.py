@@ -1,5 +1,6 @@
-"""The report's folder: index.html with everything in it, and beside it plots, and tables as CSV and text.
+"""The report's folder, and the card of a model for the Hugging Face hub.
 
+The folder has index.html with everything in it, and beside it plots, and tables as CSV and text.
 The page needs no network: plots are inside, all texts are escaped, and no script runs but our own.
 """
 
@@ -16,15 +17,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
-from kenyan13.report.parts import PLOTS, Section
-from kenyan13.report.run_page import run_page
+from kenyan13.report.photos import pair_table
+from kenyan13.report.run_page import class_table, run_page
 from kenyan13.report.sections import how_made, overview, sweep_jobs
-from kenyan13.report.tables import Value
+from kenyan13.report.tables import PLOTS, Section, Value
 from kenyan13.runs.find import find_runs
-from kenyan13.runs.run import Run, read_all
-from kenyan13.terminal import progress
+from kenyan13.runs.predictions import classes_of, confusion_of, labelled
+from kenyan13.runs.run import Run, read_all, read_run
+from kenyan13.terminal import number, progress
 
 GENERATOR = "kenyan13 report"
 PIXELS = 1.12  # a point of a plot on the page: two plots stand side by side in a usual window
@@ -165,3 +168,31 @@ def sort_key(value: Value) -> str:
     Texts that are numbers, as rates are, sort as numbers.
     """
     return "" if value is None else repr(float(value)) if isinstance(value, float | int) else value
+
+
+def write_card(folder: Path, file: Path) -> Path:
+    """Write the card of a finished run, and return the file. Raises UserError for a run that is not finished."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    run = read_run(folder)
+    found = measure(run)
+    if run.result is None or run.predictions is None or found.accuracy is None:
+        raise UserError(f"{folder} has not finished: there is nothing to tell.", "train it to its end")
+    known = labelled(run.predictions)
+    classes, counts = classes_of(known), confusion_of(known).to_numpy()
+    task, results = "image-classification", []
+    for metric, value in {"accuracy": found.accuracy, "f1": found.macro_f1}.items():
+        rounded = round(float(value or 0), 4)
+        results.append(EvalResult(task, "imagefolder", "validation images", metric, metric_value=rounded))
+    header = ModelCardData(
+        model_name=run.name, pipeline_tag=task, library_name="timm", license="other", tags=[task, "kenyan13"],
+        eval_results=results,
+    )  # fmt: skip
+    text = environment().get_template("card.md.jinja").render(
+        header=header.to_yaml(), run=run, found=found, classes=classes, number=number,
+        by_class=class_table(counts, classes).markdown(), pairs=pair_table(counts, classes).markdown(),
+        fewest=counts.sum(axis=1).min(),
+    )  # fmt: skip
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{text}\n", encoding="utf-8")
+    return file

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
-from kenyan13.plots.confusion import confusion_plot
-from kenyan13.report.parts import Folder, Plot, Section
-from kenyan13.report.runs import among, anchor_of
+from kenyan13.plots.predictions import confusion_plot
+from kenyan13.plots.style import MARKERS, OURS, STUDY, new_figure, styled
+from kenyan13.report.run_page import among, anchor_of
 from kenyan13.report.sections import draw_sizes, draw_sweep
-from kenyan13.report.tables import Table
+from kenyan13.report.tables import Folder, Plot, Section, Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups
+from kenyan13.study.ensembles import draw_ensembles, numbers
 from kenyan13.study.group_tables import caution, tables
-from kenyan13.study.plots import draw_ensembles, numbers, worker_plot
 from kenyan13.study.tables import WITHIN
 from kenyan13.study.verify import claims_table, verdicts_table
 
@@ -151,3 +153,24 @@ def draw_intervals(tables: Sequence[Table], folder: Folder) -> list[Plot]:
 PLOTS: dict[str, Callable[[Found, Sequence[Table], Folder], list[Plot]]] = {
     "A": plots_a, "B": plots_b, "E": plots_e, "H": draw_ensembles,
 }  # fmt: skip
+
+
+@styled
+def worker_plot(workers: Sequence[int], seconds: Sequence[float | None], study: Sequence[float | None]) -> Figure:
+    """Draw seconds an epoch over the number of loader processes, ours and the study's; None is left out."""
+    figure = new_figure(7.0, 4.2)
+    axes = figure.add_subplot()
+    fastest = []
+    for k, (name, values) in enumerate((("Ours", seconds), ("Study", study))):
+        known = sorted((n, one) for n, one in zip(workers, values, strict=True) if one is not None)
+        xs, ys = np.array(known).reshape(-1, 2).T
+        axes.plot(xs, ys, color=(OURS, STUDY)[k], linestyle="-:"[k], marker=MARKERS[k], markersize=5.5, label=name)
+        if known:
+            best, least = min(known, key=lambda point: point[1])
+            fastest.append(f"{name}: fastest with {best} process{'es' * (best != 1)}, {least:.3g} s an epoch")
+    axes.set_title("; ".join(fastest) or "No values")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(16, integer=True, min_n_ticks=1))
+    axes.set(xlabel="Loader worker processes", ylabel="Seconds an epoch")
+    axes.legend(loc="upper right")
+    return figure

@@ -20,7 +20,7 @@ from kenyan13.config.identity import default_settings, plain, relevant
 from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Settings
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.plots.confusion import confusion_plot
+from kenyan13.plots.predictions import confusion_plot
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
 from kenyan13.training.contact_sheets import SIDE, arrange, draw_views, first_draws

@@ -105,7 +105,7 @@ def test_matrices_that_do_not_fit_together_are_noticed() -> None:
 
 def test_putting_stages_together_needs_no_torch() -> None:
     code = (
-        "import sys, kenyan13.analysis.cascade, kenyan13.analysis.grouping; print({'torch', 'timm'} & set(sys.modules))"
+        "import sys, kenyan13.analysis.cascade, kenyan13.analysis.cascade; print({'torch', 'timm'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout == "set()\n"

@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 from hand_made import answering, certain, hand_made
 
-from kenyan13.analysis.compare import Comparison, compare, read_runs
-from kenyan13.analysis.compare_text import conclusion, letter, letters, origins, p_value, remarks
+from kenyan13.analysis.compare import (
+    Comparison,
+    compare,
+    conclusion,
+    letter,
+    letters,
+    other_origins,
+    p_value,
+    read_runs,
+    remarks,
+)
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State
@@ -52,7 +61,7 @@ def test_differing_settings_leave_out_what_does_not_matter(tmp_path: Path, pair:
     third = answering(tmp_path, "third", "abcdefg", "data.root=elsewhere", "trainer=cpu", "data.cache=there")
     found, _ = read_runs([*pair, third])
     assert differing_settings(found) == {"freeze.level": [0, 5, 5], "optim.lr": [0.5, 1e-4, 1e-4]}
-    assert origins(found) == []
+    assert other_origins(found) == []
 
 
 def test_what_the_runs_were_made_of_is_told_in_words(tmp_path: Path, pair: list[Path]) -> None:
@@ -63,9 +72,9 @@ def test_what_the_runs_were_made_of_is_told_in_words(tmp_path: Path, pair: list[
     (pair[0] / CONFIG).write_text(changed.replace(torch, "  torch: 1.2.3"))
     other = answering(tmp_path, "other", "mnop", ids="mnopqrst")
     found, _ = read_runs([*pair, other])
-    said = {line.split(":")[0]: line for line in origins(found)}
+    said = {line.split(":")[0]: line for line in other_origins(found)}
     assert list(said) == ["Other training images", "Other validation images", "Other torch", "Other code"]
-    assert said["Other torch"] == f"Other torch: {torch.split()[1]} in A and C; 1.2.3 in B."
+    assert said["Other torch"] == f"Other torch: {torch.split()[1]} in A, C; 1.2.3 in B."
     assert said["Other code"].endswith("; 0123456789 with changes in B.")
     assert said["Other validation images"].startswith("Other validation images: 12 (digest ")
     assert said["Other validation images"].endswith(") in C.")
@@ -88,7 +97,7 @@ def test_several_tests_are_corrected(tmp_path: Path) -> None:
     assert [one.p for one in tests] == [1, 2 / 2**10, 2 / 2**11]
     assert [one.corrected for one in tests] == [1, 2 * 2 / 2**10, 3 * 2 / 2**11]
     assert conclusion(tests) == [
-        "Worse than A by more than chance gives (corrected p < 0.05): C and D.",
+        "Worse than A by more than chance gives (corrected p < 0.05): C, D.",
         "Not to be told from A, as the difference is within chance: B.",
         "A was chosen as the most accurate on these images, so that part of its lead is luck.",
     ]
@@ -102,10 +111,10 @@ def test_conclusions_of_a_pair() -> None:
     other = Comparison(1, 0, 1000, 40, 5, 1e-7, 1e-7)  # on the common images, B is ahead
     assert conclusion([other])[0].endswith("on 1,000 images (p < 0.001): B is better.")
     equal = Comparison(1, 0, 100, 4, 4, 1.0, 1.0)
-    assert conclusion([equal]) == ["A and B have the same number of the 100 images right, and differ on 8 of them."]
+    assert conclusion([equal]) == ["A and B have the same number of the 100 images right."]
     assert conclusion([Comparison(1, 0, 0, obstacle="no predictions")]) == []
     assert [letter(k) for k in (0, 25, 26, 51, 52, 701, 702)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
-    assert (letters([0]), letters([0, 1]), letters([0, 2, 3])) == ("A", "A and B", "A, C and D")
+    assert (letters([0]), letters([0, 1]), letters([0, 2, 3])) == ("A", "A, B", "A, C, D")
     assert [p_value(p) for p in (1, 0.6789, 0.0512, 0.0009)] == ["p = 1", "p = 0.68", "p = 0.051", "p < 0.001"]
 
 
@@ -210,7 +219,7 @@ def test_what_is_no_comparison_is_refused(tmp_path: Path, pair: list[Path]) -> N
 
 
 def test_comparing_needs_no_torch() -> None:
-    modules = "sys, kenyan13.cli, kenyan13.analysis.compare, kenyan13.analysis.compare_text"
+    modules = "sys, kenyan13.cli, kenyan13.analysis.compare, kenyan13.analysis.compare"
     program = f"import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kenyan13.analysis.alignment import align
-from kenyan13.analysis.ensemble import METHODS, Probabilities, accuracy_table, read_models
+from kenyan13.analysis.ensemble import METHODS, Probabilities, accuracy_table, align, read_models
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import write_config

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kenyan13 import cli
-from kenyan13.analysis.grouping import as_setting, mutual_confusion, name_groups, propose_groups, reorder
+from kenyan13.analysis.cascade import as_setting, mutual_confusion, name_groups, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.predictions import prediction_table, write_predictions

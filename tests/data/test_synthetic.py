@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from kenyan13.config.settings import DataSettings, Layout
 from kenyan13.data import synthetic
 from kenyan13.data.synthetic import DISHES, draw_dataset, draw_if_missing, shuffled_classes
-from kenyan13.study.naming import TRAIN_ROWS
+from kenyan13.study.definitions import TRAIN_ROWS
 
 CLASSES = (
     "bhaji chapati githeri kachumbari kukuchoma mandazi masalachips matoke mukimo nyamachoma pilau sukumawiki ugali"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from kenyan13.metrics.statistics import wilson
 from kenyan13.plots.accuracy import Point, front, interval_plot, scatter_plot
-from kenyan13.plots.saving import render
+from kenyan13.plots.style import render
 
 POINTS = [
     Point("small", 5, 0.75, 1000, "A"),

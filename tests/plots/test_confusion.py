@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kenyan13.plots.confusion import confusion_plot
-from kenyan13.plots.saving import render
+from kenyan13.plots.predictions import confusion_plot
+from kenyan13.plots.style import render
 
 COUNTS = np.array([[8, 2, 0], [0, 5, 0], [0, 0, 0]])
 

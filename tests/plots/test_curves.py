@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from kenyan13.metrics.classification import Reliability, reliability
-from kenyan13.plots.curves import OTHER, precision_recall_plot, reliability_plot
-from kenyan13.plots.saving import render
+from kenyan13.plots.predictions import OTHER, precision_recall_plot, reliability_plot
+from kenyan13.plots.style import render
 
 
 def predictions(classes: int, images: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kenyan13.metrics.losses import overfitting_line
-from kenyan13.plots.epochs import accuracy_plot, loss_plot
-from kenyan13.plots.saving import render
+from kenyan13.plots.style import render
+from kenyan13.plots.training import accuracy_plot, loss_plot
 
 TRAIN, VALIDATION = [2.0, 1.5, 1.0, 0.8], [2.1, 1.4, 1.2, 1.3]
 

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from kenyan13.plots.saving import DPI, render, save_plot
-from kenyan13.plots.style import new_figure, short, styled
+from kenyan13.plots.style import DPI, new_figure, render, save_plot, short, styled
 
 
 @styled

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from kenyan13.plots.saving import render
-from kenyan13.plots.sweep import range_test_plot, sweep_plot
+from kenyan13.plots.style import render
+from kenyan13.plots.training import range_test_plot, sweep_plot
 
 RATES = [10 ** (-6 + k / 4) for k in range(17)]
 LOSSES: list[float | None] = [2.3, 2, 1.7, 1.4, 1.2, 1, 0.9, 0.82, 0.76, 0.74, 0.78, 0.9, 1.2, 1.9, 2.5, 9e5, math.inf]

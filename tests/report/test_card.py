@@ -10,7 +10,7 @@ from test_commands import Command, assert_one_screen
 
 from kenyan13.errors import UserError
 from kenyan13.metrics.statistics import wilson
-from kenyan13.report.card import write_card
+from kenyan13.report.writing import write_card
 
 IDS = "abcdefghijkl"
 

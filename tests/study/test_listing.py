@@ -10,7 +10,7 @@ from kenyan13 import cli
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.config_file import write_config
 from kenyan13.study.definitions import experiments
-from kenyan13.study.listing import list_groups
+from kenyan13.study.tables import list_groups
 
 
 def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:

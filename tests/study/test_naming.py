@@ -7,7 +7,7 @@ import pytest
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.locate import run_directory
-from kenyan13.study.naming import TRAIN_ROWS, is_other_data
+from kenyan13.study.definitions import TRAIN_ROWS, is_other_data
 
 
 def write_labels(folder: Path, counts: dict[str, int]) -> None:

@@ -7,7 +7,8 @@ from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 
 from kenyan13.metrics.statistics import standard_error
-from kenyan13.study.plots import ensemble_plot, vote_plot, worker_plot
+from kenyan13.study.ensembles import ensemble_plot, vote_plot
+from kenyan13.study.sections import worker_plot
 
 STUDY = {"AP": [0.83, 0.84, 0.85], "V1": [0.82, 0.83, 0.84]}
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from kenyan13.analysis.ensemble import tallies
 from kenyan13.cli import app
-from kenyan13.report.parts import Section
+from kenyan13.report.tables import Section
 from kenyan13.report.writing import write_report, write_tables
 from kenyan13.runs.find import find_runs
 from kenyan13.runs.predictions import prediction_table, write_predictions

@@ -16,7 +16,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
 from kenyan13.config.settings import Settings
-from kenyan13.plots.confusion import confusion_plot
+from kenyan13.plots.predictions import confusion_plot
 from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import prediction_table, write_predictions
