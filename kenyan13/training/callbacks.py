@@ -121,10 +121,6 @@ class History(Callback):
         metrics = {name: logged[name] for name in names}
         self.rows.append({"epoch": epoch, **metrics, "lr": self.lr, "seconds": round(seconds, 3)})
 
-    def column(self, name: str) -> list[float]:
-        """Return one metric of all epochs so far."""
-        return [row[name] for row in self.rows]
-
     def best(self) -> dict[str, float]:
         """Return the row of the epoch that is kept."""
         return self.rows[kept(pd.DataFrame(self.rows), self.keep)]

@@ -3,7 +3,7 @@
 They look at the history only, so that a resumed run ends where it would have ended.
 """
 
-from math import inf, isnan
+from math import inf
 
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -32,9 +32,7 @@ class StopOnLoss(StopRule):
 
     def reason(self, history: History) -> str | None:
         """Return why training should end now, or None."""
-        losses = (
-            [inf if isnan(loss) else loss for loss in minimised(pd.DataFrame(history.rows))] if history.rows else []
-        )
+        losses = minimised(pd.DataFrame(history.rows)).fillna(inf).tolist() if history.rows else []
         if len(losses) <= self.patience or min(losses[: -self.patience]) > min(losses[-self.patience :]):
             return None
         return f"{self.patience} epochs without a new lowest validation loss"
@@ -51,7 +49,8 @@ class StopOnAccuracy(StopRule):
 
     def reason(self, history: History) -> str | None:
         """Return why training should end now, or None."""
-        smoothed = pd.Series(history.column("val_accuracy")).ewm(alpha=self.smoothing, adjust=False).mean().tolist()
+        accuracy = pd.Series([row["val_accuracy"] for row in history.rows])
+        smoothed = accuracy.ewm(alpha=self.smoothing, adjust=False).mean().tolist()
         if len(smoothed) <= self.patience or smoothed[-1] - smoothed[-1 - self.patience] > self.threshold:
             return None
         return f"smoothed accuracy rose by no more than {self.threshold:.1%} in {self.patience} epochs"
