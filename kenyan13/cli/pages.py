@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kenyan13.cli.app import Overrides, Runs, Verbs, app, console, examples, output, print_next, words
+from kenyan13.cli.app import Overrides, Runs, Verbs, app, console, examples, output, words
 from kenyan13.config.compose import compose_settings
 from kenyan13.terminal import WIDTH, align, fit
 
@@ -136,7 +136,7 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     opened = [read_run(folder) for folder in runs]
     ranked, wrong = rank_labels(opened)
     told = f"About {wrong:,} of {len(ranked):,} labels are likely wrong; the first {SHOWN}:"
-    first, files = opened[0], files_by_id(opened[0])
+    files = files_by_id(opened[0])
     section = Section("overview", "Likely wrong labels", [told])
     rows = [("", "label", "probable", "quality", "image")]
     for number, row in enumerate(ranked[:SHOWN].reset_index().to_dict("records"), 1):
@@ -150,6 +150,4 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     ranked.to_csv(file, float_format="%.4g")
     print(f"{told}\n\n{align(rows, right={0, 3})}")
     console.print(f"\n{page}\n{file}")
-    keys = ["data.layout", "data.root", *(f"data.columns.{role}" for role in ("id", "label", "split"))]
-    settings = [f"{key}={value}" for key in keys if (value := first.setting(key)) is not None]
-    print_next(["kenyan13", "train", *settings, f"data.corrections={file}"])
+    print(f"To train without them: look, correct the file, and add data.corrections={file} to the command of before.")

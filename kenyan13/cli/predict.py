@@ -12,7 +12,7 @@ import typer
 
 from kenyan13.cli.app import RunFolder, app, console, examples, output, words
 from kenyan13.cli.runs import open_run, tell_stage
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, first_line, shorten
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.terminal import WIDTH, align, fit, print_note, visible
 
@@ -38,6 +38,8 @@ def predict(
     from kenyan13.data.source import find_images
     from kenyan13.export.session import GRAPH
 
+    if "" in (given or []):
+        raise UserError("The name of an image is empty.", "an unset variable of the shell?")
     overrides = [one for one in given or [] if SETTING.match(one)]
     images = [Path(one) for one in given or [] if not SETTING.match(one)]
     if run.is_file() or bool(images) == test:
@@ -88,6 +90,7 @@ def predict_photos(
     told: list[dict[str, Any]] = []
     if (run / GRAPH).is_file() and not overrides:
         graph = Graph(run / GRAPH)
+        check_classes(run, graph.classes)
         tell_stage(graph.meta["stage"])
         for found in graph.run_files(paths):
             told.append({"error": found} if isinstance(found, str) else answer(graph, found, top, coverage))
@@ -101,6 +104,21 @@ def predict_photos(
             classes = [{"class": opened.classes[k], "probability": float(one[k])} for k in best]
             told.append({"error": bad[row]} if row in bad else {"classes": classes})
     return [{"image": str(path), **one} for path, one in zip(paths, told, strict=True)]
+
+
+def check_classes(run: Path, classes: Sequence[str]) -> None:
+    """Raise UserError where the graph in a run directory is of other classes than config.yaml tells."""
+    import yaml
+
+    try:
+        own = yaml.load((run / CONFIG).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["data"][
+            "classes"
+        ]
+    except Exception as error:  # a file that may be anybody's
+        raise UserError(f"{run / CONFIG} cannot be read: {first_line(error)}", "kenyan13 runs lists runs") from None
+    if list(classes) != own:
+        problem = f"The graph in {run} is of another run: its classes are {shorten(classes)}."
+        raise UserError(problem, f"make it again: kenyan13 export {shlex.quote(str(run))}")
 
 
 def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path) -> None:

@@ -1,20 +1,21 @@
 """A run as a web service: POST an image to /predict, get classes with probabilities. FastAPI makes the page /docs."""
 
+from threading import Semaphore
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from kenyan13.data.images import decode
 from kenyan13.errors import first_line
 from kenyan13.export.session import Graph, answer
+from kenyan13.machine import available_cores
 
 MEGABYTE = 2**20
 
 
 def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
     """Return the service of a graph; requests run side by side on all cores. Larger bodies are answered with 413."""
+    turns = Semaphore(available_cores())  # or memory grows with the requests that wait
     app = FastAPI(title=f"kenyan13: {graph.meta['name']}", description="Image classification by one trained run.")
 
     @app.get("/")
@@ -38,10 +39,11 @@ def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
         return await run_in_threadpool(look, bytes(body), top, coverage)
 
     def look(body: bytes, top: int, coverage: float) -> dict[str, Any]:
-        try:
-            image = np.asarray(decode(body))
-        except Exception as error:  # Pillow's formats raise nearly everything
-            raise HTTPException(422, f"This is no image that can be read: {first_line(error)}") from None
-        return answer(graph, graph.run(image), top, coverage)
+        with turns:
+            try:
+                image = graph.read(body)
+            except Exception as error:  # Pillow's formats raise nearly everything
+                raise HTTPException(422, f"This is no image that can be read: {first_line(error)}") from None
+            return answer(graph, graph.run(image), top, coverage)
 
     return app

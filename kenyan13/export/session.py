@@ -1,6 +1,7 @@
 """The ONNX graph of a run at work, without torch: from image files to probabilities and heat maps, in a second."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,14 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from kenyan13.data.images import Pixels, decode, resize_length, resize_short_side
+from kenyan13.data.images import Pixels, decode, load, opened, read_file, resize_length, resize_short_side
 from kenyan13.errors import UserError, first_line
 from kenyan13.machine import available_cores
 from kenyan13.metrics.uncertainty import familiarity, prediction_sets, thresholds
 from kenyan13.terminal import progress
 
 GRAPH = "model.onnx"  # in a run directory
+LARGE = 2e6  # pixels
 META = "kenyan13"  # the graph's metadata: JSON of classes, crop and what `describe` in write.py adds
 
 
@@ -41,7 +43,7 @@ class Graph:
             self.meta: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[META])
         except Exception as error:  # onnxruntime has an exception a kind of damage
             problem = f"{file} is damaged, or no graph of kenyan13: {first_line(error)}"
-            raise UserError(problem, "make it again: kenyan13 export RUN") from error
+            raise UserError(problem, f"make it again: kenyan13 export {shlex.quote(str(file.parent))}") from error
         self.classes = tuple(self.meta["classes"])
         self.names = [output.name for output in self.session.get_outputs()]
 
@@ -52,12 +54,22 @@ class Graph:
         options.only_execute_path_to_fetches = True
         return Outputs(*(found[0] for found in self.session.run(names, {"images": image[None]}, options)))
 
+    def read(self, source: Path | bytes) -> Pixels:
+        """Return an image file or its contents for `run`; raises as kenyan13.data.images.decode.
+
+        Of large images the graph itself needs 60 bytes a pixel: Pillow resizes them before, to the same bits.
+        """
+        contents, length = source if isinstance(source, bytes) else read_file(source), self.meta.get("length")
+        if length and np.prod(opened(contents).size) > LARGE:
+            return load(contents, length, self.meta["max_pixels"])
+        return np.asarray(decode(contents, max_pixels=self.meta["max_pixels"]))
+
     def run_files(self, paths: Sequence[Path]) -> list[Outputs | str]:
         """Return what the graph makes of each file, or why it cannot be read; decoded and run on all cores."""
 
         def one(path: Path) -> Outputs | str:
             try:
-                image = np.asarray(decode(path, max_pixels=self.meta["max_pixels"]))
+                image = self.read(path)
             except Exception as error:  # Pillow's formats raise nearly everything
                 return first_line(error)
             return self.run(image)

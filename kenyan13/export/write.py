@@ -60,6 +60,8 @@ def export_onnx(run: AnyRun, file: Path) -> Check | None:
         "name": run.folder.name, "classes": list(run.classes), "crop": run.settings.model.crop,
         "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage, "set_scores": scores_of(run),
     }  # fmt: skip
+    crops = {part.crop for part in module.modules() if isinstance(part, One)}
+    meta |= {"length": resize_length(crops.pop())} if len(crops) == 1 else {}
     data = None
     with suppress(UserError):  # the images have gone
         data = open_data(run.settings, draw=False)

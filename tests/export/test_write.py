@@ -247,3 +247,22 @@ def test_a_stage_says_that_it_is_one_and_large_images_are_named(
 
 def test_no_library_leaves_its_folder_on_the_path() -> None:
     assert not [path for path in sys.path if path.endswith("transformers")]
+
+
+def test_large_images_are_resized_before_the_graph_to_the_same_bits(run: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
+    file = tmp_path / "large.png"
+    Image.fromarray(noise).save(file)
+    graph = Graph(run / GRAPH)
+    small = graph.read(file)
+    assert min(small.shape[:2]) == 73
+    np.testing.assert_array_equal(graph.run(small).probabilities, graph.run(noise).probabilities)
+
+
+def test_a_graph_of_another_run_is_refused(run: Path, photos: list[Path], kenyan13: Command) -> None:
+    config = (run / "config.yaml").read_text()
+    name = Graph(run / GRAPH).classes[0]
+    (run / "config.yaml").write_text(config.replace(f"- {name}\n", "- pizza\n", 1))
+    assert_one_screen(kenyan13("predict", str(run), str(photos[0])), "is of another run", "kenyan13 export")
+    (run / "config.yaml").write_text(config)
+    assert_one_screen(kenyan13("predict", str(run), ""), "The name of an image is empty")

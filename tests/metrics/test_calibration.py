@@ -37,7 +37,7 @@ def test_images_without_a_class_do_not_count() -> None:
 
 
 def test_certain_and_right_stays_within_the_range() -> None:
-    assert fit_temperature(np.eye(3), np.arange(3)) <= 1
+    assert fit_temperature(np.eye(3), np.arange(3)) == 1, "all right: nothing to tell by"
     assert fit_temperature(np.eye(3), np.array([1, 2, 0])) == pytest.approx(20, rel=1e-3)
 
 
