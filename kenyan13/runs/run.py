@@ -57,11 +57,11 @@ class Run:
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
-        """The predictions of the validation images by id (see `read_predictions`); None before there are any.
+        """The predictions of the validation images by id (see `read_predictions`); None without any, or with a problem.
 
         Raises UserError for a damaged file.
         """
-        if not (self.folder / VALIDATION).is_file():
+        if self.problem or not (self.folder / VALIDATION).is_file():
             return None
         table, images = read_predictions(self.folder), self.data.get("validation", {}).get("images")
         if images and not self.setting("members") and len(table) != images:
@@ -71,7 +71,8 @@ class Run:
     @cached_property
     def test_predictions(self) -> pd.DataFrame | None:
         """The predictions of the test images, likewise."""
-        return read_predictions(self.folder, TEST) if (self.folder / TEST).is_file() else None
+        there = not self.problem and (self.folder / TEST).is_file()
+        return read_predictions(self.folder, TEST) if there else None
 
     @property
     def failure(self) -> str:

@@ -48,7 +48,9 @@ def photos(tmp_path: Path) -> Path:
 
 def test_what_can_be_answered_is_answered(kenyan13: Command, run: Path, photos: Path) -> None:
     done = kenyan13("predict", str(run), str(photos))
-    assert_one_screen(done, "1 of 3 images could not be read", "Left out: 1 hidden", "Left out: 1 no images", code=1)
+    assert_one_screen(
+        done, "1 of 3 images could not be read", "Left out: 1 hidden", "1 no images by their ending", code=1
+    )
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["=b.png", "a.png", "bad.png"]
     assert "not read: " in done.stdout
     assert r"x\x1b[31m" in done.stdout
