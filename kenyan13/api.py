@@ -145,7 +145,7 @@ def load(folder: str | Path) -> Run:
 def list_runs(folder: str | Path = "runs") -> pd.DataFrame:
     """Return a row a run below a folder, by name: state, metrics (shares 0..1) and the settings that differ."""
     from kenyan13.analysis.run_metrics import measure
-    from kenyan13.runs.find import find_runs
+    from kenyan13.runs.locate import find_runs
     from kenyan13.runs.run import differing_settings, read_all
 
     found = list(read_all(find_runs([Path(folder)])))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.calibration import fit_temperature
+from kenyan13.metrics.classification import fit_temperature
 from kenyan13.runs.config_file import read_config, read_settings, write_config
 from kenyan13.runs.directory import BEST, CONFIG, MEMBERS, RESULT, VALIDATION
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, scores, targets_of, write_predictions

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from kenyan13.errors import UserError
-from kenyan13.runs.find import resolve_newest
+from kenyan13.runs.locate import resolve_newest
 from kenyan13.terminal import Console, number
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ import typer
 from kenyan13.cli.app import Overrides, RunFolder, app, console, examples, score_cells, words
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import TEST
-from kenyan13.runs.find import changed, find_runs
+from kenyan13.runs.locate import changed, find_runs
 from kenyan13.terminal import align, number, print_note
 
 if TYPE_CHECKING:
-    from kenyan13.training.composed import AnyRun
-    from kenyan13.training.evaluation import Evaluation
+    from kenyan13.training.composed import AnyRun, Evaluation
 
 RECORDED = {"loss": "min_val_loss", "accuracy": "accuracy", "macro_f1": "macro_f1"}  # metric -> field of result.json
 
@@ -97,7 +96,7 @@ def evaluate_test(run: "AnyRun") -> None:
 def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     """Print what each piece of predicting brings on the run's validation images."""
     from kenyan13.analysis.run_metrics import prediction_metrics
-    from kenyan13.metrics.calibration import scale_by_others
+    from kenyan13.metrics.classification import scale_by_others
     from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
 
     plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)

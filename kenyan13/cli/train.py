@@ -77,7 +77,7 @@ def export(folder: Path) -> None:
 
 def next_commands(settings: Settings) -> list[list[str]]:
     """Return what can be done with a finished run; it is compared with the newest other one on the same images."""
-    from kenyan13.runs.find import changed, find_runs
+    from kenyan13.runs.locate import changed, find_runs
     from kenyan13.runs.run import read_all, read_run
 
     folder, runs = run_directory(settings), Path(settings.runs)

@@ -25,7 +25,7 @@ from kenyan13.data.images import decode, resize_length
 from kenyan13.errors import UserError
 from kenyan13.export.graph import One, complete
 from kenyan13.export.session import META, Graph, Outputs
-from kenyan13.metrics.calibration import scale
+from kenyan13.metrics.classification import scale
 from kenyan13.metrics.uncertainty import quantiles, set_scores
 from kenyan13.runs.directory import VALIDATION, replacing
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of

@@ -23,7 +23,7 @@ from kenyan13.config.targets import build
 from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError, shorten
 from kenyan13.model.backbones import create, read_weights
-from kenyan13.model.cotuning import CoTuning, pooled_features
+from kenyan13.model.linear import CoTuning, pooled_features
 from kenyan13.model.losses import check_losses, diverged
 from kenyan13.model.optimisation import create_optimizer, explained, is_plain
 from kenyan13.runs.config_file import read_settings

@@ -1,11 +1,13 @@
-"""A regularised linear classifier on features: the head that a frozen backbone alone gives."""
+"""Linear classifiers of pooled features: a regularised one as head, and the pretrained one that Co-Tuning keeps."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -13,6 +15,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,41 @@ class Scaler(StandardScaler):  # type: ignore[misc]
 def classifier(strength: float, class_weight: str | None, power: float) -> Pipeline:
     """Return what is fitted to features."""
     return make_pipeline(Scaler(power), LogisticRegression(C=strength, class_weight=class_weight, max_iter=1000))
+
+
+class CoTuning(nn.Module):
+    """Co-Tuning's auxiliary loss (You et al., NeurIPS 2020): the classifier that came with the weights trains on.
+
+    Of each image, it is to give the probabilities that it gave, on average, for the images of its class before
+    training. weight: of this loss, beside the one that is configured; classes: how many new ones.
+    """
+
+    relation: Tensor  # float32 [classes, pretrained classes]
+
+    def __init__(self, classifier: nn.Linear, classes: int, weight: float) -> None:
+        super().__init__()
+        self.classifier, self.weight = classifier, weight
+        self.register_buffer("relation", torch.zeros(classes, classifier.out_features))
+
+    def relate(self, features: Tensor, targets: Tensor) -> None:
+        """Set what each class is like. features: float [n, d], before training; targets: int64 [n], of all classes."""
+        with torch.no_grad():
+            probabilities = self.classifier(features).softmax(dim=1)
+            one_hot = F.one_hot(targets, len(self.relation)).T.to(probabilities.dtype)
+            self.relation.copy_(one_hot @ probabilities / one_hot.sum(dim=1, keepdim=True))
+
+    def forward(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch: features, float [n, d], of images of the targets, int64 [n]."""
+        return self.weight * F.cross_entropy(self.classifier(features), self.relation[targets])
+
+
+def linear_end(network: nn.Module) -> nn.Linear | None:
+    """Return the last layer of a network of timm's where it makes all logits of `pooled_features`; else None."""
+    last = network.get_classifier()  # type: ignore[operator]
+    alone = hasattr(network, "forward_head") and getattr(network, "aux_head", None) is None  # VOLO has a second head
+    return last if isinstance(last, nn.Linear) and alone else None
+
+
+def pooled_features(network: nn.Module, images: Tensor) -> Tensor:
+    """Return what the last layer of a network of timm's gets of images: float [n, d]."""
+    return cast(Tensor, network.forward_head(network.forward_features(images), pre_logits=True))  # type: ignore[operator]

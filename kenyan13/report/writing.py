@@ -24,7 +24,7 @@ from kenyan13.report.photos import pair_table
 from kenyan13.report.run_page import class_table, run_page
 from kenyan13.report.sections import how_made, overview, sweep_jobs
 from kenyan13.report.tables import PLOTS, Section, Value
-from kenyan13.runs.find import find_runs
+from kenyan13.runs.locate import find_runs
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled
 from kenyan13.runs.run import Run, read_all, read_run
 from kenyan13.terminal import number, progress

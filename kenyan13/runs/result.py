@@ -20,7 +20,7 @@ class Result:
 
     weighted_loss: the validation loss there as training weighs classes, where it does; min_val_loss is plain cross
     entropy. device, precision, threads, deterministic: what was really used. temperature: of the kept epoch's
-    probabilities of the validation images, see kenyan13.metrics.calibration.
+    probabilities of the validation images, see kenyan13.metrics.classification.
 
     Fields that an older result.json lacks have these defaults; loss, accuracy and validation images must be there.
     """

@@ -11,19 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from kenyan13.data.batches import Batch
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError
-from kenyan13.metrics.calibration import scale
+from kenyan13.metrics.classification import scale
+from kenyan13.model.classifier import Classifier
 from kenyan13.runs import predictions
 from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG, MEMBERS
 from kenyan13.runs.predictions import prediction_table
-from kenyan13.training import evaluation, inference
-from kenyan13.training.evaluation import Evaluation
-from kenyan13.training.inference import OpenRun, TrainedRun
+from kenyan13.training import inference
+from kenyan13.training.arithmetic import own_precision
+from kenyan13.training.inference import OpenRun, TrainedRun, check_classes, classifier, inference_trainer, open_data
+from kenyan13.training.trainer import precision
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,58 @@ def predict_catalogue(run: AnyRun, images: Catalogue) -> tuple[pd.DataFrame, dic
     return prediction_table(kept.ids, run.classes, probabilities[rows], kept.targets), bad
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run makes of its validation images: metrics, computed as in training, and predictions by image id.
+
+    own: with the run's choice of views; plain: of each image alone; mirrored: of the mean with its mirror image.
+    """
+
+    metrics: dict[str, float]
+    own: pd.DataFrame
+    plain: pd.DataFrame
+    mirrored: pd.DataFrame
+
+
+class TwoViews(Classifier):
+    """Validates as the run does, and keeps the logits of each image alone and with its mirror image: in one pass."""
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the batch's logits for the epoch's end, of both views: float32 [n, 2, classes]."""
+        plain, turned = self(batch.images), self(batch.images.flip(3))
+        mirrored = (plain + turned) / 2
+        self.outputs.append((batch.rows, batch.targets, (mirrored if self.mirror else plain).float()))
+        self.views.append((batch.rows, torch.stack([plain.float(), mirrored.float()], dim=1)))
+
+    def on_validation_start(self) -> None:
+        """Begin anew."""
+        self.views: list[tuple[Tensor, Tensor]] = []
+
+
 def evaluate(run: AnyRun) -> Evaluation:
-    """Return what `evaluation.evaluate` does, of any run: of folds, each image by those not trained on it.
+    """Return metrics (loss, accuracy, macro F1) and predictions of the validation images, of folds out of fold.
 
     Raises UserError when the data now has other classes than the run.
     """
     if isinstance(run, TrainedRun):
-        return evaluation.evaluate(run)
+        return evaluate_network(run)
     found = [evaluate(member) for member in run.members]
     own, plain, mirrored = (
         combine(run.members, [getattr(one, view) for one in found]) for view in ("own", "plain", "mirrored")
     )
     return Evaluation(predictions.scores(predictions.labelled(own)), own, plain, mirrored)
+
+
+def evaluate_network(run: TrainedRun) -> Evaluation:
+    """Return what `evaluate` does, of a run of one network, in one pass over the images."""
+    data = open_data(run.settings, draw=False)
+    check_classes(run, data.classes)
+    module = classifier(run, TwoViews)
+    trainer = inference_trainer(run, own_precision(run.settings, run.folder) or precision(run.settings))
+    logged = trainer.validate(module, datamodule=data, verbose=False)[0]
+    metrics = {name.removeprefix("val_"): float(value) for name, value in logged.items()}
+    rows, views = (torch.cat(parts) for parts in zip(*module.views, strict=True))
+    shares = views[rows.argsort()].softmax(dim=2).cpu().numpy()
+    images = data.validation.catalogue
+    plain, mirrored = (prediction_table(images.ids, run.classes, shares[:, k], images.targets) for k in (0, 1))
+    return Evaluation(metrics, mirrored if module.mirror else plain, plain, mirrored)

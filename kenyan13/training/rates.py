@@ -28,7 +28,7 @@ from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.linear import LinearHead
 from kenyan13.training.display import quiet_libraries
-from kenyan13.training.head import set_head
+from kenyan13.training.features import set_head
 from kenyan13.training.inference import open_data
 from kenyan13.training.run import describe, make_module
 from kenyan13.training.trainer import build_trainer, check_device

@@ -19,7 +19,7 @@ from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import is_first_process, keep_freed_memory
-from kenyan13.metrics.calibration import fit_temperature
+from kenyan13.metrics.classification import fit_temperature
 from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier
@@ -42,8 +42,7 @@ from kenyan13.terminal import print_note
 from kenyan13.training.arithmetic import run_precision
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
 from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
-from kenyan13.training.features import cached_features, check_features, co_tuning, split_network
-from kenyan13.training.head import begin_with_head
+from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from kenyan13.metrics.calibration import fit_temperature, scale, scale_by_others
-from kenyan13.metrics.classification import reliability
+from kenyan13.metrics.classification import fit_temperature, reliability, scale, scale_by_others
 
 
 def overconfident(temperature: float, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:

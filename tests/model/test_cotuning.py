@@ -12,11 +12,11 @@ from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.model.backbones import pretrained_classifier
 from kenyan13.model.classifier import Classifier
-from kenyan13.model.cotuning import CoTuning, pooled_features
+from kenyan13.model.linear import CoTuning, pooled_features
 from kenyan13.model.optimisation import create_optimizer
 from kenyan13.runs.directory import BEST, LAST
 from kenyan13.runs.locate import run_directory
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 

@@ -13,7 +13,7 @@ from kenyan13 import cli
 from kenyan13.cli.train import next_commands
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
-from kenyan13.runs.find import find_runs
+from kenyan13.runs.locate import find_runs
 from kenyan13.runs.run import labels, read_all
 
 Command = Callable[..., tuple[int, list[str]]]

@@ -14,7 +14,7 @@ from kenyan13.analysis.ensemble import tallies
 from kenyan13.cli import app
 from kenyan13.report.tables import Section
 from kenyan13.report.writing import write_report, write_tables
-from kenyan13.runs.find import find_runs
+from kenyan13.runs.locate import find_runs
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.runs.run import read_all
 from kenyan13.study.definitions import experiments

@@ -17,7 +17,7 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
 from kenyan13.training import arithmetic
 from kenyan13.training.arithmetic import FLOAT, MIXED, run_precision, seconds_a_step
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 

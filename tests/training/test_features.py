@@ -15,7 +15,7 @@ from kenyan13.errors import UserError
 from kenyan13.model.backbones import create
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import describe, train

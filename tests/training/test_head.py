@@ -13,12 +13,12 @@ import torch
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.metrics.classification import top_accuracy
-from kenyan13.model.cotuning import linear_end
+from kenyan13.model.linear import linear_end
 from kenyan13.report.writing import write_report
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import read_result
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.features import plain_features
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import train

@@ -16,7 +16,7 @@ from kenyan13.runs.directory import BEST, LAST, TEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import train
 

@@ -12,14 +12,13 @@ import torch
 from kenyan13.config.arguments import with_recipe
 from kenyan13.config.settings import Keep, Settings
 from kenyan13.errors import UserError
-from kenyan13.metrics.calibration import scale, scale_by_others
-from kenyan13.metrics.classification import reliability
+from kenyan13.metrics.classification import reliability, scale, scale_by_others
 from kenyan13.metrics.losses import kept
 from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.run import read_run
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run, predict, read_data
 from kenyan13.training.run import epochs_of, train
 

@@ -18,7 +18,7 @@ from kenyan13.runs import directory
 from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
-from kenyan13.training.evaluation import evaluate
+from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
