@@ -23,10 +23,9 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.plots.predictions import confusion_plot
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
-from kenyan13.training.contact_sheets import SIDE, arrange, draw_views, first_draws
+from kenyan13.training.contact_sheets import LONGEST, SIDE, first_draws, sheets
 
 EVENTS, END = "events.out.tfevents.*", ".end"  # what the end of a run adds has a file of its own
-LONGEST = 112  # pixels of an image in a sheet
 # TensorBoard sorts metrics by name, capitals first, and shows five: these, before the scalars of the epochs.
 METRICS = ("min_val_loss", "accuracy", "macro_f1", "auc_loss", "overfitting")
 
@@ -51,9 +50,7 @@ class TensorBoardImages(Callback):
             return
         remove_events(Path(logger.log_dir))
         writer = logger.experiment
-        draws = first_draws(data, SIDE * SIDE)
-        for kind, augment in (("original", None), ("augmented", data.settings.augment)):
-            sheet = arrange(draw_views(data, draws, augment, LONGEST))
+        for kind, sheet in sheets(data, first_draws(data, SIDE * SIDE), LONGEST).items():
             writer.add_image(f"sheets/{kind}", sheet, 0, dataformats="HWC")
         if self.graph:
             with warnings.catch_warnings(), torch.no_grad():

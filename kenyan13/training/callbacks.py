@@ -51,10 +51,8 @@ def find_last(folder: Path, network: nn.Module) -> Path | None:
             read_predictions(folder)
             state = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
             _ = state["callbacks"], state["loops"], state["optimizer_states"]
-            shapes = {f"network.{name}": value.shape for name, value in network.state_dict().items()}
-            if any(
-                name not in state["state_dict"] or state["state_dict"][name].shape != shapes[name] for name in shapes
-            ):
+            there = {name: value.shape for name, value in state["state_dict"].items()}
+            if any(there.get(f"network.{name}") != value.shape for name, value in network.state_dict().items()):
                 problem = f"{last} holds another network"
     except UserError as error:
         problem = error.problem
@@ -167,15 +165,14 @@ class RunFiles(Checkpoint):
             self.save(trainer, folder / directory.BEST, weights_only=True)
 
     def save(self, trainer: Trainer, file: Path, weights_only: bool) -> None:
-        """Write a checkpoint under a temporary name and rename it."""
+        """Write a checkpoint; all processes have to call this, and the first one writes."""
         if not self.checkpoints:
             return
         with directory.replacing(file) if trainer.is_global_zero else nullcontext(file) as temporary:
-            self.save_to(temporary, trainer, weights_only)
-
-    def save_to(self, temporary: Path, trainer: Trainer, weights_only: bool) -> None:
-        """Write a checkpoint; all processes have to call this, and the first one writes."""
-        if weights_only:  # Lightning would leave out callbacks, which put averaged weights in the place of the last
+            if not weights_only:
+                trainer.save_checkpoint(temporary)
+                return
+            # Lightning would leave out callbacks, which put averaged weights in the place of the last
             checkpoint: dict[str, Any] = {"state_dict": trainer.strategy.lightning_module_state_dict()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)
@@ -183,5 +180,3 @@ class RunFiles(Checkpoint):
             state = checkpoint["state_dict"].items()
             weights = {name: value for name, value in state if not name.startswith("auxiliary.")}  # of training only
             trainer.strategy.save_checkpoint({"state_dict": weights, "classes": checkpoint["classes"]}, temporary)
-        else:
-            trainer.save_checkpoint(temporary, weights_only)

@@ -1,7 +1,6 @@
 """Contact sheets: training images as they are and augmented, side by side; of a run's first epoch, or 36 a class."""
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from kenyan13.terminal import progress
 
 SIDE, GAP = 6, 4  # images a row and a column; pixels between them
 PRESETS = ("none", "default", "enhanced")  # of conf/augment, from above
-LONGEST = 112  # pixels of an image in the presets' sheet
+LONGEST = 112  # pixels of an image in sheets of all classes
 
 
 def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
@@ -48,20 +47,23 @@ def draw_views(
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
         batch = data.normalised(dataset.__getitems__([draw]), augment or data.settings.augment)
-        normalised = shrink(batch.images[0].permute(1, 2, 0).numpy(), side)
+        normalised = batch.images[0].permute(1, 2, 0).numpy()
+        if side < data.crop:
+            normalised = cv2.resize(normalised, (side, side), interpolation=cv2.INTER_AREA)
         shown[place] = np.clip(np.rint((normalised * data.std.numpy() + data.mean.numpy()) * 255), 0, 255)
     return shown
-
-
-def shrink(image: NDArray[Any], side: int) -> NDArray[Any]:
-    """Return a square image, [height, width, 3], with sides of no more than so many pixels."""
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) if len(image) > side else image
 
 
 def arrange(images: NDArray[np.uint8], a_row: int = SIDE) -> Pixels:
     """Return images, uint8 [n, side, side, 3], side by side in rows on white: uint8 [height, width, 3]."""
     grid = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), a_row, GAP, pad_value=255)
     return np.asarray(grid.permute(1, 2, 0))
+
+
+def sheets(data: ImageDataModule, draws: list[Draw], longest: int) -> dict[str, Pixels]:
+    """Return training images as they are ("original") and "augmented", uint8 [height, width, 3] each."""
+    kinds = {"original": None, "augmented": data.settings.augment}
+    return {kind: arrange(draw_views(data, draws, augment, longest)) for kind, augment in kinds.items()}
 
 
 def write_contact_sheets(data: ImageDataModule, folder: Path) -> list[Path]:
@@ -81,8 +83,8 @@ def write_contact_sheets(data: ImageDataModule, folder: Path) -> list[Path]:
         members = np.flatnonzero(data.train.catalogue.targets == k)
         rows = generator(SHEETS, data.settings.seed, k).permutation(members)[: SIDE * SIDE]
         draws = [Draw(int(row), 0, position) for position, row in enumerate(rows)]
-        for kind, augment in (("original", None), ("augmented", data.settings.augment)):
-            save(f"{kind}/{name.replace('/', '_')}.png", arrange(draw_views(data, draws, augment, data.crop)))
+        for kind, sheet in sheets(data, draws, data.crop).items():
+            save(f"{kind}/{name.replace('/', '_')}.png", sheet)
     save("presets.png", preset_sheet(data))
     return files
 

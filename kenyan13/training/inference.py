@@ -11,7 +11,7 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from PIL import Image
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import Trainer
 from torch import Tensor
 
 from kenyan13.config.settings import OnBad, Settings
@@ -180,36 +180,23 @@ def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
     return forward(run, crops, len(images.store_rows))
 
 
-class CropData(LightningDataModule):
-    """Centre crops, uint8 [crop, crop, 3] each, at most `total` of them, for Lightning's predict loop."""
-
-    def __init__(self, crops: Iterator[Pixels], total: int, settings: Settings) -> None:
-        super().__init__()
-        self.crops, self.total, self.settings = crops, total, settings
-
-    def predict_dataloader(self) -> Iterator[Tensor]:
-        """Yield batches, uint8 [n, crop, crop, 3]."""
-        size = self.settings.model.batch_size
-        for _ in progress(range(0, self.total, size), "Predicting"):
-            if batch := list(islice(self.crops, size)):
-                yield torch.from_numpy(np.stack(batch))
-
-    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Batch:
-        """Normalise on the device."""
-        colours = normalisation(self.settings.model)
-        mean, std = (torch.tensor(values, device=batch.device) for values in (colours.mean, colours.std))
-        unknown = torch.full((len(batch),), -1)
-        return Batch(normalise(batch, mean, std), unknown, unknown)
-
-
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
 
     total: how many crops there are at most.
     """
+    size, colours = run.settings.model.batch_size, normalisation(run.settings.model)
+
+    def batches() -> Iterator[Batch]:
+        for _ in progress(range(0, total, size), "Predicting"):
+            if batch := list(islice(crops, size)):
+                images = torch.from_numpy(np.stack(batch))
+                unknown = torch.full((len(batch),), -1)
+                yield Batch(normalise(images, torch.tensor(colours.mean), torch.tensor(colours.std)), unknown, unknown)
+
     run.network.to(memory_format=torch.channels_last)
     trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")
-    logits = trainer.predict(classifier(run, Classifier), datamodule=CropData(crops, total, run.settings)) or []
+    logits = trainer.predict(classifier(run, Classifier), batches()) or []
     parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
     return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
 
