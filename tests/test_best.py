@@ -10,7 +10,7 @@ from kenyan13.cli.models import estimate
 from kenyan13.config.settings import Settings
 from kenyan13.runs.predictions import labelled, read_predictions, scores
 from kenyan13.runs.run import read_run
-from kenyan13.training import arithmetic
+from kenyan13.training import trainer
 
 SETTINGS = [word for word in TINY if not word.startswith(("model=", "trainer.max_epochs="))]
 SETTINGS += ["model.pretrained=false", "data.folds=2", "trainer.max_epochs=2"]
@@ -69,7 +69,7 @@ def test_mistakes_are_said_on_one_screen(kenyan13: Command, tmp_path: Path, argu
 def test_the_estimate_is_of_the_epochs_that_are_chosen(
     compose: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arithmetic, "seconds_a_step", lambda *_: 1.0)
+    monkeypatch.setattr(trainer, "seconds_a_step", lambda *_: 1.0)
     common = "model.backbone=test_resnet", "recipe=modern"
     two, four = (estimate(compose(*common, f"trainer.max_epochs={epochs}")) for epochs in (2, 4))
     assert two == 5 * 2 * (104 + 26 * 2 / 3) / 16

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.statistics import holm, mcnemar
+from kenyan13.metrics.classification import holm, mcnemar
 from kenyan13.runs.directory import FAILED, State
 from kenyan13.runs.predictions import classes_of, labelled, predicted_of
 from kenyan13.runs.run import Run, read_run

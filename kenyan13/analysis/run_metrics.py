@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from kenyan13.metrics.classification import reliability, top_accuracy
+from kenyan13.metrics.classification import reliability, top_accuracy, wilson
 from kenyan13.metrics.losses import of_epochs
-from kenyan13.metrics.statistics import wilson
 from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
 from kenyan13.runs.run import Run
 

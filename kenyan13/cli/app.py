@@ -64,7 +64,7 @@ def examples(*arguments: str) -> str:
 
 def score_cells(table: "pd.DataFrame") -> list[str]:
     """Return accuracy in percent, its 95 % interval (Wilson) and log loss of predictions of images with a target."""
-    from kenyan13.metrics.statistics import wilson
+    from kenyan13.metrics.classification import wilson
     from kenyan13.runs.predictions import labelled, scores
 
     known = labelled(table)

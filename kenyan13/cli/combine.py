@@ -128,7 +128,7 @@ def cascade(
     """Put the runs of a two-stage classifier together. Their validation images must be the same."""
     from kenyan13.analysis.cascade import compose, read_stages, write_cascade
     from kenyan13.analysis.saving import save_runs
-    from kenyan13.metrics.statistics import standard_error
+    from kenyan13.metrics.classification import standard_error
     from kenyan13.runs.predictions import classes_of, scores
     from kenyan13.runs.run import read_run
 

@@ -181,10 +181,9 @@ def estimate(settings: Settings) -> float:
     import torch
 
     from kenyan13.model.backbones import build
-    from kenyan13.training.arithmetic import FLOAT, MIXED, seconds_a_step
     from kenyan13.training.inference import read_data
     from kenyan13.training.run import epochs_of
-    from kenyan13.training.trainer import one_device, precision
+    from kenyan13.training.trainer import FLOAT, MIXED, one_device, precision, seconds_a_step
 
     model, device, data = settings.model, one_device(settings), read_data(settings)
     images = torch.zeros(model.batch_size, 3, model.crop, model.crop, device=device)

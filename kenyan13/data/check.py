@@ -23,7 +23,7 @@ from kenyan13.data.images import Pixels, decode, opened, read_file, resize_short
 from kenyan13.data.store import digest_of, file_stats
 from kenyan13.errors import shorten
 from kenyan13.machine import available_cores
-from kenyan13.metrics.statistics import wilson
+from kenyan13.metrics.classification import wilson
 from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 

@@ -3,25 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import VGG, build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 STAGES = ((16, 7), (24, 5), (36, 5), (54, 5), (81, 5))  # channels, kernel size (study, Models)
 
-default_cfgs = generate_default_cfgs(
-    {
-        "small_cnn.untrained": {
-            "num_classes": 1000, "input_size": (3, 224, 224), "fixed_input_size": True,
-            "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
-            "first_conv": "stages.0.0", "classifier": "head",
-        },
-        "toy_vgg.untrained": {
-            "num_classes": 1000, "input_size": (3, 224, 224),
-            "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
-            "first_conv": "features.0", "classifier": "head.fc",
-        },
-    }
-)  # fmt: skip
+COMMON = {"num_classes": 1000, "input_size": (3, 224, 224), "mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+
+default_cfgs = generate_default_cfgs({
+    "small_cnn.untrained": {**COMMON, "fixed_input_size": True, "first_conv": "stages.0.0", "classifier": "head"},
+    "toy_vgg.untrained": {**COMMON, "first_conv": "features.0", "classifier": "head.fc"},
+})  # fmt: skip
 
 
 class SmallCNN(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kenyan13.metrics.statistics import wilson
+from kenyan13.metrics.classification import wilson
 from kenyan13.plots.style import COLOURS, MARKERS, OURS, STUDY, new_figure, set_log_ticks, short, styled
 
 FAMILIES = 20  # named in the legend

@@ -16,9 +16,8 @@ from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Layout
 from kenyan13.errors import shorten
 from kenyan13.export.session import GRAPH, Graph
-from kenyan13.metrics.classification import per_class, reliability
+from kenyan13.metrics.classification import per_class, reliability, standard_error, wilson
 from kenyan13.metrics.losses import kept, minimised
-from kenyan13.metrics.statistics import standard_error, wilson
 from kenyan13.metrics.uncertainty import cross_coverage
 from kenyan13.plots.predictions import confusion_plot, precision_recall_plot, reliability_plot
 from kenyan13.plots.training import accuracy_plot, loss_plot

@@ -10,7 +10,7 @@ from pathlib import Path
 from kenyan13.analysis.compare import best_first, origins
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
 from kenyan13.plots.training import sweep_plot
 from kenyan13.report.run_page import among, anchor_of, grouped, is_synthetic, notes, results, same_images

@@ -15,7 +15,7 @@ from kenyan13.analysis.ensemble import METHODS, accuracy_table, align, stack, ta
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.split import split_rows
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import standard_error
 from kenyan13.plots.style import COLOURS, GREY, LINES, MARKERS, OURS, PALE, STUDY, new_figure, styled
 from kenyan13.report.run_page import results
 from kenyan13.report.tables import Column, Folder, Plot, Table

@@ -11,7 +11,7 @@ from kenyan13.analysis.cascade import compose, read_stages, write_cascade
 from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import BusyError, UserError
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import standard_error
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import check_same, run_directory

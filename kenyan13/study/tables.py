@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kenyan13.errors import UserError, did_you_mean
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import standard_error
 from kenyan13.report.tables import Column, Row, Table
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import State, read_state

@@ -16,7 +16,7 @@ from scipy.stats import t
 from kenyan13.analysis.compare import SIGNIFICANT
 from kenyan13.config.settings import Settings
 from kenyan13.machine import git_commit, versions
-from kenyan13.metrics.statistics import mcnemar
+from kenyan13.metrics.classification import mcnemar
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import State
 from kenyan13.runs.locate import differing_settings

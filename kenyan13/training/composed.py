@@ -26,9 +26,8 @@ from kenyan13.runs.config_file import read_config, read_settings
 from kenyan13.runs.directory import CONFIG, MEMBERS
 from kenyan13.runs.predictions import prediction_table
 from kenyan13.training import inference
-from kenyan13.training.arithmetic import own_precision
 from kenyan13.training.inference import OpenRun, TrainedRun, check_classes, classifier, inference_trainer, open_data
-from kenyan13.training.trainer import precision
+from kenyan13.training.trainer import own_precision, precision
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm as Bar
 from kenyan13.config.settings import Keep, Layout, Settings
 from kenyan13.data.check import Finding
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.metrics.statistics import standard_error, wilson
+from kenyan13.metrics.classification import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result

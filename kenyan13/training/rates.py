@@ -15,13 +15,11 @@ from pytorch_lightning import seed_everything
 from pytorch_lightning.tuner.tuning import Tuner
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import median_abs_deviation
-from torch import Tensor
 from torch.optim import Optimizer
 
 from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
-from kenyan13.data.batches import Batch
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.model.backbones import create
@@ -37,16 +35,12 @@ LOWEST, HIGHEST = 1e-6, 1.0
 
 
 class RangeTest(Classifier):
-    """A Classifier that notes rate and loss of each step of the optimiser.
-
-    Lightning gives all parameter groups the same rate; here they keep the proportions that the settings give them.
-    """
+    """A Classifier that notes rate and loss of each step; parameter groups keep the proportions of their rates."""
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser, whose steps begin by taking each group's share of the rate."""
         self.rates: list[float] = []
         self.losses: list[float] = []
-        self.since: list[float] = []  # losses of the batches since the last step
         optimizer = super().configure_optimizers()
         groups = optimizer.param_groups
         full = max(group["lr"] for group in groups) or 1.0
@@ -58,18 +52,12 @@ class RangeTest(Classifier):
                 group["lr"] *= share  # of what Lightning sets anew after each step
 
         def after(*_: Any) -> None:
-            self.losses.append(float(np.mean(self.since)))
-            self.since.clear()
+            self.losses.append(float(np.mean([float(loss) for loss, _ in self.epoch_losses])))
+            self.epoch_losses.clear()
 
         optimizer.register_step_pre_hook(before)
         optimizer.register_step_post_hook(after)
         return optimizer
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's loss, and note it."""
-        loss = super().training_step(batch, batch_idx)
-        self.since.append(float(loss.detach()))
-        return loss
 
 
 def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:

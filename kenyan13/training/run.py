@@ -39,13 +39,20 @@ from kenyan13.runs.predictions import (
 )
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.terminal import print_note
-from kenyan13.training.arithmetic import run_precision
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
 from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
 from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
 from kenyan13.training.inference import open_run, predict_stored, read_data
 from kenyan13.training.stopping import StopRule
-from kenyan13.training.trainer import build_group, build_trainer, call_hook, check_device, fit_or_leave, precision
+from kenyan13.training.trainer import (
+    build_group,
+    build_trainer,
+    call_hook,
+    check_device,
+    fit_or_leave,
+    precision,
+    run_precision,
+)
 
 DETERMINISTIC = ("no", "where possible", "yes")  # by torch's deterministic debug mode
 

@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from kenyan13.metrics.statistics import holm, mcnemar, standard_error, wilson
+from kenyan13.metrics.classification import holm, mcnemar, standard_error, wilson
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from kenyan13.metrics.statistics import wilson
+from kenyan13.metrics.classification import wilson
 from kenyan13.plots.accuracy import Point, front, interval_plot, scatter_plot
 from kenyan13.plots.style import render
 

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from test_commands import Command, assert_one_screen
 
 from kenyan13.errors import UserError
-from kenyan13.metrics.statistics import wilson
+from kenyan13.metrics.classification import wilson
 from kenyan13.report.writing import write_card
 
 IDS = "abcdefghijkl"

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import standard_error
 from kenyan13.study.ensembles import ensemble_plot, vote_plot
 from kenyan13.study.sections import worker_plot
 

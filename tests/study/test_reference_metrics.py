@@ -10,8 +10,7 @@ from hand_made import composed_correct
 from numpy.typing import NDArray
 
 from kenyan13.analysis.cascade import name_groups, propose_groups, reorder
-from kenyan13.metrics.classification import per_class
-from kenyan13.metrics.statistics import standard_error
+from kenyan13.metrics.classification import per_class, standard_error
 from kenyan13.runs.directory import State
 from kenyan13.runs.result import Result
 from kenyan13.runs.run import Run

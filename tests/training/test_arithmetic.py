@@ -15,11 +15,11 @@ from kenyan13.model.backbones import build
 from kenyan13.runs.directory import CONFIG, LAST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
-from kenyan13.training import arithmetic
-from kenyan13.training.arithmetic import FLOAT, MIXED, run_precision, seconds_a_step
+from kenyan13.training import trainer
 from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
+from kenyan13.training.trainer import FLOAT, MIXED, run_precision, seconds_a_step
 
 Compose = Callable[..., Settings]
 
@@ -45,7 +45,7 @@ class Stand:
 def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
     stand = Stand()
     monkeypatch.setattr(machine, "processor", stand.processor)
-    monkeypatch.setattr(arithmetic, "seconds_a_step", stand.measure)
+    monkeypatch.setattr(trainer, "seconds_a_step", stand.measure)
     return stand
 
 
