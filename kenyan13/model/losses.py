@@ -33,10 +33,7 @@ class FocalLoss(nn.Module):
 
 
 def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
-
-    counts: int64 [classes], all above 0.
-    """
+    """Return weights ~ 1/count that sum to 1, float32 [classes], of counts above 0, int64 (study, Class imbalance)."""
     weights = 1 / counts
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)
 
@@ -54,10 +51,7 @@ def diverged(trainer: Trainer, part: str, loss: Tensor, rows: Iterable[int], ste
 
 
 def check_losses(trainer: Trainer, losses: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Raise UserError, in all processes, where a training loss of an epoch was no number.
-
-    losses: of each batch, float [], with the rows of its images, int64 [n].
-    """
+    """Raise UserError, in all processes, where a batch's loss, float [] (with its rows, int64 [n]), is no number."""
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist() if losses else []
     if not trainer.strategy.reduce_boolean_decision(all(finite), all=True):
         first = finite.index(False) if not all(finite) else len(finite) - 1  # by another process

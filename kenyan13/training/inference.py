@@ -45,20 +45,14 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class TrainedRun(OpenRun):
-    """A run of one network, with the weights of the epoch that is kept.
-
-    temperature: what logits are divided by for probabilities of new images.
-    """
+    """A run of one network, with the weights of the epoch that is kept; its logits are divided by the temperature."""
 
     network: torch.nn.Module
     temperature: float = 1.0
 
 
 def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
-    """Load a run from its directory, wherever that has been moved to.
-
-    Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
-    """
+    """Load a run from its directory. Raises UserError for none, one without checkpoint, and an unfit override."""
     quiet_libraries()
     settings = read_settings(folder, overrides)
     checkpoint = folder / directory.BEST
@@ -181,10 +175,7 @@ def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
 
 
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
-    """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
-
-    total: how many crops there are at most.
-    """
+    """Return class probabilities, float32 [n, classes], of at most `total` crops, uint8 [crop, crop, 3] each."""
     size, colours = run.settings.model.batch_size, normalisation(run.settings.model)
 
     def batches() -> Iterator[Batch]:
