@@ -1,7 +1,4 @@
-"""Metrics of class probabilities and of confusion matrices (rows: targets, columns: predictions); shares are 0..1.
-
-How exact they are, whether two runs differ by more than chance, and the temperature that makes probabilities honest.
-"""
+"""Metrics of probabilities and of confusion matrices (rows: targets), 0..1; how exact they are; temperatures."""
 
 from dataclasses import dataclass
 from math import exp, log
@@ -22,16 +19,12 @@ BINS = 15  # of confidence (Guo et al., On Calibration of Modern Neural Networks
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often predictions of about the same confidence are right, by bins of confidence of equal width.
+    """How often predictions of about the same confidence are right, by bins of confidence of equal width."""
 
-    edges: float64 [bins + 1], 0 to 1; count: int64 [bins]; confidence, accuracy: float64 [bins], means, 0 where a bin
-    is empty.
-    """
-
-    edges: NDArray[np.float64]
-    count: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    edges: NDArray[np.float64]  # [bins + 1], 0 to 1
+    count: NDArray[np.int64]  # [bins]
+    confidence: NDArray[np.float64]  # [bins], means, 0 where a bin is empty
+    accuracy: NDArray[np.float64]  # likewise
 
     @property
     def error(self) -> float:
@@ -82,11 +75,7 @@ def scale(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) -> float:
-    """Return the temperature, 0.05 to 20, with the lowest log loss on images; 1 where all that count are right: nothing
-    tells then how sure is too sure.
-
-    probabilities: [n, classes]; targets: int64 [n], -1 for images that do not count.
-    """
+    """Return the temperature, 0.05 to 20, of the lowest log loss; 1 where all with a target (not -1) are right."""
     known = targets >= 0
     if (probabilities.argmax(axis=1) == targets)[known].all():  # or there are none
         return 1.0
@@ -99,10 +88,7 @@ def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) ->
 
 
 def scale_by_others(probabilities: Probabilities, targets: NDArray[np.int64]) -> Probabilities:
-    """Return probabilities, [n, classes], scaled by temperatures that were fitted to other images.
-
-    The images are divided at random (always alike) into five parts, or as many as there are images; one stays as it is.
-    """
+    """Return probabilities, [n, classes], scaled by temperatures of other images: five random parts, always alike."""
     if len(targets) < 2:
         return probabilities
     scaled = np.empty(probabilities.shape)
