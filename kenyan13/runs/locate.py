@@ -1,6 +1,7 @@
 """Which run directories there are, and which one is a run's: under its name, or that of an earlier version."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,17 @@ def resolve_newest(place: Path) -> Path:
 
 
 def run_directory(settings: Settings) -> Path:
-    """Return the folder that the run writes into, or has been written into by an earlier version."""
+    """Return the folder of the run: under its name, another one with its hash, or one of before 2026-11-25."""
     folder = Path(settings.runs) / run_name(settings)
     if settings.name or folder.exists():
         return folder
-    return earlier_directory(settings) or folder
-
-
-def earlier_directory(settings: Settings) -> Path | None:
-    """Return the directory of the same run under another name with its hash, or of before 2026-11-25; or None."""
     backbone = settings.model.backbone.split(".")[0].replace("/", "_")
     names = f"*-{config_hash(settings)}", f"{backbone}_pt{settings.freeze.get('level')}-????????"
     for config in [config for name in names for config in sorted(Path(settings.runs).glob(f"{name}/{CONFIG}"))]:
-        try:
+        with suppress(UserError):  # damaged: it is no run to go on with
             if not differences(read_settings(config.parent), settings):
                 return config.parent
-        except UserError:  # damaged: it is no run to go on with
-            continue
-    return None
+    return folder
 
 
 def differing_settings(folder: Path, settings: Settings) -> list[str]:

@@ -38,8 +38,9 @@ def print_start(
     brief: bool = False,
 ) -> None:
     """Print what is going to be trained on what, which layers, and for how long; brief: no more than a line or two."""
+    again = "  (going on where it stopped)" if resumed else ""
     if brief:
-        console.print(f"\n{folder.name}" + ("  (going on where it stopped)" if resumed else ""), style="bold")
+        console.print(f"\n{folder.name}{again}", style="bold")
         return
     if settings.data.layout is Layout.demo:
         console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
@@ -54,7 +55,7 @@ def print_start(
         steps = -(-train // model.batch_size)
         rate = f"{settings.optim['lr']:g}" if isinstance(settings.optim.get("lr"), int | float) else "its own"
         console.print(f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all; learning rate {rate}")
-    console.print(f"Run directory: {folder}" + ("  (going on where it stopped)" if resumed else ""))
+    console.print(f"Run directory: {folder}{again}")
     best = "lowest validation loss" if settings.keep is Keep.loss else "the epoch to keep"
     console.print(f"\n* {best} so far", style="dim")
 
@@ -90,9 +91,7 @@ class EpochBar(TQDMProgressBar):
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
-    def get_metrics(
-        self, trainer: Trainer, pl_module: LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Show the rate instead of the logger's version."""
         return {"lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.1e}"} if trainer.optimizers else {}
 
