@@ -186,16 +186,18 @@ def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], of at most `total` crops, uint8 [crop, crop, 3] each."""
     size, colours = run.settings.model.batch_size, normalisation(run.settings.model)
+    run.network.to(memory_format=torch.channels_last)
+    trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")
+    device = trainer.strategy.root_device
+    mean, std = (torch.tensor(values, device=device) for values in (colours.mean, colours.std))
 
     def batches() -> Iterator[Batch]:
         for _ in progress(range(0, total, size), "Predicting"):
             if batch := list(islice(crops, size)):
-                images = torch.from_numpy(np.stack(batch))
+                images = torch.from_numpy(np.stack(batch)).to(device)  # where normalising is fast
                 unknown = torch.full((len(batch),), -1)
-                yield Batch(normalise(images, torch.tensor(colours.mean), torch.tensor(colours.std)), unknown, unknown)
+                yield Batch(normalise(images, mean, std), unknown, unknown)
 
-    run.network.to(memory_format=torch.channels_last)
-    trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")
     logits = trainer.predict(classifier(run, Classifier), batches()) or []
     parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
     return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
