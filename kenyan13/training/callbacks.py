@@ -113,13 +113,9 @@ class History(Callback):
         metrics = {name: logged[name] for name in names}
         self.rows.append({"epoch": epoch, **metrics, "lr": self.lr, "seconds": round(seconds, 3)})
 
-    def best(self) -> dict[str, float]:
-        """Return the row of the epoch that is kept."""
-        return self.rows[kept(pd.DataFrame(self.rows), self.keep)]
-
     def is_best(self) -> bool:
         """Return whether the newest epoch is the one to keep, of those so far."""
-        return self.best() is self.rows[-1] and not isnan(self.rows[-1]["val_loss"])
+        return kept(pd.DataFrame(self.rows), self.keep) == len(self.rows) - 1 and not isnan(self.rows[-1]["val_loss"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

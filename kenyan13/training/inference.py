@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
-from kenyan13.data.batches import Batch, Images
+from kenyan13.data.batches import Batch
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import Pixels, list_unreadable, resize_length, resize_short_side
@@ -174,13 +174,6 @@ def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32]
     probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
     probabilities[[row for row in range(len(paths)) if row not in bad]] = known
     return probabilities, bad
-
-
-def predict_stored(run: TrainedRun, images: Images) -> NDArray[np.float32]:
-    """Return class probabilities, float32 [n, classes], of images that lie decoded in a store."""
-    crop = run.settings.model.crop
-    crops = (centre_crop(images.store[row], crop) for row in images.store_rows)
-    return forward(run, crops, len(images.store_rows))
 
 
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
+from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
@@ -42,7 +43,7 @@ from kenyan13.terminal import print_note
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
 from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
 from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
-from kenyan13.training.inference import open_run, predict_stored, read_data
+from kenyan13.training.inference import forward, open_run, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import (
     build_group,
@@ -91,7 +92,8 @@ def train(settings: Settings, brief: bool = False) -> Result:
             print_findings(data.findings())
         result = before or fit(settings, folder, data, described, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
-            probabilities = predict_stored(open_run(folder), data.test)  # with the best epoch's weights
+            crops = (centre_crop(data.test.store[row], data.crop) for row in data.test.store_rows)
+            probabilities = forward(open_run(folder), crops, len(data.test.store_rows))  # with the best epoch's weights
             table = prediction_table(data.test.catalogue.ids, data.classes, probabilities, data.test.catalogue.targets)
             write_predictions(folder / TEST, table)
     return result
