@@ -42,8 +42,11 @@ def per_class(confusion: NDArray[np.int64]) -> pd.DataFrame:
 
 
 def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64], k: int = 2) -> float:
-    """Return the share of n > 0 images with the target, int64 [n], among the k most probable of [n, classes]."""
-    # of equals the first count; scikit-learn counts the last, and takes no two classes
+    """Return the share of images whose target is among the k most probable classes; of equals the first ones count.
+
+    targets: int64 [n], n at least 1; probabilities: float [n, classes]. (scikit-learn's counts the last ones of equals,
+    and takes no two classes.)
+    """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((best == targets[:, None]).any(axis=1).mean())
 

@@ -37,7 +37,10 @@ def kept(epochs: pd.DataFrame, keep: str = "loss") -> int:
 
 
 def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[float]) -> tuple[float, float]:
-    """Return slope and start of the least-squares line of validation / training loss, by epoch from 0; or NaN."""
+    """Return slope and start of the least-squares line through (epoch from 0, validation loss / training loss).
+
+    Both are NaN with fewer than two epochs, and where a ratio is no finite number. Source: study, What is measured.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.divide(validation_losses, train_losses, dtype=np.float64)
     if len(ratio) < 2 or not np.isfinite(ratio).all():  # what the fit makes of these depends on numpy's build
@@ -67,8 +70,9 @@ def of_epochs(epochs: pd.DataFrame, keep: str = "loss") -> dict[str, Any]:
 def outliers(values: ArrayLike) -> NDArray[np.bool_]:
     """Return which values [n] are outliers, or are no number; bool [n].
 
-    Outliers are 3.5 deviations or more from the median: the median absolute deviation / 0.6745, or where that is 0,
-    1.2533 x the mean one (modified z-score of Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
+    Outliers are 3.5 standard deviations or more from the median. That deviation is estimated as the median absolute
+    deviation / 0.6745; where that is 0 (more than half of the values are equal), as 1.2533 x the mean absolute
+    deviation. Source: the modified z-score of Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993).
     """
     array = np.asarray(values, dtype=np.float64)
     found = ~np.isfinite(array)

@@ -139,8 +139,9 @@ def build(settings: ModelSettings, num_classes: int | None, pretrained: bool) ->
 
 
 def load_weights(network: nn.Module, file: Path, classes: tuple[str, ...]) -> None:
-    """Load a weights file or checkpoint: all of the backbone, and the head where it is for the same classes.
+    """Load a state dict into the network: all of the backbone, and the head where it is for the same classes.
 
+    Takes .safetensors, .pth and the checkpoints of earlier runs; embeddings of positions are resampled to the crop.
     Raises UserError when the file cannot be read or holds weights of another architecture.
     """
     weights, of_classes = fitting_weights(network, file)

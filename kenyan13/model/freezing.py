@@ -66,9 +66,10 @@ def parameter_levels(network: nn.Module) -> dict[str, int]:
 
 
 def depth_levels(network: nn.Module) -> dict[str, int]:
-    """Return levels by depth: the head, then five parts of timm's layer groups (or modules), from last to first.
+    """Return levels by depth: the head, then five parts of the layer groups, from the last to the first.
 
-    No part is norms alone, where that can be: it would train next to nothing.
+    The groups are timm's; networks that it gives none of are grouped by their modules, in the order of definition. No
+    part is norms alone, where that can be: it would train next to nothing.
     """
     head = head_prefixes(network)
     sizes = {name: value.ndim for name, value in network.named_parameters() if not name.startswith(head)}

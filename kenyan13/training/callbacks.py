@@ -127,9 +127,10 @@ class History(Callback):
 
 
 class RunFiles(Checkpoint):
-    """Writes metrics, predictions and checkpoints after each epoch; last.ckpt, the last, vouches for the rest."""
+    """Writes metrics, predictions and checkpoints after each epoch, last.ckpt at the very end: it vouches for the rest.
 
-    # Lightning runs callbacks of this base class last; its own ModelCheckpoint remembers absolute paths.
+    Lightning runs callbacks of this base class last. Its own ModelCheckpoint remembers absolute paths.
+    """
 
     def __init__(self, checkpoints: bool = True) -> None:
         self.checkpoints = checkpoints

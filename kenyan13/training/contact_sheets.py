@@ -34,9 +34,10 @@ def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
 def draw_views(
     data: ImageDataModule, draws: list[Draw], augment: AugmentSettings | None, longest: int
 ) -> NDArray[np.uint8]:
-    """Return training images under an augmentation, or as they are: uint8 [n, side, side, 3], side up to `longest`.
+    """Return what training images look like under an augmentation, or as they are: uint8 [n, side, side, 3].
 
-    Values of random erasing and noise are drawn for whole batches: here they are others than in training.
+    side: the run's crop, or `longest` where that is smaller. Values of random erasing and noise are drawn for whole
+    batches: here they are others than in training.
     """
     dataset = ImageDataset(data.train, data.crop, data.settings.seed, augment)
     side = min(longest, data.crop)

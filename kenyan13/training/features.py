@@ -32,9 +32,10 @@ from kenyan13.training.trainer import one_device, precision
 
 
 def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Return body and head of a network: images -> features (pooled, where only the last layer trains) -> logits.
+    """Return body and head of a network of timm's: images -> features, features -> logits.
 
-    Raises UserError for a network whose frozen part is another one at every step.
+    Features are as far along as the frozen layers reach: pooled, where only the last linear layer trains. Raises
+    UserError for a network whose frozen part is another one at every step.
     """
     random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules())
     if random or not hasattr(network, "forward_head"):
@@ -90,7 +91,8 @@ def cached_features(
 def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
     """Return what the last layer gets of each training image and its mirror image, their mean: float32 [n, d].
 
-    The cache has all labelled images by content: folds share them. Raises UserError for a last layer not linear.
+    In the cache lie those of all labelled images by content: the folds of a data set share them. Raises UserError for a
+    network whose last layer is not linear.
     """
     last_linear(network)
 

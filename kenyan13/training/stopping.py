@@ -36,9 +36,9 @@ class StopOnLoss(StopRule):
 
 
 class StopOnAccuracy(StopRule):
-    """Stops when validation accuracy rose by no more than `threshold` (0..1) over `patience` epochs (study).
+    """Stops when the smoothed validation accuracy rose by no more than `threshold` (0..1) over `patience` epochs.
 
-    It is smoothed by an exponential moving average that weighs the newest epoch with `smoothing`.
+    Smoothed: exponential moving average that weighs the newest epoch with `smoothing` (study, stop on accuracy).
     """
 
     def __init__(self, patience: int = 10, threshold: float = 0.02, smoothing: float = 0.3) -> None:

@@ -62,9 +62,10 @@ def own_precision(settings: Settings, folder: Path) -> Any:
 
 
 def run_precision(settings: Settings, folder: Path, network: nn.Module) -> str:
-    """Return the arithmetic for a run to train in: its own, if it goes on; on a CPU with AMX, the one measured faster.
+    """Return the arithmetic for a run to train in. The network is left as it is.
 
-    The study's experiments stay in float32 there, as do the processes of a data-parallel run, which must agree.
+    A run that goes on keeps its own. On a CPU with AMX, both are measured at the first run, and the times remembered;
+    the study's experiments stay in float32 there, as do the processes of a data-parallel run, which must agree.
     """
     own = own_precision(settings, folder)
     alone = settings.experiment is None and settings.trainer.get("devices", 1) in (1, "auto")
