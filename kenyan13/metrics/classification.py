@@ -1,4 +1,7 @@
-"""Metrics of probabilities and of confusion matrices (rows: targets), 0..1; how exact they are; temperatures."""
+"""Metrics of class probabilities and of confusion matrices (rows: targets, columns: predictions); shares are 0..1.
+
+How exact they are, whether two runs differ by more than chance, and the temperature that makes probabilities honest.
+"""
 
 from dataclasses import dataclass
 from math import exp, log
@@ -19,12 +22,16 @@ BINS = 15  # of confidence (Guo et al., On Calibration of Modern Neural Networks
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often predictions of about the same confidence are right, by bins of confidence of equal width."""
+    """How often predictions of about the same confidence are right, by bins of confidence of equal width.
 
-    edges: NDArray[np.float64]  # [bins + 1], 0 to 1
-    count: NDArray[np.int64]  # [bins]
-    confidence: NDArray[np.float64]  # [bins], means, 0 where a bin is empty
-    accuracy: NDArray[np.float64]  # likewise
+    edges: float64 [bins + 1], 0 to 1; count: int64 [bins]; confidence, accuracy: float64 [bins], means, 0 where a bin
+    is empty.
+    """
+
+    edges: NDArray[np.float64]
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
 
     @property
     def error(self) -> float:
@@ -75,7 +82,11 @@ def scale(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) -> float:
-    """Return the temperature, 0.05 to 20, of the lowest log loss; 1 where all with a target (not -1) are right."""
+    """Return the temperature, 0.05 to 20, with the lowest log loss on images; 1 where all that count are right: nothing
+    tells then how sure is too sure.
+
+    probabilities: [n, classes]; targets: int64 [n], -1 for images that do not count.
+    """
     known = targets >= 0
     if (probabilities.argmax(axis=1) == targets)[known].all():  # or there are none
         return 1.0
@@ -88,7 +99,10 @@ def fit_temperature(probabilities: Probabilities, targets: NDArray[np.int64]) ->
 
 
 def scale_by_others(probabilities: Probabilities, targets: NDArray[np.int64]) -> Probabilities:
-    """Return probabilities, [n, classes], scaled by temperatures of other images: five random parts, always alike."""
+    """Return probabilities, [n, classes], scaled by temperatures that were fitted to other images.
+
+    The images are divided at random (always alike) into five parts, or as many as there are images; one stays as it is.
+    """
     if len(targets) < 2:
         return probabilities
     scaled = np.empty(probabilities.shape)

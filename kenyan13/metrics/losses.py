@@ -50,7 +50,10 @@ def overfitting_line(train_losses: Sequence[float], validation_losses: Sequence[
 
 
 def of_epochs(epochs: pd.DataFrame, keep: str = "loss") -> dict[str, Any]:
-    """Return what epochs come to, as result.json names it, None for no finite number; epoch 0 counts in no sum."""
+    """Return what the epochs of a run come to, in the names of its result; None for what is no finite number.
+
+    epochs, keep: see `kept`. Epoch 0, of a head that was fitted before training, counts in no sum over epochs.
+    """
     row, trained = epochs.iloc[kept(epochs, keep)], epochs[epochs["epoch"] > 0]
     train, validation = trained["train_loss"].tolist(), minimised(trained).tolist()
     # AUC loss: the sum of the validation losses over epochs (study, What is measured)

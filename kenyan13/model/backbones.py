@@ -193,7 +193,10 @@ def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], 
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
-    """Return tensors by name, and a run's checkpoint's classes; nothing is run. Raises UserError for other files."""
+    """Return the tensors of a weights file by name, and the classes of its head where it is a run's checkpoint.
+
+    Raises UserError when the file is damaged, or holds more than tensors and plain values: nothing in it is run.
+    """
     try:
         if file.suffix != ".ckpt":
             return dict(load_state_dict(str(file), weights_only=True)), None

@@ -44,9 +44,10 @@ class Classifier(LightningModule):
     instead of the whole network, as its head where batches hold features; mirror: validate as `mean_logits` does;
     auxiliary: a second loss in training, of the network's pooled features.
 
-    Logs train_loss (without the auxiliary loss), val_loss (plain cross entropy, so that runs compare), val_accuracy
-    (micro), val_macro_f1, and where the loss weighs classes, val_weighted_loss, of images with a class (target not -1);
-    the step is the epoch, from 1. After validation, `predictions` holds what was predicted for all images.
+    Logs train_loss (mean over the epoch's images of what is minimised, but the auxiliary loss), val_loss (plain cross
+    entropy whatever is minimised, so that runs compare), val_accuracy (micro), val_macro_f1, and where the loss weighs
+    classes, val_weighted_loss: it, of the validation images. Loggers get the epoch, from 1, as their step. Images of no
+    class (target -1) do not count in these. After validation, `predictions` holds what was predicted for all images.
     """
 
     def __init__(

@@ -116,8 +116,9 @@ class Freeze(Callback):
     frozen_bn: "eval" keeps the statistics of frozen batch norms, "train" goes on moving them. features: "cached" has
     the frozen backbone's output computed once, from `views` augmented views of each image (training/features.py).
 
-    What is frozen is a function of the epoch alone: a resumed run needs no state of this callback. Optimisers have all
-    parameters, and pass over those without gradient. Raises UserError for levels and epochs that cannot be.
+    What is frozen is a function of the epoch alone, so that a resumed run needs no state of this callback. Optimisers
+    pass over parameters without gradient, so that all parameters can be given to them from the start. Raises UserError
+    for levels and epochs that cannot be.
     """
 
     def __init__(

@@ -20,13 +20,17 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Fitted:
-    """A linear classifier: logits = features @ weight.T + bias."""
+    """A linear classifier: logits = features @ weight.T + bias.
 
-    weight: NDArray[np.float64]  # [classes, d]
-    bias: NDArray[np.float64]  # [classes]
-    strength: float  # the chosen one
-    out_of_fold: NDArray[np.float64]  # [n, classes], each image's probabilities by a classifier not fitted on it
-    log_loss: float  # of these
+    weight: float64 [classes, d]; bias: float64 [classes]; strength: the chosen one; out_of_fold: float64 [n, classes],
+    each image's probabilities by a classifier that was not fitted on it; log_loss: of these.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: float
+    out_of_fold: NDArray[np.float64]
+    log_loss: float
 
 
 class LinearHead:
@@ -44,7 +48,10 @@ class LinearHead:
     def fit(
         self, features: NDArray[np.floating], targets: NDArray[np.int64], seed: int, balanced: bool = False
     ) -> Fitted:
-        """Return the classifier of features, [n, d], for targets, int64 [n], of all classes; seed: of the folds."""
+        """Return the classifier of features, [n, d], and targets, int64 [n], of which each class has some.
+
+        seed: decides the folds; balanced: classes count the same, however many images they have.
+        """
         values, classes = np.asarray(features, dtype=np.float64), int(targets.max()) + 1
         folds = max(2, min(self.folds, int(np.bincount(targets).min())))
         splits = StratifiedKFold(folds, shuffle=True, random_state=seed)

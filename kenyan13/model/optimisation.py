@@ -19,10 +19,13 @@ NETWORK = ("model_or_params", "model", "network")  # first parameters of targets
 
 
 def create_optimizer(optim: Mapping[str, Any], network: nn.Module, auxiliary: nn.Module | None = None) -> Optimizer:
-    """Return the optimiser that conf/optim describes, over all parameters of the network and of an auxiliary module.
+    """Return the optimiser that conf/optim describes, over all parameters of the network.
 
-    timm's parameter groups carry `lr_scale`, a factor of the rate that torch ignores without a word: it becomes part of
-    each group's rate. Raises UserError for arguments that the target refuses.
+    auxiliary: a module that trains beside it, at the full rate and without weight decay.
+
+    A target whose first parameter is called model, network or model_or_params gets the network, others its parameters.
+    timm's parameter groups carry `lr_scale`, a factor of the rate that torch's optimisers and schedules ignore without
+    a word: it becomes part of each group's rate. Raises UserError for arguments that the target refuses.
     """
     first = next(iter(inspect.signature(find_target("optim", optim[TARGET])).parameters), "")
     given = network if first in NETWORK else list(network.parameters())
@@ -51,7 +54,10 @@ def explained(key: str, target: object) -> Iterator[None]:
 
 
 def warmup_cosine(optimizer: Optimizer, max_epochs: float, warmup: float = 1, steps_per_epoch: int = 1) -> LRScheduler:
-    """Return a schedule that rises in a line over `warmup` epochs, then falls as half a cosine to `max_epochs`."""
+    """Return a schedule that rises in a line over `warmup` epochs, then falls as half a cosine to `max_epochs`.
+
+    steps_per_epoch: how often it is stepped in an epoch.
+    """
     return LambdaLR(optimizer, lambda step: cosine_share(step, warmup * steps_per_epoch, max_epochs * steps_per_epoch))
 
 

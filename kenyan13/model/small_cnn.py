@@ -18,7 +18,10 @@ default_cfgs = generate_default_cfgs({
 
 
 class SmallCNN(nn.Module):
-    """Five convolution stages that halve 32 pixels or more a side, three linear layers (study, group F)."""
+    """Five convolution-norm-ReLU-maxpool stages, then linear layers of 1024, 256 and `num_classes` (study, group F).
+
+    Convolutions keep the size and every pool halves it: images need at least 32 pixels a side.
+    """
 
     def __init__(self, num_classes: int = 1000, in_chans: int = 3, img_size: int | tuple[int, int] = 224) -> None:
         super().__init__()

@@ -62,9 +62,10 @@ def checkpoint_problem(file: Path) -> str:
 
 @contextmanager
 def only_process(folder: Path) -> Iterator[None]:
-    """Make the run directory and hold its lock; an error is kept in failed.txt until the next try.
+    """Make the run directory and hold its lock; an error on the way is kept in failed.txt until the next try.
 
-    Raises BusyError while another process holds it, MachineError for want of memory or room on the disk.
+    Raises BusyError while another process holds it, and MachineError, which names the folder, for want of memory or
+    room on the disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

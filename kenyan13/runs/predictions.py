@@ -47,7 +47,10 @@ def prediction_table(
     probabilities: NDArray[np.floating],
     targets: str | Sequence[str] | NDArray[np.int64] | pd.Series = "",
 ) -> pd.DataFrame:
-    """Return a table of probabilities, [n, classes]; targets: names, "" for none, or int64 [n] indices, -1 for none."""
+    """Return a table of predictions. probabilities: [n, classes].
+
+    targets: n names, "" for none; or int64 [n], indices into the classes, -1 for none.
+    """
     table = pd.DataFrame(probabilities, index=pd.Index(list(ids), name="id"), columns=list(classes))
     if isinstance(targets, np.ndarray):
         targets = np.array([*classes, ""])[targets].tolist()
@@ -82,7 +85,10 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
-    """Return the confusion matrix (rows: targets, columns: predictions); others: further targets, never predicted."""
+    """Return the confusion matrix (rows: targets, columns: predictions) of predictions, with the classes' names.
+
+    others: targets that are no class of the run, and never predicted: their columns, as the study's, are all zeros.
+    """
     names = [*classes_of(table), *others]
     counts = pd.crosstab(table["target"].to_numpy(), predicted_of(table))
     return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
@@ -107,7 +113,10 @@ def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def gate(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return p(group) x p(class | group), float32. first: of classes and groups; second: group -> of its classes."""
+    """Return the predictions of two stages together: p(class) = p(group) x p(class | group), float32.
+
+    first: of classes and groups; second: group -> of its classes, of the same images. Classes come by name.
+    """
     names, targets = classes_of(first), first["target"]
     parts = [second[name].drop(columns="target").mul(first[name], axis=0) if name in second else first[[name]]
              for name in names]  # fmt: skip
@@ -119,7 +128,10 @@ def gate(first: pd.DataFrame, second: Mapping[str, pd.DataFrame]) -> pd.DataFram
 
 
 def write_predictions(file: Path, table: pd.DataFrame) -> None:
-    """Write predictions as CSV, with nine digits, which give each float32 back; no targets, no such column."""
+    """Write predictions as CSV: an image a row, its target, what is predicted, the probabilities.
+
+    Nine digits give each float32 back exactly. Where no image has a target, there is no such column.
+    """
     written = table.copy()
     written.insert(1, "predicted", predicted_of(table))
     if not (table["target"] != "").any():

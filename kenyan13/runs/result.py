@@ -18,8 +18,11 @@ from kenyan13.runs.upgrade import RESULT_NAMES
 class Result:
     """What came out of a run. Loss, accuracy and F1 (0..1) are those of the epoch (from 1) that is kept.
 
-    weighted_loss: as training weighs classes, where it does; min_val_loss: plain cross entropy. device, precision,
-    threads, deterministic: what was really used. Fields that an older result.json lacks have these defaults.
+    weighted_loss: the validation loss there as training weighs classes, where it does; min_val_loss is plain cross
+    entropy. device, precision, threads, deterministic: what was really used. temperature: of the kept epoch's
+    probabilities of the validation images, see kenyan13.metrics.classification.
+
+    Fields that an older result.json lacks have these defaults; loss, accuracy and validation images must be there.
     """
 
     status: str = "finished"
@@ -61,17 +64,21 @@ def read_result(folder: Path) -> Result | None:
     try:
         read = json.loads((folder / RESULT).read_text())
         saved = {RESULT_NAMES.get(key, key): value for key, value in read.items()}
-        result = Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved})
-        for name, kind in get_type_hints(Result).items():
-            value = getattr(result, name)
-            if not isinstance(value, kind if kind is str else kind | int):
-                raise ValueError(f"{name} is {value!r}")
-        above = min(result.validation_images, result.temperature)
-        if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and above > 0):
-            raise ValueError("loss, accuracy or number of images cannot be")
-        return result
+        return checked(Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved}))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         step = "remove it: the same command makes it again"
         raise UserError(f"{folder / RESULT} is damaged: {error}", step) from None
+
+
+def checked(result: Result) -> Result:
+    """Return a result. Raises ValueError for what no run writes: texts in place of numbers, or what cannot be."""
+    for name, kind in get_type_hints(Result).items():
+        value = getattr(result, name)
+        if not isinstance(value, kind if kind is str else kind | int):
+            raise ValueError(f"{name} is {value!r}")
+    above = min(result.validation_images, result.temperature)
+    if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and above > 0):
+        raise ValueError("loss, accuracy or number of images cannot be")
+    return result

@@ -23,19 +23,25 @@ EPOCH_COLUMNS = ["epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run directory tells."""
+    """What a run directory tells.
+
+    name: fit for file names, and unique among the runs that are read together (`read_all`). settings: nested plain
+    values, defaults among them, and `members`, the names of the runs that it is put together from, if it is; empty for
+    a folder that holds predictions only (of `kenyan13 cascade`). data: classes, and number and digest of each part's
+    images. result, metrics (a row an epoch): None until they are there. problem: why the directory cannot be read, or
+    "".
+    """
 
     folder: Path
-    name: str  # fit for file names, and unique among runs that are read together
+    name: str
     state: State
-    # nested plain values, with `members` for a run that is put together; empty for a folder of predictions only
     settings: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)  # classes, number and digest of each part's images
+    data: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
-    result: Result | None = None  # None until it is there, as metrics
-    metrics: pd.DataFrame | None = None  # a row an epoch
-    problem: str = ""  # why the directory cannot be read
+    result: Result | None = None
+    metrics: pd.DataFrame | None = None
+    problem: str = ""
 
     def setting(self, key: str) -> Any:
         """Return a setting by its dotted name; None where there is none."""

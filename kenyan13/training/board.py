@@ -83,7 +83,10 @@ def remove_events(folder: Path, ending: str = "") -> None:
 
 
 def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> None:
-    """Leave each point of the rows' epochs and of so many steps once, in one file; add what is missing of the rows."""
+    """Leave each point of a run's first epochs and steps once, in one file, and add what is missing of its epochs.
+
+    rows: of metrics.csv, an epoch each, from the first, where they lie in the curves. steps: of the optimiser.
+    """
     files = sorted(set(folder.glob(EVENTS)) - set(folder.glob(EVENTS + END)))
     by_epoch = {"epoch", "loss_ratio"}.union(*rows)
     known: set[tuple[str, int]] = set()

@@ -68,7 +68,10 @@ class EpochSeed(Callback):
         generator(DROPOUT, int(seed))  # raises ValueError for what is no seed
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """In a Slurm job, train on after SIGTERM: a run that left would have failed; a killed one is queued again."""
+        """In a Slurm job, train on after SIGTERM, which comes some time before a node is taken back.
+
+        A run that left by itself would have failed; one that is killed is queued again, or was cancelled.
+        """
         if "SLURM_JOB_ID" in os.environ:
             signal.signal(signal.SIGTERM, lambda *_: print_note("Slurm is about to end this job: training goes on."))
 
@@ -129,7 +132,8 @@ class History(Callback):
 class RunFiles(Checkpoint):
     """Writes metrics, predictions and checkpoints after each epoch, last.ckpt at the very end: it vouches for the rest.
 
-    Lightning runs callbacks of this base class last. Its own ModelCheckpoint remembers absolute paths.
+    Lightning runs callbacks of this base class last, when the schedule has been stepped. Its own ModelCheckpoint
+    remembers absolute paths, which breaks a run that is moved.
     """
 
     def __init__(self, checkpoints: bool = True) -> None:

@@ -1,6 +1,8 @@
-"""Any run, also one put together from members (`--save` of ensemble, cascade), which may be put together themselves.
+"""Runs that are put together from others: opened with their members, and used like a run of one network.
 
-Members with the same classes predict by their mean; the stages of a two-stage classifier by soft gating.
+Such a run directory (`kenyan13 ensemble --save`, `kenyan13 cascade --save`) holds its members, run directories as well,
+which may be put together themselves. Members with the same classes predict by their mean; the stages of a two-stage
+classifier by soft gating.
 """
 
 from collections.abc import Sequence
@@ -84,12 +86,15 @@ def predict_catalogue(run: AnyRun, images: Catalogue) -> tuple[pd.DataFrame, dic
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run makes of its validation images: metrics, computed as in training, and predictions by image id."""
+    """What a run makes of its validation images: metrics, computed as in training, and predictions by image id.
+
+    own: with the run's choice of views; plain: of each image alone; mirrored: of the mean with its mirror image.
+    """
 
     metrics: dict[str, float]
-    own: pd.DataFrame  # with the run's choice of views
-    plain: pd.DataFrame  # of each image alone
-    mirrored: pd.DataFrame  # of the mean with its mirror image
+    own: pd.DataFrame
+    plain: pd.DataFrame
+    mirrored: pd.DataFrame
 
 
 class TwoViews(Classifier):

@@ -1,4 +1,8 @@
-"""Sharing a machine among a joblib sweep's runs: each takes a GPU, by a lock on a file, and its part of the cores."""
+"""Sharing one machine among runs that start at the same time: each takes a GPU, and its part of the cores.
+
+Slurm allocates GPUs itself. `python train.py -m hydra/launcher=joblib` does not, so its runs take one here: a lock on a
+file stands for a GPU, and lasts as long as the process.
+"""
 
 import getpass
 import os

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -61,16 +61,8 @@ def check_features(settings: Settings, network: nn.Module) -> None:
         if not alike:
             problem = f"{type(network).__name__} is made of parts side by side: no freeze.features=cached."
             raise UserError(problem, "freeze.features=recomputed")
-    if settings.head:
-        last_linear(network)
-
-
-def last_linear(network: nn.Module) -> nn.Linear:
-    """Return the last layer. Raises UserError where it is not linear, or does not make all logits."""
-    last = linear_end(network)
-    if last is None:
+    if settings.head and linear_end(network) is None:
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
-    return last
 
 
 def cached_features(
@@ -94,7 +86,8 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
     In the cache lie those of all labelled images by content: the folds of a data set share them. Raises UserError for a
     network whose last layer is not linear.
     """
-    last_linear(network)
+    if linear_end(network) is None:
+        raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
     def body(images: Tensor) -> Tensor:
         return (pooled_features(network, images) + pooled_features(network, images.flip(3))) / 2
@@ -183,9 +176,10 @@ def compute(
 
 
 def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, network: nn.Module) -> tuple[Fitted, float]:
-    """Put a classifier, fitted to the training features, in the last layer's place; return it and its mean loss there.
+    """Fit a classifier to the training images' features and put it in place of the network's last layer.
 
-    Classes count the same where conf/balance asks for that. Raises UserError where classes are too small.
+    Classes count the same where conf/balance asks for that in training. Returns the classifier, and its mean cross
+    entropy on the images that it was fitted to. Raises UserError where classes are too small.
     """
     features, targets = plain_features(settings, data, network), data.train.catalogue.targets
     balanced = settings.balance.weighted_loss or settings.balance.sampling is not Sampling.shuffled
@@ -194,7 +188,7 @@ def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, networ
     except ValueError as error:  # of scikit-learn, where classes have a single image
         steps = ("give each class two images to train on, or more", "head=random, with trainer.max_epochs above 0")
         raise UserError(f"head=linear cannot be fitted: {first_line(error)}", *steps) from error
-    last = last_linear(network)
+    last = cast(nn.Linear, linear_end(network))
     with torch.no_grad():
         last.weight.copy_(torch.from_numpy(fitted.weight))
         last.bias.copy_(torch.from_numpy(fitted.bias))
@@ -203,9 +197,17 @@ def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, networ
 
 
 def begin_with_head(
-    head: LinearHead, settings: Settings, data: ImageDataModule, module: Classifier, trainer: Trainer
+    head: LinearHead,
+    settings: Settings,
+    data: ImageDataModule,
+    module: Classifier,
+    trainer: Trainer,
 ) -> None:
-    """Set the head; the network with it is epoch 0, whose files and out-of-fold predictions are written."""
+    """Set the head, and make the network with it epoch 0 of the run: its metrics, predictions and weights are written.
+
+    Out-of-fold predictions of the training images are written, too. Being killed here costs no more than the features,
+    which are kept: the run then begins again.
+    """
     begin, history = perf_counter(), find_callback(trainer, History)
     fitted, loss = set_head(head, settings, data, module.network)
     trainer.validate(module, datamodule=data, verbose=False)

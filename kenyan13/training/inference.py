@@ -156,16 +156,7 @@ def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32]
     are not a number).
     """
     bad: dict[int, str] = {}
-    crop = run.settings.model.crop
-
-    def readable() -> Iterator[Pixels]:
-        for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), run.settings.data.max_pixels)):
-            if pixels is None:
-                bad[row] = reason
-            else:
-                yield centre_crop(pixels, crop)
-
-    known = forward(run, readable(), len(paths))
+    known = forward(run, readable_crops(paths, run.settings, bad), len(paths))
     if bad and run.settings.data.on_bad is OnBad.stop:
         raise UserError(
             list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths)),
@@ -194,3 +185,13 @@ def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.
     logits = trainer.predict(classifier(run, Classifier), batches()) or []
     parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
     return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
+
+
+def readable_crops(paths: Sequence[Path], settings: Settings, bad: dict[int, str]) -> Iterator[Pixels]:
+    """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
+    crop = settings.model.crop
+    for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), settings.data.max_pixels)):
+        if pixels is None:
+            bad[row] = reason
+        else:
+            yield centre_crop(pixels, crop)

@@ -63,9 +63,10 @@ class RangeTest(Classifier):
 def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
     """Return a table with columns rate, loss and smoothed, a row a step, and a good full rate, optim.lr.
 
-    Trains a new network, which is thrown away, at the level of the first epoch; nothing is left behind. The rate is a
-    tenth of the highest one whose smoothed loss is the lowest, or within one standard error (Lightning's suggestion is
-    decided by chance). Raises UserError as training does, and where the loss rises at every rate.
+    Trains a new network, which is thrown away, at the level of the first epoch; nothing is left behind. The curve ends
+    early where the loss has risen fourfold. The rate is a tenth of the highest one whose smoothed loss is the lowest,
+    or within one standard error. (Lightning's own suggestion, the steepest fall for each unit of rate, is decided by
+    chance among the lowest rates.) Raises UserError as training does, and where the loss rises at every rate.
     """
     quiet_libraries()
     keep_freed_memory()

@@ -1,4 +1,7 @@
-"""When training ends early: the study's two rules, for conf/stop, by the history alone, so that resuming is exact."""
+"""When training ends early: the study's two rules, as callbacks for conf/stop.
+
+They look at the history only, so that a resumed run ends where it would have ended.
+"""
 
 from math import inf
 
