@@ -133,7 +133,10 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, i
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Return p-values of several tests, corrected, in the same order (Holm, 1979): at most 1."""
+    """Return p-values corrected for being several tests, in the same order (Holm, 1979).
+
+    The k-th smallest of m is multiplied by m - k + 1, and is no smaller than those before it; at most 1.
+    """
     corrected, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))

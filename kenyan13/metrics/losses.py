@@ -12,7 +12,10 @@ OUTLIER = 3.5  # modified z-score above which a value is an outlier (study, What
 
 
 def lowest(validation_losses: Sequence[float]) -> int:
-    """Return the index, from 0, of the lowest loss, the first of equals, never NaN: the study's "min loss" is there."""
+    """Return the index, from 0, of the lowest validation loss: the first of equals; NaN is never the lowest.
+
+    The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured).
+    """
     losses = [inf if isnan(loss) else loss for loss in validation_losses]
     return losses.index(min(losses))
 

@@ -34,7 +34,10 @@ NOT_OPTIONS = ("num_classes", "in_chans", "img_size", "features_only", "pretrain
 
 
 def normalisation(settings: ModelSettings) -> PretrainedCfg:
-    """Return timm's configuration of the weights, as `mean`, `std` of images in 0..1. UserError for unknown names."""
+    """Return timm's configuration of the backbone's weights: `mean` and `std`, of channels of images in 0..1, and more.
+
+    Raises UserError when timm has no such architecture, or no such weights tag of it.
+    """
     architecture, dot, tag = settings.backbone.partition(".")
     known = timm.list_models()  # without the names that timm has given up
     if architecture not in known:
@@ -54,7 +57,10 @@ def normalisation(settings: ModelSettings) -> PretrainedCfg:
 
 
 def check_model(settings: ModelSettings) -> None:
-    """Raise UserError for an unknown backbone, a crop that cannot pass it (tried on "meta"), a missing weights file."""
+    """Raise UserError for what can be known to be wrong before any image is read.
+
+    That is an unknown backbone, a crop that cannot pass through it (tried without arithmetic), no weights file.
+    """
     own = normalisation(settings).input_size[-1]
     with torch.device("meta"):
         try:
@@ -83,7 +89,10 @@ def check_patches(network: nn.Module, crop: int) -> None:
 
 
 def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
-    """Return the network of len(classes) logits. Raises UserError as `check_model`, and for weights that do not fit."""
+    """Return the network with a head of len(classes) logits, on the CPU.
+
+    Raises UserError for what `check_model` refuses, and for weights that cannot be had or do not fit.
+    """
     check_model(settings)
     download = settings.pretrained and settings.weights is None
     if download and not normalisation(settings).has_weights:
@@ -101,7 +110,10 @@ def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:
 
 @contextmanager
 def downloading(backbone: str) -> Iterator[None]:
-    """Raise UserError where weights cannot be had; without the hub's name, only the cache is looked into, at once."""
+    """Say what to do where weights cannot be had; raises UserError.
+
+    Where the hub's name is unknown, only the cache is looked into: spares a minute of retries.
+    """
     before = hub.HF_HUB_OFFLINE
     try:
         if not getproxies():
@@ -178,7 +190,10 @@ def pretrained_classifier(settings: ModelSettings) -> nn.Linear | None:
 
 
 def fitting_weights(network: nn.Module, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
-    """Return what `read_weights` does, in the network's names (less a prefix) and with its position embeddings."""
+    """Return what `read_weights` does, with the names and position embeddings of the network.
+
+    A prefix that all names of the network have in the file, as others' Lightning modules give them, is taken off.
+    """
     weights, of_classes = read_weights(file)
     own = network.state_dict().keys()
     last = next(reversed(own))

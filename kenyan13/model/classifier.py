@@ -30,7 +30,10 @@ from kenyan13.runs.config_file import read_settings
 
 
 class Predictions(NamedTuple):
-    """In catalogue order: rows, targets (-1 for no class), int64 [n]; probabilities, float32 [n, classes]."""
+    """Predictions in catalogue order.
+
+    rows: int64 [n]; targets: int64 [n], -1 for no class; probabilities: float32 [n, classes].
+    """
 
     rows: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -86,7 +89,11 @@ class Classifier(LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> "Classifier":
-        """Return the network of a run directory's checkpoint, to evaluate. UserError for others, and damaged ones."""
+        """Return the network of a checkpoint in a run directory, best.ckpt or last.ckpt, in evaluation mode.
+
+        What else it was made with is read from the run's config.yaml. Further arguments of Lightning's are passed over.
+        Raises UserError where it lies in no run directory, or is damaged.
+        """
         file = Path(checkpoint_path)
         settings, classes = read_settings(file.parents[1]), read_weights(file)[1] or ()
         network = create(replace(settings.model, weights=str(file)), classes)
@@ -156,7 +163,11 @@ class Classifier(LightningModule):
         self.predictions = Predictions(unique, targets.cpu().numpy(), logits.softmax(dim=1).cpu().numpy())
 
     def configure_optimizers(self) -> Optimizer:
-        """Return the optimiser. The schedule is stepped here: Lightning steps a plateau's after the last checkpoint."""
+        """Return the optimiser; the schedule is stepped here, not by Lightning.
+
+        Lightning would step a plateau schedule after the last checkpoint of an epoch is written, which a resumed run
+        would then lack.
+        """
         optimizer = create_optimizer(self.optim, self.network, self.auxiliary)
         epochs = self.trainer.max_epochs or 1
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs) if self.by_step else 1

@@ -54,7 +54,10 @@ FAMILIES = {"resnet": resnet, "densenet": densenet, "vgg": vgg, "efficientnet": 
 
 
 def parameter_levels(network: nn.Module) -> dict[str, int]:
-    """Return each parameter's level, 0 to 5, by name: by the study's table for its families, by depth for others."""
+    """Return the level, 0 to 5, of each parameter by name.
+
+    Families outside the study's table are cut into five parts of equally many layer groups.
+    """
     family = FAMILIES.get(type(network).__module__.rpartition(".")[2])
     if family is None:
         return depth_levels(network)

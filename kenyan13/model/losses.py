@@ -33,7 +33,10 @@ class FocalLoss(nn.Module):
 
 
 def inverse_frequency_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return weights ~ 1/count that sum to 1, float32 [classes], of counts above 0, int64 (study, Class imbalance)."""
+    """Return class weights in proportion to 1/count that sum to 1, float32 [classes] (study, Class imbalance).
+
+    counts: int64 [classes], all above 0.
+    """
     weights = 1 / counts
     return torch.tensor(weights / weights.sum(), dtype=torch.float32)
 
@@ -51,7 +54,10 @@ def diverged(trainer: Trainer, part: str, loss: Tensor, rows: Iterable[int], ste
 
 
 def check_losses(trainer: Trainer, losses: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Raise UserError, in all processes, where a batch's loss, float [] (with its rows, int64 [n]), is no number."""
+    """Raise UserError, in all processes, where a training loss of an epoch was no number.
+
+    losses: of each batch, float [], with the rows of its images, int64 [n].
+    """
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist() if losses else []
     if not trainer.strategy.reduce_boolean_decision(all(finite), all=True):
         first = finite.index(False) if not all(finite) else len(finite) - 1  # by another process

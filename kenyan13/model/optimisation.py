@@ -62,7 +62,11 @@ def warmup_cosine(optimizer: Optimizer, max_epochs: float, warmup: float = 1, st
 
 
 def cosine_share(step: int, warmup: float, total: float) -> float:
-    """Return the share of the rate, 0..1, at a step from 0: a line up, half a cosine down (arXiv 1608.03983, eq. 5)."""
+    """Return the share of the full rate, 0..1, at a step counted from 0.
+
+    Rises as (step + 1) / (warmup + 1), then falls as half a cosine that would reach zero at `total`
+    (SGDR without restarts, arXiv 1608.03983, eq. 5).
+    """
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1, total - warmup))))

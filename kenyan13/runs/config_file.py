@@ -85,7 +85,10 @@ def read_yaml(file: Path) -> Any:
 
 
 def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read a run's settings, with `key=value` overrides. Raises UserError as `read_config`, and for unfit ones."""
+    """Read a run's settings, with `key=value` overrides on top.
+
+    Raises UserError where `read_config` does, and for an override that does not fit.
+    """
     whole = read_config(folder)["settings"]
     try:
         given = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist([*map(keep_text, overrides)])))
@@ -106,7 +109,10 @@ def read_settings(folder: Path, overrides: Sequence[str] = ()) -> Settings:
 
 
 def typed(settings: Mapping[str, Any]) -> Settings:
-    """Return plain settings as Settings; ${...} in texts is not looked up. Raises OmegaConf's errors."""
+    """Return plain settings as Settings. Raises OmegaConf's errors for a value of another type.
+
+    Texts stay as they are written: nothing that ${...} in a run directory or an override may name is looked up.
+    """
     escaped = json.loads(re.sub(r"(\\*)\$\{", r"\1\1\\\\${", json.dumps(settings)))
     checked = {key: value for key, value in escaped.items() if key not in BUILT}
     made = cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), checked)))

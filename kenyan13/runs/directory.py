@@ -49,7 +49,10 @@ def read_state(folder: Path) -> State:
 
 
 def checkpoint_problem(file: Path) -> str:
-    """Return why a checkpoint is of no use, or "": torch does not look at its zip file's checksums itself."""
+    """Return why a checkpoint of a run is of no use; "" where each of its checksums is right.
+
+    torch writes zip files, with a checksum for each tensor, and does not look at these when it reads.
+    """
     try:
         with ZipFile(file) as archive:
             wrong = archive.testzip()
@@ -88,7 +91,10 @@ def only_process(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path, renamed to `file` at the end: it is whole, old or new. The disk's errors name it."""
+    """Give a temporary path beside `file`, renamed to it at the end: the file is there whole, old or new.
+
+    An error of the disk that names no file then names this one.
+    """
     temporary = file.with_name(f".{file.name}.partial")
     try:
         yield temporary

@@ -18,7 +18,10 @@ TRAIN = "train a run first: python train.py; runs are in runs/"
 
 
 def find_runs(places: Sequence[Path]) -> list[Path]:
-    """Return the run directories named (`last` is the newest) or in folders named, once each. UserError for none."""
+    """Return the run directories named, and those in the folders named, in order of names, each once.
+
+    `last` is the newest run. Raises UserError for what is no folder, and where no folder has any.
+    """
     found: dict[Path, None] = {}
     for place in map(resolve_newest, places):
         if not place.is_dir():

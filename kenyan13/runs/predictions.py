@@ -19,7 +19,10 @@ NOT_CLASSES = ("id", "target", "predicted")
 
 
 def read_predictions(folder: Path, name: str = VALIDATION) -> pd.DataFrame:
-    """Read predictions of the validation (or TEST) images. UserError for a file that is missing or damaged."""
+    """Read a run's predictions of the validation (or TEST) images.
+
+    Raises UserError when there are none, or the file is damaged.
+    """
     file = folder / name
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(NOT_CLASSES, str), keep_default_na=False).set_index("id")
@@ -104,7 +107,10 @@ def scores(table: pd.DataFrame) -> dict[str, float]:
 
 
 def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return each image's mean over the runs that predicted it, float32. Raises UserError for unlike classes."""
+    """Return the mean of several runs' predictions of each image, over the runs that have predicted it, float32.
+
+    Raises UserError for runs of other classes.
+    """
     if len({classes_of(table) for table in tables}) > 1:
         raise UserError("These runs have not all the same classes.", "combine runs of the same classes")
     images = pd.concat(tables).groupby(level=0, sort=False)

@@ -57,7 +57,10 @@ class Run:
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
-        """The validation predictions by id; None without any, or with a problem. UserError for a damaged file."""
+        """The predictions of the validation images by id (see `read_predictions`); None without any, or with a problem.
+
+        Raises UserError for a damaged file.
+        """
         if self.problem or not (self.folder / VALIDATION).is_file():
             return None
         table, images = read_predictions(self.folder), self.data.get("validation", {}).get("images")
@@ -126,7 +129,10 @@ def read_all(folders: Sequence[Path]) -> Iterator[Run]:
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Return the settings that matter and differ between runs: by dotted key, a value a run, None where not known."""
+    """Return the settings that matter and are not the same in all runs: by dotted key, a value a run.
+
+    A run whose settings are not known makes no difference, and has None.
+    """
     known = [run.relevant for run in runs if run.settings]
     keys = dict.fromkeys(key for settings in known for key in settings)
     different = [key for key in keys if any(settings.get(key) != known[0].get(key) for settings in known)]

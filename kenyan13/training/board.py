@@ -31,13 +31,20 @@ METRICS = ("min_val_loss", "accuracy", "macro_f1", "auc_loss", "overfitting")
 
 
 class TensorBoardImages(Callback):
-    """Adds contact sheets and the `graph` to TensorBoard as a run starts, plots, settings and metrics at its end."""
+    """Adds to TensorBoard: contact sheets and the graph as a run starts, its plots, settings and metrics at its end.
+
+    graph: whether the network is drawn. Does nothing where TensorBoard is none of the loggers.
+    """
 
     def __init__(self, graph: bool = True) -> None:
         self.graph = graph
 
     def on_run_start(self, trainer: Trainer, data: ImageDataModule, network: nn.Module) -> None:
-        """Write contact sheets and the graph in place of an earlier try's; no random state is used or changed."""
+        """Write contact sheets and the graph, as a run starts from the beginning.
+
+        What an earlier try has written is removed first: nothing is left of it to go on from. No random state is used
+        or changed.
+        """
         logger = tensorboard_logger(trainer)
         if logger is None:
             return
@@ -60,7 +67,11 @@ class TensorBoardImages(Callback):
             mend_curves(Path(logger.log_dir), [row for row in rows if row["epoch"] > 0], checkpoint["global_step"])
 
     def on_run_end(self, trainer: Trainer, settings: Settings, result: Result) -> None:
-        """Write the best epoch's plots, settings and metrics, in files of their own that replace earlier ones."""
+        """Write confusion matrix and precision-recall curves of the best epoch, settings and metrics.
+
+        What is written here has files of its own, which replace earlier ones: a run may have been killed between
+        its last epoch and its result.
+        """
         logger = tensorboard_logger(trainer)
         if logger is None:
             return
@@ -111,7 +122,10 @@ def mend_curves(folder: Path, rows: Sequence[dict[str, float]], steps: int) -> N
 
 
 def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str, epoch: int) -> None:
-    """Add the confusion matrix and each class's precision-recall curve, of labelled images, at an epoch (from 1)."""
+    """Add the confusion matrix and each class's precision-recall curve against the rest, at an epoch (from 1).
+
+    Images of no class of the run do not count.
+    """
     known = labelled(predictions)
     classes, targets, probabilities = classes_of(known), targets_of(known), probabilities_of(known)
     counts = confusion_of(known).to_numpy()
@@ -121,7 +135,11 @@ def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str,
 
 
 def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> None:
-    """Add the settings that matter and the final metrics (HPARAMS); TensorBoard makes the summary of all runs."""
+    """Add the settings that matter to the result and the final metrics, for the HPARAMS tab.
+
+    Without the summary of all runs that torch and Lightning write with each: TensorBoard makes its own then, from all
+    runs, and shows the settings that differ between them first.
+    """
     metrics = {f"Result/{name}": getattr(result, name) for name in METRICS}
     for name, value in metrics.items():
         if value is not None:
@@ -132,7 +150,10 @@ def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> N
 
 
 def hyperparameters(settings: Settings) -> dict[str, float | str]:
-    """Return the settings that matter: dotted name -> number or text, of the same type in all runs."""
+    """Return the settings that matter to the result: dotted name -> number or text.
+
+    A setting has the same type in all runs, as TensorBoard needs it: what may be null or is a list is text.
+    """
     usual = dict(flatten(default_settings()))
 
     def is_number(value: object) -> bool:

@@ -38,7 +38,10 @@ def find_callback(trainer: Trainer, kind: type[C]) -> C:
 
 
 def find_last(folder: Path, network: nn.Module) -> Path | None:
-    """Return last.ckpt where a run can go on from it; None, with a note, where it has to start again."""
+    """Return last.ckpt if a run can go on from it, and its other files are whole; None if it has to start again.
+
+    Why is told in a line: damage is no reason to stop, as the same training gives the same bits.
+    """
     last = folder / directory.LAST
     if not last.exists():
         return None

@@ -42,7 +42,10 @@ AnyRun = TrainedRun | ComposedRun
 
 
 def open_any(folder: Path, overrides: Sequence[str] = ()) -> AnyRun:
-    """Load a run, or one put together, from its directory. Raises UserError as `open_run`, and for unlike members."""
+    """Load a run from its directory, wherever that has been moved to, or one that is put together with its members.
+
+    Raises UserError where `inference.open_run` does, for any member, and for members that do not go together.
+    """
     config = read_config(folder)
     if not config["members"]:
         return inference.open_run(folder, overrides)
@@ -66,7 +69,10 @@ def combine(members: Sequence[OpenRun], tables: Sequence[pd.DataFrame]) -> pd.Da
 
 
 def predict(run: AnyRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return probabilities, float32 [n, classes], and row -> reason, as `inference.predict` does, of any run."""
+    """Return what `inference.predict` does, of any run: probabilities, float32 [n, classes], and row -> reason.
+
+    Each member reads the images by itself, at the size and in the colours that it was trained with.
+    """
     if isinstance(run, TrainedRun):
         return inference.predict(run, paths)
     found = [predict(member, paths) for member in run.members]
@@ -113,7 +119,10 @@ class TwoViews(Classifier):
 
 
 def evaluate(run: AnyRun) -> Evaluation:
-    """Return metrics and predictions of the validation images, of folds out of fold. UserError for other classes."""
+    """Return metrics (loss, accuracy, macro F1) and predictions of the validation images, of folds out of fold.
+
+    Raises UserError when the data now has other classes than the run.
+    """
     if isinstance(run, TrainedRun):
         return evaluate_network(run)
     found = [evaluate(member) for member in run.members]

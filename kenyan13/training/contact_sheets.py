@@ -24,7 +24,10 @@ LONGEST = 112  # pixels of an image in sheets of all classes
 
 
 def first_draws(data: ImageDataModule, number: int) -> list[Draw]:
-    """Return up to `number` draws of the first epoch, each of another image, spread over classes, by the seed."""
+    """Return up to `number` draws of the first epoch, each of another image.
+
+    They are spread over the classes, whose order they have, and chosen by the seed.
+    """
     labels, seed = data.train.catalogue.targets, data.settings.seed
     rows, positions = np.unique(data.train_order()(0), return_index=True)
     chosen = across_classes(labels[rows], number, seed)
@@ -64,7 +67,10 @@ def sheets(data: ImageDataModule, draws: list[Draw], longest: int) -> dict[str, 
 
 
 def write_contact_sheets(data: ImageDataModule, folder: Path) -> list[Path]:
-    """Write original/CLASS.png, augmented/CLASS.png (up to 36 images each) and last presets.png; return the files."""
+    """Write original/CLASS.png, augmented/CLASS.png and last presets.png into a folder; returns the files.
+
+    A class's sheets show up to 36 training images, chosen by the seed.
+    """
     files: list[Path] = []
 
     def save(path: str, sheet: Pixels) -> None:

@@ -37,7 +37,10 @@ def print_start(
     resumed: bool,
     brief: bool = False,
 ) -> None:
-    """Print what is going to be trained on what, which layers, and for how long; brief: no more than a line or two."""
+    """Print what is going to be trained on what, how many parameters of each layer group train, and for how long.
+
+    brief: no more than a line or two, for one run of many.
+    """
     again = "  (going on where it stopped)" if resumed else ""
     if brief:
         console.print(f"\n{folder.name}{again}", style="bold")
@@ -97,7 +100,10 @@ class EpochBar(TQDMProgressBar):
 
 
 class EpochLines(Callback):
-    """Prints each epoch's metrics in a line of at most 80 columns; a star marks the epoch to keep, of those so far."""
+    """Prints the metrics of each epoch in a line of at most 80 columns, above the bar, with the time that is left.
+
+    A star marks the epoch to keep, of those so far; `print_start` says so.
+    """
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print."""

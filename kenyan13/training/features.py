@@ -68,7 +68,10 @@ def check_features(settings: Settings, network: nn.Module) -> None:
 def cached_features(
     settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
 ) -> Features:
-    """Return all images' features, from the cache or computed now; described: the data as config.yaml records it."""
+    """Return the features of all images, from the cache or computed now; the network is left on the CPU.
+
+    described: what config.yaml records of the data. Features are known by it, by the weights and by the settings.
+    """
     body, _ = split_network(network)
     views = int(settings.freeze.get("views", 1))
 
@@ -141,7 +144,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def digest(settings: Settings, network: nn.Module, described: Any, views: Any) -> str:
-    """Return hex digits for all that features depend on, images (`described`) and their views among it."""
+    """Return hex digits that stand for everything that the features depend on.
+
+    described, views: the images and the views of them, told as may be.
+    """
     model = settings.model
     head = {name for name, level in parameter_levels(network).items() if level == 0}
     weights = {name: value.numpy() for name, value in network.state_dict().items() if name not in head}

@@ -45,14 +45,20 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class TrainedRun(OpenRun):
-    """A run of one network, with the weights of the epoch that is kept; its logits are divided by the temperature."""
+    """A run of one network, with the weights of the epoch that is kept.
+
+    temperature: what logits are divided by for probabilities of new images.
+    """
 
     network: torch.nn.Module
     temperature: float = 1.0
 
 
 def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
-    """Load a run from its directory. Raises UserError for none, one without checkpoint, and an unfit override."""
+    """Load a run from its directory, wherever that has been moved to.
+
+    Raises UserError when the folder is no run directory, has no checkpoint, or an override does not fit.
+    """
     quiet_libraries()
     settings = read_settings(folder, overrides)
     checkpoint = folder / directory.BEST
@@ -168,7 +174,10 @@ def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32]
 
 
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
-    """Return class probabilities, float32 [n, classes], of at most `total` crops, uint8 [crop, crop, 3] each."""
+    """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
+
+    total: how many crops there are at most.
+    """
     size, colours = run.settings.model.batch_size, normalisation(run.settings.model)
     run.network.to(memory_format=torch.channels_last)
     trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")

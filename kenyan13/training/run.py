@@ -159,7 +159,10 @@ def make_module(
     context: dict[str, Any],
     kind: type[Classifier] = Classifier,
 ) -> tuple[Classifier, Callback | None]:
-    """Return the network as a module to train, and what freezes it. context: what interpolations may name."""
+    """Return what the settings make of a network to be trained, and what freezes it; data may be given features.
+
+    described, context: what config.yaml records of the data, and what interpolations may name.
+    """
     if settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
     freeze = next(iter(build_group("freeze", settings, context, Callback)), None)

@@ -44,7 +44,10 @@ def one_device(settings: Settings) -> torch.device:
 
 
 def precision(settings: Settings) -> Any:
-    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that have it; see `run_precision`."""
+    """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it.
+
+    Training has a say, too, on CPUs: see `run_precision`.
+    """
     chosen = settings.trainer.get("precision", "auto")
     if chosen != "auto":
         return chosen
@@ -99,7 +102,10 @@ def remembered_seconds(settings: Settings, network: nn.Module) -> dict[str, floa
 
 
 def seconds_a_step(network: nn.Module, images: Tensor, arithmetic: str) -> float:
-    """Return the shortest of three steps' times, after one, on images, float [n, 3, h, w], on the network's device."""
+    """Return the shortest time of three passes forward and back, after one to warm up.
+
+    images: float [n, 3, height, width], on the device of the network.
+    """
     network.train()
     device = images.device
     targets, times = torch.zeros(len(images), dtype=torch.int64, device=device), []
