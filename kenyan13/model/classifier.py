@@ -149,8 +149,10 @@ class Classifier(LightningModule):
             counted = logits[known], targets[known]
             mode = torch.get_deterministic_debug_mode()
             torch.set_deterministic_debug_mode("default")  # or torchmetrics counts by a table of images x classes²
-            metrics = {"val_loss": F.cross_entropy(*counted), **self.metrics(*counted)}
-            torch.set_deterministic_debug_mode(mode)
+            try:
+                metrics = {"val_loss": F.cross_entropy(*counted), **self.metrics(*counted)}
+            finally:
+                torch.set_deterministic_debug_mode(mode)
             if part == "val" and not metrics["val_loss"].isfinite():
                 bad = unique[~logits.isfinite().all(dim=1).cpu().numpy()]
                 raise diverged(self.trainer, "validation", metrics["val_loss"], bad)
