@@ -43,17 +43,18 @@ WRITE_REPORT = $(BIN)/kenyan13 report '$(RUNS)$(if $(SMOKE),/smoke)' --output '$
 reproduce-group-C: ## train and compare group C of the study (A to H)
 
 # LEVEL=train trains; evaluate computes the metrics again from checkpoints; tables reads what is there (of a pack, too).
-# MODELS=tf_efficientnet_lite0,... puts these networks in the place of the study's, with WEIGHTS=DIR/NAME.safetensors.
+# MODELS=tf_efficientnet_lite0,... puts these networks in the place of the study's, with WEIGHTS=DIR/NAME.safetensors;
+# any of timm's that conf/model does not have is trained as EfficientNet-Lite0 is: 224 px, batches of 32, no options.
 LEVEL ?= train
+$(if $(filter train evaluate tables,$(LEVEL)),,$(error LEVEL=$(LEVEL) is no level: train, evaluate or tables))
 comma := ,
 $(GROUPS:%=reproduce-group-%): reproduce-group-%: .venv/.complete
 	@$(if $(or $(SMOKE),$(filter tables,$(LEVEL))),:,test -d '$(DATA)') || { echo "There are no images in $(DATA): make data gets them, DATA=DIR names them."; \
 	echo "Without any, on drawings: make $@ SMOKE=1"; exit 2; }
-	@status=0; for model in $(or $(subst $(comma), ,$(MODELS)),-); do \
-	own=; test $$model = - || own="model=$${model#tf_} $(if $(WEIGHTS),model.weights=$(WEIGHTS)/$$model.safetensors)"; \
-	case $(LEVEL) in \
-	train) $(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) $$own || status=$$?;; \
-	evaluate) for run in $(RUNS)$(if $(SMOKE),/smoke)/$**_*/; do $(BIN)/kenyan13 evaluate "$$run" || status=$$?; done;; esac; \
+	@status=0; $(if $(filter evaluate,$(LEVEL)),for run in $(RUNS)$(if $(SMOKE),/smoke)/$**_*/checkpoints; do $(BIN)/kenyan13 evaluate "$${run%/*}" || status=$$?; done;) \
+	for model in $(or $(subst $(comma), ,$(MODELS)),-); do \
+	own=; test $$model = - || own="$$(test -f conf/model/$${model#tf_}.yaml && echo model=$${model#tf_} || echo model=efficientnet_lite0 model.backbone=$$model) $(if $(WEIGHTS),model.weights=$(WEIGHTS)/$$model.safetensors)"; \
+	$(if $(filter train,$(LEVEL)),$(BIN)/python train.py -m 'experiment=$**' $(SETTINGS) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) $$own || status=$$?;) \
 	echo; $(BIN)/kenyan13 study table $* $(SETTINGS) $$own && echo || status=$$?; \
 	$(if $(SMOKE),,$(BIN)/kenyan13 study verify $* $(SETTINGS) $$own --output '$(RUNS)' || true;) done; $(WRITE_REPORT) && exit $$status
 

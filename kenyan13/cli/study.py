@@ -75,7 +75,7 @@ def study_verify(
     """Check that runs are the study's, and what they say of it.
 
     Prints accuracies against the study's, its conclusions, and what does not hold. Writes certificate-GROUP.json, and
-    certificate-GROUP/index.html.
+    certificate-GROUP/index.html; on another network, certificate-GROUP-NETWORK.
     """
     from kenyan13.report.tables import Section
     from kenyan13.report.writing import write_single_page
@@ -87,13 +87,14 @@ def study_verify(
     for letter in [group] if group else GROUPS:
         certificate, tables = verify(letter, overrides or [])
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / f"certificate-{letter}.json") as file:
+        name = f"certificate-{letter}-{certificate['network']}".rstrip("-")
+        with replacing(folder / f"{name}.json") as file:
             file.write_text(json.dumps(certificate, indent=2, default=str) + "\n")
         print("\n\n".join(table.text() for table in tables if table.rows), end="\n\n")
         found = certificate["does_not_hold"]
         texts = [f"{len(found)} things do not hold:" if found else "SUCCESS: all rules hold.", *found]
         page = Section("overview", f"Certificate of group {letter}", texts, [one for one in tables if one.rows])
-        write_single_page(page, folder / f"certificate-{letter}")
+        write_single_page(page, folder / name)
         problems += found
     for problem in problems:
         print(fit(problem, WIDTH))

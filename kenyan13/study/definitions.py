@@ -23,7 +23,7 @@ from kenyan13.config import compose
 from kenyan13.config.arguments import expand
 from kenyan13.config.compose import composed
 from kenyan13.config.identity import config_hash, differences
-from kenyan13.config.presets import load_plain
+from kenyan13.config.presets import load_plain, presets
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 
@@ -78,7 +78,8 @@ class Group:
 
     def in_order(self) -> list[Experiment]:
         """Return the experiments in the order of the study's tables, those that it did not report behind."""
-        return [self.experiments[id_] for id_ in dict.fromkeys([*self.reported, *self.experiments])]
+        ids = dict.fromkeys([*self.reported, *self.experiments])
+        return [self.experiments[id_] for id_ in ids if id_ in self.experiments]
 
     def ids_for_tables(self) -> list[str]:
         """Return the ids of all experiments that the group's tables and claims are made from."""
@@ -175,7 +176,8 @@ def name_experiment(settings: Settings) -> Settings:
     """Return settings whose name and experiment say what they are: the study's experiment only if nothing differs.
 
     With any setting changed that matters to the result, or on other images than KenyanFood13, the run is named by
-    that: CBC_EfficientNetB4_PT5-1a2b3c4d. Raises UserError for an experiment's name on another run.
+    that: CBC_EfficientNetB4_PT5-1a2b3c4d, and by another network's name before the hash. Raises UserError for an
+    experiment's name on another run.
     """
     if settings.experiment is not None:
         reference = composed(f"experiment={settings.experiment}")  # as the study has it, wherever its images lie
@@ -186,11 +188,21 @@ def name_experiment(settings: Settings) -> Settings:
         if not timed or differences(there, reference) or is_other_data(root):
             settings.experiment = None
             if settings.name == reference.name:
-                settings.name = f"{reference.name}-{config_hash(settings)}"
+                before = f"{reference.name}-{config_hash(settings)}"  # of 2026-11-28, whatever the network
+                network = other_network(experiments()[reference.experiment or ""], settings.model.backbone)
+                is_there = not network or (Path(settings.runs) / before).is_dir()
+                settings.name = before if is_there else f"{reference.name}-{network}-{config_hash(settings)}"
     owner = next((id_ for id_, one in experiments().items() if one.name == settings.name), None)
     if owner not in (None, settings.experiment):
         raise UserError(f"name={settings.name} is the name of experiment {owner}.", "choose another name=")
     return settings
+
+
+def other_network(one: Experiment, backbone: str) -> str:
+    """Return the short name of a network in the place of an experiment's; "" for its own, and its toy."""
+    own = presets("model")[one.settings["model"]]
+    is_own = backbone in (own["backbone"], own.get("toy", {}).get("backbone"))
+    return "" if is_own else backbone.split(".")[0].replace("/", "_")
 
 
 def is_other_data(root: Path) -> bool:

@@ -20,7 +20,7 @@ from kenyan13.report.tables import Folder, Plot, Section, Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
-from kenyan13.study.definitions import Group, experiments, groups
+from kenyan13.study.definitions import Group, experiments, groups, other_network
 from kenyan13.study.ensembles import draw_ensembles, numbers
 from kenyan13.study.group_tables import caution, tables
 from kenyan13.study.tables import WITHIN
@@ -62,7 +62,8 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
             about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
-            found[caution(*about)][id_] = run
+            network = other_network(experiments()[id_], str(run.setting("model.backbone") or ""))
+            found[caution(*about, network)][id_] = run
     return dict(sorted(found.items()))
 
 

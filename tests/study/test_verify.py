@@ -111,7 +111,7 @@ def test_whatever_does_not_hold_is_listed(group_c: dict[str, Path], tmp_path: Pa
     done = kenyan13("study", "verify", "C", f"runs={tmp_path}", "--output", str(tmp_path))
     assert done.returncode == 1
     expected = [
-        "CAA: is the studys: optim.lr=0.01 there, 0.0001 now",
+        "CAA: is the study's: optim.lr=0.01 there, 0.0001 now",
         "CAB: saw the images: [5000, 1308] images to train and validate on, of [5228, 1308]",
         "CAC: made by clean code: uncommitted changes",
         "CBB: computed as asked: computed in bf16-mixed, not 32-true",
