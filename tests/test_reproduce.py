@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -27,22 +30,22 @@ from kenyan13.training.inference import open_data
 ROOT = Path(__file__).parent.parent
 
 
-def command(group: str, root: Path, cache: Path, runs: Path) -> list[str]:
+def command(group: str, root: Path, cache: Path, runs: Path, *others: str) -> list[str]:
     """`make reproduce-group-X SMOKE=1` with this interpreter, on given drawings; what is set up is taken as it is."""
     settings = f"'data.root={root}' 'data.cache={cache}'"
     folders = [f"DATA={root}", f"RUNS={runs}", f"REPORT={runs}/report"]
     variables = [f"BIN={Path(sys.executable).parent}", "SMOKE=1", f"ARGS={settings}"]
-    return ["make", "--old-file=.venv/.complete", f"reproduce-group-{group}", *folders, *variables]
+    return ["make", "--old-file=.venv/.complete", f"reproduce-group-{group}", *folders, *variables, *others]
 
 
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def reproduce(group: str, root: Path, cache: Path, runs: Path) -> str:
+def reproduce(group: str, root: Path, cache: Path, runs: Path, *others: str) -> str:
     """Run a group to its end; returns what it printed."""
     done = subprocess.run(
-        command(group, root, cache, runs), cwd=ROOT, env=environment(), capture_output=True, text=True
+        command(group, root, cache, runs, *others), cwd=ROOT, env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -186,3 +189,38 @@ def test_every_experiment_trains_a_batch(id_: str, demo_root: Path, cache: Path,
     levels = parameter_levels(network)
     moved = {levels[name] for name, value in network.named_parameters() if not torch.equal(value, before[name])}
     assert moved == set(range(settings.freeze["level"] + 1))
+
+
+def csv_tables(runs: Path) -> dict[str, str]:
+    """The tables of group C in the report that `reproduce` writes, by name."""
+    return {file.stem: file.read_text() for file in (runs / "report/tables").glob("C*.csv")}
+
+
+@pytest.mark.slow
+def test_each_level_ends_with_the_same_tables(
+    demo_root: Path, cache: Path, tmp_path: Path, kenyan13: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """LEVEL=train trains, evaluate computes again from checkpoints, tables reads an archive without networks."""
+    trained, unpacked = tmp_path / "trained", tmp_path / "unpacked"
+    printed = reproduce("C", demo_root, cache, trained, "MODELS=test_resnet")
+    tables = csv_tables(trained)
+    assert [len(pd.read_csv(StringIO(tables[name]))) for name in ("C1", "C2", "C3")] == [1, 1, 1]
+    again = reproduce("C", demo_root, cache, trained, "MODELS=test_resnet", "LEVEL=evaluate")
+    assert again.count("Both agree.") == 3
+    assert csv_tables(trained) == tables
+    settings = ["debug=smoke", f"data.root={demo_root}", f"data.cache={cache}", f"runs={trained}/smoke"]
+    network = ["model=efficientnet_lite0", "model.backbone=test_resnet"]
+    kenyan13("study", "pack", "C", *settings, *network, "-o", str(tmp_path / "C.zip"))
+    with ZipFile(tmp_path / "C.zip") as archive:
+        assert {Path(name).suffix for name in archive.namelist()} == {".yaml", ".csv", ".json"}
+        archive.extractall(unpacked / "smoke")
+    read = reproduce("C", demo_root, cache, unpacked, "MODELS=test_resnet", "LEVEL=tables")
+    assert csv_tables(unpacked) == tables
+    for name in ("C1", "C2", "C3"):
+        assert table(printed, name)[:3] == table(again, name)[:3] == table(read, name)[:3]
+
+
+def test_a_level_that_there_is_not_is_named() -> None:
+    done = subprocess.run(["make", "reproduce-group-C", "LEVEL=eval"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "LEVEL=eval is no level: train, evaluate or tables" in done.stderr

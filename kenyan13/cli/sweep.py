@@ -8,13 +8,13 @@ from pathlib import Path
 
 from kenyan13.cli.app import console, print_next
 from kenyan13.config.arguments import differing
-from kenyan13.config.identity import config_hash, differences
+from kenyan13.config.identity import differences
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, TEST, State, read_state
 from kenyan13.runs.locate import differing_settings, run_directory
 from kenyan13.runs.result import Result, read_result
-from kenyan13.study.definitions import CASCADE, Experiment
+from kenyan13.study.definitions import CASCADE, Experiment, run_key
 from kenyan13.terminal import align, duration, fit
 
 INTENTS = {
@@ -52,13 +52,12 @@ class Planned:
 
 def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]]) -> list[Planned]:
     """Return the runs of a sweep, each folder once. Raises UserError where different runs would share a folder."""
-    planned: dict[tuple[str, str], Planned] = {}
+    planned: dict[tuple[str, ...], Planned] = {}
     for job, settings, experiment in jobs:
         folder = run_directory(settings)
         if any(one.folder == folder and differences(one.settings, settings) for one in planned.values()):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
-        # where model= stands for all models of a group, its experiments may be the same run
-        key = (experiment.group, config_hash(settings)) if experiment else ("", str(folder))
+        key = run_key(experiment, settings) if experiment else ("", str(folder))
         planned.setdefault(key, Planned(job, settings, folder, experiment, intent(settings, folder)))
     return list(planned.values())
 

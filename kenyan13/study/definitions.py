@@ -9,7 +9,7 @@ beside them stand `label`, a part of the name, and Experiment's `kind` and `seri
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
@@ -80,6 +80,10 @@ class Group:
         """Return the experiments in the order of the study's tables, those that it did not report behind."""
         ids = dict.fromkeys([*self.reported, *self.experiments])
         return [self.experiments[id_] for id_ in ids if id_ in self.experiments]
+
+    def only(self, ids: Container[str]) -> "Group":
+        """Return the group with those of its experiments alone."""
+        return replace(self, experiments={id_: one for id_, one in self.experiments.items() if id_ in ids})
 
     def ids_for_tables(self) -> list[str]:
         """Return the ids of all experiments that the group's tables and claims are made from."""
@@ -203,6 +207,15 @@ def other_network(one: Experiment, backbone: str) -> str:
     own = presets("model")[one.settings["model"]]
     is_own = backbone in (own["backbone"], own.get("toy", {}).get("backbone"))
     return "" if is_own else backbone.split(".")[0].replace("/", "_")
+
+
+def run_key(one: Experiment, settings: Settings) -> tuple[str, ...]:
+    """Return what experiments share that are one run with the user's overrides, as all sizes are with model=resnet18.
+
+    settings: the experiment's, with the overrides.
+    """
+    own = {key: value for key, value in one.settings.items() if key != "model"}  # loader processes are in no hash
+    return one.group, one.kind, str(sorted(own.items())), config_hash(settings)
 
 
 def is_other_data(root: Path) -> bool:

@@ -1,14 +1,12 @@
 """The study's tables made again from run directories, as the groups' files say; builders for those that are special."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
-from kenyan13.config.identity import config_hash
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
@@ -17,7 +15,7 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import read_predictions
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
-from kenyan13.study.definitions import Group, experiments, groups, other_network
+from kenyan13.study.definitions import Group, experiments, groups, other_network, run_key
 from kenyan13.study.ensembles import ensembles_of_models, ensembles_of_seeds
 from kenyan13.study.tables import beside, compared, comparison, measured, noise, noise_notes, within_noise
 
@@ -52,20 +50,19 @@ def tables(group: Group, runs: Runs, caution: str = "") -> list[Table]:
 def runs_of_settings(letter: str, overrides: Sequence[str] = ()) -> tuple[Group, dict[str, Settings], Runs, str]:
     """Return a group, its experiments' settings with the given Hydra overrides, our runs of them, and the caution.
 
-    Overrides of Hydra itself (hydra/launcher=joblib) change no run and are left out. Of experiments that are the same
-    with the overrides, as all networks are with model=resnet18, the first stays, as in a sweep. Raises UserError for an
-    unknown group or override.
+    Overrides of Hydra itself (hydra/launcher=joblib) change no run and are left out. Of experiments that are
+    one run with the overrides the first stays, as in a sweep. Raises UserError for an unknown group or override.
     """
     others = [word for word in overrides if not word.lstrip("+").startswith(("hydra.", "hydra/"))]
     if letter not in groups():
         raise UserError(f"The study has no group {letter}.", f"groups: {', '.join(groups())}")
     group = groups()[letter]
-    different: dict[tuple[str, str], tuple[str, Settings]] = {}
+    different: dict[tuple[str, ...], tuple[str, Settings]] = {}
     for id_ in group.ids_for_tables():
         settings = compose_settings([f"experiment={id_}", *others])
-        different.setdefault((id_[0], config_hash(settings)), (id_, settings))
+        different.setdefault(run_key(experiments()[id_], settings), (id_, settings))
     chosen = dict(different.values())
-    group = replace(group, experiments={id_: one for id_, one in group.experiments.items() if id_ in chosen})
+    group = group.only(chosen)
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}
     said = max(

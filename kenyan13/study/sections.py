@@ -36,7 +36,8 @@ def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]
         for group in groups().values():
             if found.keys() & group.experiments.keys():
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
-                jobs.append(partial(group_section, group, found, said, folder))
+                replaced = any(network_of(id_, run) for id_, run in found.items())  # many experiments are one then
+                jobs.append(partial(group_section, group.only(found) if replaced else group, found, said, folder))
     return jobs
 
 
@@ -62,9 +63,13 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
             about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
-            network = other_network(experiments()[id_], str(run.setting("model.backbone") or ""))
-            found[caution(*about, network)][id_] = run
+            found[caution(*about, network_of(id_, run))][id_] = run
     return dict(sorted(found.items()))
+
+
+def network_of(id_: str, run: Run) -> str:
+    """Return the network that a run has in the place of its experiment's; see `other_network`."""
+    return other_network(experiments()[id_], str(run.setting("model.backbone") or ""))
 
 
 def group_section(group: Group, found: Found, said: str, folder: Folder) -> Section:
@@ -112,7 +117,7 @@ def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Losses and accuracy against the learning rate, a plot a model."""
     drawn = []
     rate = {id_: float(one.settings["optim.lr"]) for id_, one in groups()["B"].experiments.items()}
-    for letter, row in zip("ABC", tables[0].rows, strict=True):
+    for letter, row in zip("ABC", tables[0].rows, strict=False):
         done = {id_: run for id_, run in runs.items() if experiments()[id_].series == row["model"] and run.result}
         if done:
             values = ([rate[id_] for id_ in done], list(done.values()), folder, f"rates_{letter}")

@@ -16,6 +16,7 @@ from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Fill, Sampling, Settings
 from kenyan13.runs.config_file import read_settings
 from kenyan13.study import definitions as ids
+from kenyan13.study.definitions import experiments, run_key
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT.parent / "shared" / "spec"
@@ -244,3 +245,15 @@ def test_no_two_experiments_have_the_same_settings() -> None:
     for id_, one in ids.experiments().items():
         same = [other for other, two in ids.experiments().items() if two.settings == one.settings]
         assert same == [id_]
+
+
+def test_no_two_experiments_of_a_group_are_one_run(composed: dict[str, Settings]) -> None:
+    """ACA to ACP differ in loader processes alone, which change no result: each is timed all the same."""
+    keys = {id_: run_key(one, composed[id_]) for id_, one in experiments().items()}
+    assert len(set(keys.values())) == len(keys) == 141
+
+
+def test_experiments_that_differ_in_the_network_alone_are_one_run_on_another() -> None:
+    ids = [id_ for id_ in experiments() if id_.startswith("C")]
+    keys = [run_key(experiments()[id_], compose_settings([f"experiment={id_}", "model=resnet18"])) for id_ in ids]
+    assert len(set(keys)) == 3

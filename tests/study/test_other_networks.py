@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -13,6 +14,7 @@ from kenyan13.config.compose import compose_settings
 from kenyan13.runs.predictions import predicted_of, read_predictions
 from kenyan13.runs.run import read_all
 from kenyan13.study.definitions import experiments, other_network
+from kenyan13.study.group_tables import tables_of_settings
 from kenyan13.study.sections import by_kind
 from kenyan13.study.verify import verify
 
@@ -75,6 +77,26 @@ def test_tables_and_certificates_hold_the_network(
     found = read_all([Path(overrides[network][3][5:]) / run["folder"] for run in certificate["runs"].values()])
     assert accuracies == [pytest.approx(100 * run.result.accuracy) for run in found if run.result]
     assert (tmp_path / f"certificate-C-{network}" / "index.html").is_file()
+
+
+def test_tables_are_those_of_checkpoints_and_of_archives(
+    overrides: dict[str, list[str]], tmp_path: Path, kenyan13: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """LEVEL=evaluate and LEVEL=tables of make; tests/test_reproduce.py runs make itself."""
+    own = overrides[NETWORKS[0]]
+    here = tables_of_settings("C", own)
+    for row in (row for table in here for row in table.rows):
+        (folder,) = Path(own[3][5:]).glob(f"{row['id']}_*-{NETWORKS[0]}-*")
+        lines = kenyan13("evaluate", str(folder)).stdout.splitlines()
+        now = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(("loss", "accuracy"))}
+        assert 100 * now["accuracy"] == pytest.approx(row["accuracy"], abs=1e-4)
+        assert now["loss"] == pytest.approx(row["min_val_loss"], abs=1e-5)
+    kenyan13("study", "pack", "C", *own, "-o", str(tmp_path / "C.zip"))
+    with ZipFile(tmp_path / "C.zip") as archive:
+        assert not [name for name in archive.namelist() if name.endswith((".jpg", ".ckpt"))]
+        archive.extractall(tmp_path / "unpacked")
+    there = tables_of_settings("C", [*own, f"runs={tmp_path}/unpacked"])
+    assert [table.csv() for table in there] == [table.csv() for table in here]
 
 
 def test_the_report_has_a_section_for_each_network(overrides: dict[str, list[str]]) -> None:
