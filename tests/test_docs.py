@@ -1,6 +1,7 @@
 """README and docs: links resolve, pages are short, choices and programs that they name are there."""
 
 import importlib
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from documented import COMMANDS, PAGES, ROOT, parse, reason_not_to_run, starting
 
+from kenyan13.config.compose import compose_settings
 from kenyan13.config.presets import CONF
-from kenyan13.study.definitions import experiments
+from kenyan13.study.definitions import GROUPS, TRAINING, experiments
 
 
 @pytest.mark.parametrize("command", starting("python scripts/"))
@@ -67,6 +69,22 @@ def test_links_and_images_resolve(page: str) -> None:
     assert not re.search(r"!\[.{0,19}\]\(|<img (?!.*alt=\".{20,}\")", PAGES[page])  # images have alternative texts
 
 
+EXAMPLES = ("conf/group/", "conf/callbacks/notes.yaml")  # of files that a reader may write
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_modules_in_texts_are_there(page: str) -> None:
+    for path in re.findall(r"(?<![\w/.-])((?:kenyan13|hydra_plugins|scripts|conf|tests)/[\w/.]*)", PAGES[page]):
+        assert path.startswith(EXAMPLES) or (ROOT / path.rstrip(".")).exists(), path
+    for name in re.findall(r"(?<![\w/.-])kenyan13(?:\.[A-Za-z_]\w*)+", PAGES[page]):
+        pkgutil.resolve_name(name)  # raises for what is not there
+
+
+def test_the_architecture_lists_every_folder() -> None:
+    folders = {file.parent.relative_to(ROOT).as_posix() for file in (ROOT / "kenyan13").glob("*/__init__.py")}
+    assert not [folder for folder in folders if f"`{folder}/`" not in PAGES["docs/architecture.md"]]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_are_short(page: str) -> None:
     assert len(PAGES[page].splitlines()) <= (180 if page == "README.md" else 150)
@@ -88,6 +106,18 @@ def test_the_python_writes_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (program,) = re.findall(r"```python\n(.*?)```", PAGES["docs/report.md"], flags=re.DOTALL)
     exec(program)
     assert (tmp_path / "losses.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_estimates_are_of_the_images_that_the_plan_has() -> None:
+    rows = re.findall(r"^\| ([A-H]|all) \| (\d+) \| ([\d,]+) \|", PAGES["docs/study.md"], flags=re.MULTILINE)
+    told = {group: (int(runs), int(images.replace(",", ""))) for group, runs, images in rows}
+    counted = dict.fromkeys(GROUPS, (0, 0))
+    for id_, one in experiments().items():
+        if one.kind == TRAINING:
+            runs, images = counted[one.group]
+            epochs = compose_settings([f"experiment={id_}"]).trainer["max_epochs"]
+            counted[one.group] = runs + 1, images + epochs * one.images[0]
+    assert told == counted | {"all": tuple(map(sum, zip(*counted.values(), strict=True)))}
 
 
 @pytest.mark.slow
