@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kenyan13.config.presets import load_plain
 from kenyan13.errors import UserError
 from kenyan13.plots.accuracy import interval_plot
 from kenyan13.plots.predictions import confusion_plot
 from kenyan13.plots.style import MARKERS, OURS, STUDY, new_figure, styled
 from kenyan13.report.run_page import among, anchor_of
 from kenyan13.report.sections import draw_sizes, draw_sweep
-from kenyan13.report.tables import Folder, Plot, Section, Table
+from kenyan13.report.tables import Column, Folder, Plot, Section, Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
@@ -30,7 +31,10 @@ Found = Mapping[str, Run]  # the study's id -> our run of it
 
 
 def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
-    """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's."""
+    """Return what makes the sections of groups that have runs, and others for runs that are variants of the study's.
+
+    If there are any, the last one is the ledger of deviations.
+    """
     jobs: list[Callable[[], Section]] = []
     for number, (said, found) in enumerate(by_kind(runs).items()):
         for group in groups().values():
@@ -38,7 +42,21 @@ def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
                 replaced = any(network_of(id_, run) for id_, run in found.items())  # many experiments are one then
                 jobs.append(partial(group_section, group.only(found) if replaced else group, found, said, folder))
-    return jobs
+    return [*jobs, deviations_section] if jobs else []
+
+
+def deviations_section() -> Section:
+    """Return the ledger of deviations: where we differ from the study, and what it does not tell."""
+    ledger = load_plain(definitions.FILES.with_name("deviations.yaml"))
+    differ = Table("differ", "Every place where a run is not, or may not be, what the study did",
+                   [Column(key, key) for key in ("what", "study", "here", "why")])  # fmt: skip
+    untold = Table(
+        "not-told", "Not told by the study, and what is used", [Column(key, key) for key in ("what", "here")]
+    )
+    for table, key in ((differ, "deviations"), (untold, "not_told")):
+        for row in ledger[key]:
+            table.add(*row)
+    return Section("deviations", "Where we differ from the study", tables=[differ, untold])
 
 
 def study_id(run: Run) -> str | None:

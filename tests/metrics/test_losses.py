@@ -36,6 +36,16 @@ def test_what_epochs_come_to() -> None:
     assert of_epochs(rows)["auc_loss"] is None
 
 
+def test_sums_are_of_the_loss_that_is_minimised() -> None:
+    """Where training weighs classes (DCB) validation does, too; plain cross entropy stands beside it."""
+    shares = {"val_accuracy": [0.1, 0.5], "val_macro_f1": [0.1, 0.4], "seconds": [1.0, 2.0]}
+    plain = {"epoch": [1, 2], "train_loss": [1.0, 0.5], "val_loss": [0.9, 0.7]}
+    found = of_epochs(pd.DataFrame({**plain, "val_weighted_loss": [1.0, 1.5], **shares}))
+    assert (found["best_epoch"], found["weighted_loss"], found["min_val_loss"]) == (1, 1.0, 0.9)
+    assert found["auc_loss"] == pytest.approx(2.5)
+    assert found["overfitting"] == pytest.approx(2)  # ratios 1, 3
+
+
 @pytest.mark.parametrize(
     ("train", "validation", "slope", "start"),
     [

@@ -46,7 +46,15 @@ def test_the_reference_run_has_the_reference_name() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["trainer.max_epochs=3", "data=demo", "seed=7", "freeze.frozen_bn=eval", "schedule=cosine", "data.fold=0"],
+    [
+        "trainer.max_epochs=3",
+        "data=demo",
+        "seed=7",
+        "freeze.frozen_bn=eval",
+        "schedule=cosine",
+        "data.fold=0",
+        "trainer.precision=bf16-mixed",
+    ],
 )
 def test_a_changed_run_never_passes_for_the_reference(override: str) -> None:
     settings = compose_settings(["experiment=CBC", override])

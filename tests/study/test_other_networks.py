@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import torch
 
 from kenyan13.cli.train import main
 from kenyan13.config.compose import compose_settings
@@ -85,6 +86,11 @@ def test_tables_are_those_of_checkpoints_and_of_archives(
     """LEVEL=evaluate and LEVEL=tables of make; tests/test_reproduce.py runs make itself."""
     own = overrides[NETWORKS[0]]
     here = tables_of_settings("C", own)
+    used = {
+        (row["precision"], row["device"], row["threads"], row["deterministic"]) for table in here for row in table.rows
+    }
+    assert used == {("32-true", "cpu", torch.get_num_threads(), "where possible")}
+    assert all("32-true,cpu," in table.csv() for table in here)
     for row in (row for table in here for row in table.rows):
         (folder,) = Path(own[3][5:]).glob(f"{row['id']}_*-{NETWORKS[0]}-*")
         lines = kenyan13("evaluate", str(folder)).stdout.splitlines()

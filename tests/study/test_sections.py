@@ -198,3 +198,14 @@ def test_variants_and_smoke_runs_are_kept_apart(tmp_path: Path) -> None:
     text = text_of(tmp_path / "other/smoke", tmp_path / "report")
     assert "say nothing about photographs" in text
     assert "(synthetic drawings" in (tmp_path / "report/tables/C3.txt").read_text()
+
+
+def test_the_ledger_of_deviations_is_that_of_the_docs(study: Path, tmp_path: Path) -> None:
+    *_, last = study_jobs(list(read_all(find_runs([study]))), tmp_path)
+    ledger = last()
+    assert ledger.anchor == "deviations"
+    page = (Path(__file__).parents[2] / "docs" / "deviations.md").read_text()
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
+    told = [[cell.strip() for cell in row] for row in rows if row[0].strip() != "what"]
+    assert [cells for table in ledger.tables for cells in table.cells()] == told
+    assert study_jobs([], tmp_path) == []
