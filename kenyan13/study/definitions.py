@@ -9,7 +9,7 @@ beside them stand `label`, a part of the name, and Experiment's `kind` and `seri
 
 import csv
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
@@ -80,10 +80,6 @@ class Group:
         """Return the experiments in the order of the study's tables, those that it did not report behind."""
         ids = dict.fromkeys([*self.reported, *self.experiments])
         return [self.experiments[id_] for id_ in ids if id_ in self.experiments]
-
-    def only(self, ids: Container[str]) -> "Group":
-        """Return the group with those of its experiments alone."""
-        return replace(self, experiments={id_: one for id_, one in self.experiments.items() if id_ in ids})
 
     def ids_for_tables(self) -> list[str]:
         """Return the ids of all experiments that the group's tables and claims are made from."""
@@ -193,7 +189,7 @@ def name_experiment(settings: Settings) -> Settings:
             settings.experiment = None
             if settings.name == reference.name:
                 before = f"{reference.name}-{config_hash(settings)}"  # of 2026-11-28, whatever the network
-                network = other_network(experiments()[reference.experiment or ""], settings.model.backbone)
+                network = other_network(reference.experiment, settings.model.backbone)
                 is_there = not network or (Path(settings.runs) / before).is_dir()
                 settings.name = before if is_there else f"{reference.name}-{network}-{config_hash(settings)}"
     owner = next((id_ for id_, one in experiments().items() if one.name == settings.name), None)
@@ -202,9 +198,9 @@ def name_experiment(settings: Settings) -> Settings:
     return settings
 
 
-def other_network(one: Experiment, backbone: str) -> str:
+def other_network(id_: str | None, backbone: str) -> str:
     """Return the short name of a network in the place of an experiment's; "" for its own, and its toy."""
-    own = presets("model")[one.settings["model"]]
+    own = presets("model")[experiments()[id_ or ""].settings["model"]]
     is_own = backbone in (own["backbone"], own.get("toy", {}).get("backbone"))
     return "" if is_own else backbone.split(".")[0].replace("/", "_")
 

@@ -1,6 +1,7 @@
 """The study's tables made again from run directories, as the groups' files say; builders for those that are special."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -28,11 +29,11 @@ def caution(experiment: str | None, layout: str, root: str, network: str = "") -
 
     network: what stands in the place of the study's (see `other_network`).
     """
-    if layout == Layout.demo.name:
-        return f"{network}{', ' if network else ''}synthetic drawings: the numbers mean nothing"
-    if experiment:
+    drawings = layout == Layout.demo.name
+    if experiment and not drawings:
         return ""
-    return f"other settings or images than the study's: {network}{', ' if network else ''}data.root={root}"
+    other = f"other settings or images than the study's: data.root={root}"
+    return ", ".join(filter(None, (network, "synthetic drawings: the numbers mean nothing" if drawings else other)))
 
 
 def tables(group: Group, runs: Runs, caution: str = "") -> list[Table]:
@@ -62,13 +63,11 @@ def runs_of_settings(letter: str, overrides: Sequence[str] = ()) -> tuple[Group,
         settings = compose_settings([f"experiment={id_}", *others])
         different.setdefault(run_key(experiments()[id_], settings), (id_, settings))
     chosen = dict(different.values())
-    group = group.only(chosen)
+    group = replace(group, experiments={id_: one for id_, one in group.experiments.items() if id_ in chosen})
     folders = {id_: run_directory(settings) for id_, settings in chosen.items()}
     runs = {id_: read_run(folder) for id_, folder in folders.items() if (folder / CONFIG).is_file()}
     said = max(
-        caution(
-            one.experiment, one.data.layout.name, one.data.root, other_network(experiments()[id_], one.model.backbone)
-        )
+        caution(one.experiment, one.data.layout.name, one.data.root, other_network(id_, one.model.backbone))
         for id_, one in chosen.items()
     )
     return group, chosen, runs, said

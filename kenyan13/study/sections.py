@@ -40,23 +40,24 @@ def study_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]
         for group in groups().values():
             if found.keys() & group.experiments.keys():
                 folder = Folder(output, f"group-{group.letter}" + (f"-{number}" if number else ""))
-                replaced = any(network_of(id_, run) for id_, run in found.items())  # many experiments are one then
-                jobs.append(partial(group_section, group.only(found) if replaced else group, found, said, folder))
+                jobs.append(partial(group_section, group, found, said, folder))
     return [*jobs, deviations_section] if jobs else []
 
 
 def deviations_section() -> Section:
     """Return the ledger of deviations: where we differ from the study, and what it does not tell."""
     ledger = load_plain(definitions.FILES.with_name("deviations.yaml"))
-    differ = Table("differ", "Every place where a run is not, or may not be, what the study did",
-                   [Column(key, key) for key in ("what", "study", "here", "why")])  # fmt: skip
-    untold = Table(
-        "not-told", "Not told by the study, and what is used", [Column(key, key) for key in ("what", "here")]
-    )
-    for table, key in ((differ, "deviations"), (untold, "not_told")):
-        for row in ledger[key]:
-            table.add(*row)
-    return Section("deviations", "Where we differ from the study", tables=[differ, untold])
+    headings = {"deviations": ("what", "study", "here", "why"), "not told by the study": ("what", "here")}
+    tables = [
+        Table(
+            key,
+            key,
+            [Column(name, name) for name in names],
+            [dict(zip(names, row, strict=True)) for row in ledger[key]],
+        )
+        for key, names in headings.items()
+    ]
+    return Section("deviations", "Where we differ from the study", tables=tables)
 
 
 def study_id(run: Run) -> str | None:
@@ -81,13 +82,8 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
             about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
-            found[caution(*about, network_of(id_, run))][id_] = run
+            found[caution(*about, other_network(id_, str(run.setting("model.backbone") or "")))][id_] = run
     return dict(sorted(found.items()))
-
-
-def network_of(id_: str, run: Run) -> str:
-    """Return the network that a run has in the place of its experiment's; see `other_network`."""
-    return other_network(experiments()[id_], str(run.setting("model.backbone") or ""))
 
 
 def group_section(group: Group, found: Found, said: str, folder: Folder) -> Section:
@@ -135,7 +131,7 @@ def plots_b(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:
     """Losses and accuracy against the learning rate, a plot a model."""
     drawn = []
     rate = {id_: float(one.settings["optim.lr"]) for id_, one in groups()["B"].experiments.items()}
-    for letter, row in zip("ABC", tables[0].rows, strict=False):
+    for letter, row in zip("ABC", tables[0].rows, strict=True):
         done = {id_: run for id_, run in runs.items() if experiments()[id_].series == row["model"] and run.result}
         if done:
             values = ([rate[id_] for id_ in done], list(done.values()), folder, f"rates_{letter}")

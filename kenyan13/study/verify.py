@@ -22,7 +22,7 @@ from kenyan13.runs.directory import State
 from kenyan13.runs.locate import differing_settings
 from kenyan13.runs.predictions import labelled, predicted_of
 from kenyan13.runs.run import Run
-from kenyan13.study.definitions import TRAINING, Experiment, Group, experiments, other_network
+from kenyan13.study.definitions import TRAINING, Experiment, Group, other_network
 from kenyan13.study.ensembles import combine_unseen, ranked
 from kenyan13.study.group_tables import Runs, runs_of_settings, tables
 from kenyan13.study.tables import STUDY_IMAGES, error_of_difference
@@ -154,7 +154,7 @@ def verify(letter: str, overrides: Sequence[str]) -> tuple[dict[str, Any], list[
     if len(made) > 1:
         problems.append(f"{letter}: {len(made)} sets of versions of the libraries")
     verdicts, claims = verdicts_table(group, runs), claims_table(group, runs)
-    networks = {other_network(experiments()[id_], one.model.backbone) for id_, one in chosen.items()}
+    networks = {other_network(id_, one.model.backbone) for id_, one in chosen.items()}
     certificate = {
         "group": letter, "network": max(networks), "success": not problems, "does_not_hold": problems, "caution": said,
         "runs": {
