@@ -81,8 +81,9 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
 
     for run in sorted(runs, key=age):
         if not run.problem and (id_ := study_id(run)):
-            about = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
-            found[caution(*about, other_network(id_, str(run.setting("model.backbone") or "")))][id_] = run
+            experiment, layout, root = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
+            network = other_network(id_, str(run.setting("model.backbone") or ""))
+            found[caution(experiment, layout, root, network)][id_] = run
     return dict(sorted(found.items()))
 
 
