@@ -38,6 +38,7 @@ NAMES = ("probabilities", "likeness", "maps")  # of the graph's outputs
 MOST = 1e-4  # by which probabilities may differ from torch's
 CALIBRATION = 100  # training images whose activations choose the ranges of 8 bits
 LAYERS = ["Conv", "MatMul", "Gemm"]  # what is arithmetic of the network: resizing stays as it is
+NARROW = 3  # channels into a filter: the first layer and depthwise ones lose most by 8 bits, and have few weights
 BANK = 5000  # training images that new ones are compared with
 
 
@@ -183,18 +184,19 @@ def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     sys.path[:] = before  # on which both put a folder with modules of names such as `benchmark`
-    data = open_data(run.settings, draw=False)
+    data, proto = open_data(run.settings, draw=False), onnx.load(whole)
     with replacing(file) as temporary:
         if to == "float16":
-            proto = convert_float_to_float16(onnx.load(whole), keep_io_types=True, op_block_list=["Cast", "Resize"])
-            onnx.save(proto, temporary)
+            onnx.save(convert_float_to_float16(proto, keep_io_types=True, op_block_list=["Cast", "Resize"]), temporary)
         else:
             chosen = np.random.default_rng(0).permutation(len(data.train.catalogue))[:CALIBRATION]
             images = ({"images": np.asarray(decode(data.train.catalogue.paths[row]))[None]} for row in chosen)
             reader = SimpleNamespace(get_next=lambda: next(images, None))
+            narrow = {one.name for one in proto.graph.initializer if len(one.dims) == 4 and one.dims[1] <= NARROW}
+            exact = [node.name for node in proto.graph.node if narrow.intersection(node.input)]
             quantize_static(
                 whole, temporary, reader, QuantFormat.QDQ, op_types_to_quantize=LAYERS, per_channel=True,
-                weight_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8, nodes_to_exclude=exact,
             )  # fmt: skip
         rows: list[tuple[str, ...]] = [("", "accuracy", "same class", "MB", "ms an image")]
         best = None

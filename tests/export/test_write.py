@@ -104,6 +104,18 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
         assert (one.likeness, Graph(run / "alone.onnx").unknown(one)) == (None, False)
 
 
+def test_eight_bits_leave_narrow_convolutions_as_they_are(trained: Path, tmp_path: Path) -> None:
+    """The first layer and depthwise ones have few weights, and lose the most (test_efficientnet has both)."""
+    export_onnx(open_any(trained / "two"), tmp_path / GRAPH)
+    shrink(open_any(trained / "two"), tmp_path / GRAPH, tmp_path / "small.onnx", "int8")
+    graph = onnx.load(tmp_path / "small.onnx").graph
+    weights = {one.name: one for one in graph.initializer}
+    exact = [weights[node.input[1]] for node in graph.node if node.op_type == "Conv" and node.input[1] in weights]
+    assert {one.dims[1] for one in exact} == {1, 3}  # channels in, of a filter
+    whole = [one for one in weights.values() if one.data_type == onnx.TensorProto.INT8 and len(one.dims) == 4]
+    assert min(one.dims[1] for one in whole) > 3
+
+
 @pytest.mark.usefixtures("not_made_again")
 def test_a_graph_that_differs_is_not_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run / GRAPH).unlink()
