@@ -1,7 +1,7 @@
 """kenyan13 from Python: train, load and list runs, as `import kenyan13` gives them; torch is imported when needed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -56,6 +56,8 @@ class Run:
         (0..1). Files are the index where they are given. Raises UserError for a file that cannot be read.
         """
         one = isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4)
+        if not (one or isinstance(images, Iterable)):
+            raise UserError(f"{images!r} is no image.", "give a path, an image, an array, or a list of them")
         listed = cast(list[Picture], [images] if one else list(cast(Sequence[Picture], images)))
         found, names = [self.graph.run(pixels(one)) for one in listed], np.array(self.classes)
         probabilities = np.array([one.probabilities for one in found]).reshape(-1, len(names))
@@ -121,7 +123,7 @@ def train(root: str | Path | None = None, *overrides: str, **settings: Any) -> R
     from kenyan13.runs.locate import run_directory
     from kenyan13.training.run import train as train_settings
 
-    of_root = [] if root is None else ["data=folder", f"data.root={as_text(Path(root).expanduser())}"]
+    of_root = [] if root is None else ["data=folder", f"data.root={as_text(as_path(root).expanduser())}"]
     chosen = compose_settings([*of_root, *(f"{key}={as_text(value)}" for key, value in settings.items()), *overrides])
     train_settings(chosen)
     return Run(run_directory(chosen))
@@ -135,11 +137,20 @@ def as_text(value: Any) -> str:
 
 
 def load(folder: str | Path) -> Run:
-    """Return the run of a directory. Raises UserError where there is none."""
+    """Return the run of a directory; a name stands for one in runs/. Raises UserError where there is none."""
     from kenyan13.runs.config_file import read_config
+    from kenyan13.runs.locate import resolve_run
 
-    read_config(Path(folder))
-    return Run(Path(folder))
+    place = resolve_run(as_path(folder))
+    read_config(place)
+    return Run(place)
+
+
+def as_path(value: str | Path) -> Path:
+    """Return a path. Raises UserError for anything else."""
+    if not isinstance(value, str | Path):
+        raise UserError(f"{value!r} is no path.", 'give the path of a folder, as in "runs/demo"')
+    return Path(value)
 
 
 def list_runs(folder: str | Path = "runs") -> pd.DataFrame:
@@ -148,7 +159,7 @@ def list_runs(folder: str | Path = "runs") -> pd.DataFrame:
     from kenyan13.runs.locate import find_runs
     from kenyan13.runs.run import differing_settings, read_all
 
-    found = list(read_all(find_runs([Path(folder)])))
+    found = list(read_all(find_runs([as_path(folder)])))
     table = pd.DataFrame([vars(measure(run)) for run in found], index=[run.name for run in found])
     table.insert(0, "state", [run.state.value for run in found])
     return table.assign(**differing_settings(found))

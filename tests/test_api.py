@@ -141,6 +141,19 @@ def test_mistakes_are_exceptions_that_say_what_to_do(run: kenyan13.Run, tmp_path
         run.predict([tmp_path / "gone.jpg"])
 
 
+@pytest.mark.parametrize("value", [5, None, 1.5])
+def test_what_is_no_path_or_image_is_named(value: object, run: kenyan13.Run) -> None:
+    for wrong in (kenyan13.load, kenyan13.runs):
+        with pytest.raises(UserError, match=f"{value} is no path"):
+            wrong(value)  # type: ignore[operator,arg-type]
+    with pytest.raises(UserError, match=f"{value} is no image"):
+        run.predict(value)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"{value} cannot be read"):
+        run.predict([value])  # type: ignore[list-item]
+    with pytest.raises(UserError, match="5 is no path"):
+        kenyan13.train(5)  # type: ignore[arg-type]
+
+
 def test_nothing_but_kenyan13_is_imported_at_first() -> None:
     told = "import sys, kenyan13; print(sorted({'torch', 'pandas', 'timm', 'hydra'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=os.environ)

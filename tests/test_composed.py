@@ -120,6 +120,12 @@ def test_other_commands_take_a_saved_run(kenyan13: Command, runs: Path) -> None:
     assert json.loads(compared.stdout)["tests"][0]["images"] == 130
     assert kenyan13("report", "runs/all", "runs/one", "-o", "report").returncode == 0
     assert "put together from 4 runs" in Path("report/index.html").read_text()
+    assert kenyan13("card", "all", "-o", "card.md").returncode == 0
+    card = Path("card.md").read_text()
+    assert "Put together from 4 networks of [timm]" in card
+    assert "2 x small_cnn, 2 x test_resnet." in card
+    assert 'kenyan13.load("FOLDER")' in card
+    assert "library_name: onnx" in card
 
 
 @pytest.mark.slow

@@ -189,6 +189,18 @@ def accuracy_table(aligned: Aligned) -> pd.DataFrame:
     return pd.DataFrame([{"models": models, **row} for models, row in zip(numbers, rows, strict=True)])
 
 
+def select_by_others(tables: Mapping[str, pd.DataFrame], folds: Sequence[pd.Index]) -> pd.DataFrame:
+    """Return what `select` would predict of each fold's images, ids, had it chosen models by the other folds alone.
+
+    This tells how good such a choice is: the images that models are chosen by flatter them.
+    """
+    parts = []
+    for ids in folds:
+        chosen, _ = select({name: table.drop(ids) for name, table in tables.items()})
+        parts.append(align({name: tables[name].loc[ids] for name in chosen}).mean())
+    return pd.concat(parts)
+
+
 def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]:
     """Return the names of the models to average, the best first, and their mean predictions.
 

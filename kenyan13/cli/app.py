@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from kenyan13.errors import UserError
-from kenyan13.runs.locate import resolve_newest
+from kenyan13.runs.locate import resolve_run
 from kenyan13.terminal import Console, number
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def output(told: str) -> Any:
     return typer.Option("--output", "-o", help=told)
 
 
-RunFolder = Annotated[Path, words("RUN", "A run, as in runs/demo; last: the newest.", callback=resolve_newest)]
-several = {"callback": lambda runs: [*map(resolve_newest, runs)]}
+RunFolder = Annotated[Path, words("RUN", "A run, as in runs/demo; last: the newest.", callback=resolve_run)]
+several = {"callback": lambda runs: [*map(resolve_run, runs)]}
 Runs = Annotated[list[Path], words("RUN", "As in runs/GF*; last: the newest.", **several)]
 Overrides = Annotated[list[str] | None, words("KEY=VALUE", "Settings, as for kenyan13 train: data.root=DIR.")]
 saved_as = typer.Option("--save", metavar="NAME|DIR", help="Keep the mean, or gated stages, as a run that predicts.")

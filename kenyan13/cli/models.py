@@ -92,8 +92,9 @@ def best(
     (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each fold is a run:
     interrupted, the same command goes on.
     """
-    from kenyan13.analysis.ensemble import pool, select
+    from kenyan13.analysis.ensemble import pool, select, select_by_others
     from kenyan13.analysis.saving import save_runs
+    from kenyan13.runs.predictions import read_predictions
     from kenyan13.runs.run import read_run
 
     names, overrides = [word for word in given or [] if "=" not in word], [word for word in given or [] if "=" in word]
@@ -116,7 +117,9 @@ def best(
     tables = {name: pool([read_run(folder) for folder in folders]) for name, folders in found.items()}
     selected, mean = select(tables)
     marked = {name + " *" * (name in selected): table for name, table in tables.items()}
-    print_ranked({**marked, "mean of those with *": mean})
+    folds = [read_predictions(folder).index for folder in found[selected[0]]]
+    print_ranked({**marked, "mean of those with *": select_by_others(tables, folds)})
+    console.print("Which to average was chosen by the other folds, too.")
     saved = save_runs(save, [read_run(folder) for name in selected for folder in found[name]], mean)
     print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], ["kenyan13", "report", str(saved)])
 

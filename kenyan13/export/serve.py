@@ -5,12 +5,20 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field
 
 from kenyan13.errors import first_line
 from kenyan13.export.session import Graph, answer
 from kenyan13.machine import available_cores
 
 MEGABYTE = 2**20
+
+
+class Wanted(BaseModel, extra="forbid"):
+    """What may stand behind /predict?; anything else is answered with 422."""
+
+    top: int = Field(5, ge=1)
+    coverage: float = Field(0.9, gt=0, lt=1)
 
 
 def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
@@ -24,9 +32,7 @@ def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
         return {"run": graph.meta["name"], "classes": graph.classes, "most_megabytes": most_megabytes}
 
     @app.post("/predict", openapi_extra={"requestBody": {"content": {"image/*": {}}, "required": True}})
-    async def predict(
-        request: Request, top: Annotated[int, Query(ge=1)] = 5, coverage: Annotated[float, Query(gt=0, lt=1)] = 0.9
-    ) -> dict[str, Any]:
+    async def predict(request: Request, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
         """Return the top classes, a set that holds the right one with `coverage`, and whether it may be none of them.
 
         The body is an image file: curl --data-binary @PHOTO.jpg http://localhost:8000/predict
@@ -36,14 +42,15 @@ def make_app(graph: Graph, most_megabytes: int) -> FastAPI:
             body += part
             if len(body) > most_megabytes * MEGABYTE:
                 raise HTTPException(413, f"An image may have {most_megabytes} MB.")
-        return await run_in_threadpool(look, bytes(body), top, coverage)
+        return await run_in_threadpool(look, bytes(body), wanted.top, wanted.coverage)
 
     def look(body: bytes, top: int, coverage: float) -> dict[str, Any]:
         with turns:
             try:
                 image = graph.read(body)
             except Exception as error:  # Pillow's formats raise nearly everything
-                raise HTTPException(422, f"This is no image that can be read: {first_line(error)}") from None
+                advice = "The body is to be the file itself: curl --data-binary @PHOTO.jpg"
+                raise HTTPException(422, f"This is no image that can be read: {first_line(error)}. {advice}") from None
             return answer(graph, graph.run(image), top, coverage)
 
     return app

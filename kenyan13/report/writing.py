@@ -20,12 +20,14 @@ from markupsafe import Markup
 from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
+from kenyan13.metrics.classification import reliability, scale_by_others
 from kenyan13.report.photos import pair_table
 from kenyan13.report.run_page import class_table, run_page
 from kenyan13.report.sections import how_made, overview, sweep_jobs
 from kenyan13.report.tables import PLOTS, Section, Value
+from kenyan13.runs.directory import CONFIG, MEMBERS
 from kenyan13.runs.locate import find_runs
-from kenyan13.runs.predictions import classes_of, confusion_of, labelled
+from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, targets_of
 from kenyan13.runs.run import Run, read_all, read_run
 from kenyan13.terminal import number, progress
 
@@ -180,18 +182,22 @@ def write_card(folder: Path, file: Path) -> Path:
         raise UserError(f"{folder} has not finished: there is nothing to tell.", "train it to its end")
     known = labelled(run.predictions)
     classes, counts = classes_of(known), confusion_of(known).to_numpy()
+    plain, targets = probabilities_of(known), targets_of(known)
+    used = scale_by_others(plain, targets) if run.setting("predict.temperature") else plain
+    members = [read_run(file.parent) for file in sorted((folder / MEMBERS).rglob(CONFIG))]
+    networks = Counter(str(one.setting("model.backbone")) for one in members if not one.setting("members"))
     task, results = "image-classification", []
     for metric, value in {"accuracy": found.accuracy, "f1": found.macro_f1}.items():
         rounded = round(float(value or 0), 4)
         results.append(EvalResult(task, "imagefolder", "validation images", metric, metric_value=rounded))
     header = ModelCardData(
-        model_name=run.name, pipeline_tag=task, library_name="timm", license="other", tags=[task, "kenyan13"],
-        eval_results=results,
+        model_name=run.name, pipeline_tag=task, library_name="onnx" if networks else "timm", license="other",
+        tags=[task, "kenyan13"], eval_results=results,
     )  # fmt: skip
     text = environment().get_template("card.md.jinja").render(
         header=header.to_yaml(), run=run, found=found, classes=classes, number=number,
         by_class=class_table(counts, classes).markdown(), pairs=pair_table(counts, classes).markdown(),
-        fewest=counts.sum(axis=1).min(),
+        fewest=counts.sum(axis=1).min(), networks=networks, calibration=reliability(targets, used).error,
     )  # fmt: skip
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{text}\n", encoding="utf-8")

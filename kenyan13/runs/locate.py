@@ -20,10 +20,10 @@ TRAIN = "train a run first: python train.py; runs are in runs/"
 def find_runs(places: Sequence[Path]) -> list[Path]:
     """Return the run directories named, and those in the folders named, in order of names, each once.
 
-    `last` is the newest run. Raises UserError for what is no folder, and where no folder has any.
+    Names may be short, see `resolve_run`. Raises UserError for what is no folder, and where no folder has any.
     """
     found: dict[Path, None] = {}
-    for place in map(resolve_newest, places):
+    for place in map(resolve_run, places):
         if not place.is_dir():
             others = sorted({str(file.parent) for near in (place.parent, RUNS) for file in near.glob(PATTERN)})
             problem = "is a file, not a run directory" if place.exists() else "does not exist"
@@ -44,9 +44,11 @@ def changed(folder: Path) -> float:
     return max(file.stat().st_mtime for file in files if file.exists())
 
 
-def resolve_newest(place: Path) -> Path:
-    """Return, for `last`, the run in runs/ that was written to last, unless there is a folder of that name."""
-    return max(find_runs([RUNS]), key=changed) if str(place) == NEWEST and not place.exists() else place
+def resolve_run(place: Path) -> Path:
+    """Return the folder that a name stands for where it is none itself: a run in runs/; `last`: the newest there."""
+    if not place.exists() and str(place) == NEWEST:
+        return max(find_runs([RUNS]), key=changed)
+    return RUNS / place if not place.exists() and (RUNS / place / CONFIG).is_file() else place
 
 
 def run_directory(settings: Settings) -> Path:

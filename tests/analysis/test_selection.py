@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kenyan13.analysis.ensemble import select
+from kenyan13.analysis.ensemble import select, select_by_others
 from kenyan13.runs.predictions import prediction_table, probabilities_of
 
 
@@ -22,6 +22,16 @@ def test_models_are_added_while_the_mean_gets_better() -> None:
     chosen, mean = select(tables)
     assert chosen == ["one", "two"]
     assert probabilities_of(mean)[:, 0] == pytest.approx([0.575, 0.575, 0.6, 0.6])
+
+
+def test_the_choice_is_judged_on_images_that_had_no_part_in_it() -> None:
+    """On the first two images `left` is better, on the others `right`: each fold gets what is worse there."""
+    left, right = [0.9, 0.8, 0.2, 0.1], [0.1, 0.2, 0.8, 0.9]
+    tables = {"left": table(left), "right": table(right)}
+    found = select_by_others(tables, [pd.Index(["0", "1"]), pd.Index(["2", "3"])])
+    assert [*found.index] == ["0", "1", "2", "3"]
+    assert probabilities_of(found)[:, 0] == pytest.approx([0.1, 0.2, 0.2, 0.1])
+    assert sorted(select(tables)[0]) == ["left", "right"]
 
 
 def test_one_model_alone_may_be_best() -> None:

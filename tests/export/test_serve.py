@@ -77,7 +77,7 @@ def test_too_large_a_body_is_refused(client: TestClient) -> None:
     assert (reply.status_code, reply.json()["detail"]) == (413, "An image may have 1 MB.")
 
 
-@pytest.mark.parametrize("query", ["top=0", "top=x", "coverage=0", "coverage=1", "coverage=nan"])
+@pytest.mark.parametrize("query", ["top=0", "top=x", "coverage=0", "coverage=1", "coverage=nan", "tpo=3"])
 def test_bad_parameters_are_refused(query: str, client: TestClient, photos: list[Path]) -> None:
     assert client.post(f"/predict?{query}", content=photos[0].read_bytes()).status_code == 422
 

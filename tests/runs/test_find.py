@@ -62,6 +62,16 @@ def test_last_is_the_newest_run(kenyan13: Command) -> None:
     assert lines[0].startswith("Error: last is no run directory.")
 
 
+def test_a_name_stands_for_a_run_in_runs(kenyan13: Command) -> None:
+    assert kenyan13("compare", "a", "b")[1][:2] == ["A  runs/a", "B  runs/b"]
+    assert kenyan13("card", "c") == (0, ["Written: runs/c/README.md"])
+    code, lines = kenyan13("card", "d")
+    assert code == 2
+    assert lines[0].startswith("Error: d is no run directory.")
+    Path("a").mkdir()
+    assert kenyan13("compare", "a", "b")[0] == 2, "a folder of that name is meant first"
+
+
 def test_a_run_is_compared_with_the_newest_on_its_images(kenyan13: Command) -> None:
     answering(Path("runs"), "d", ids="uvw")
     compared = [
