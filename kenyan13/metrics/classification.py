@@ -58,7 +58,7 @@ def top_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float64],
     return float((best == targets[:, None]).any(axis=1).mean())
 
 
-def reliability(targets: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> Reliability:
+def reliability(targets: NDArray[np.int64], probabilities: Probabilities, bins: int = BINS) -> Reliability:
     """Return confidence (the highest probability) and accuracy by bins of confidence, each open below, closed above.
 
     targets: int64 [n]; probabilities: float [n, classes], rows sum to 1. Source: arXiv 1706.04599, section 2.
