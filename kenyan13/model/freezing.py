@@ -116,7 +116,8 @@ def parameter_counts(network: nn.Module) -> list[int]:
 class Freeze(Callback):
     """Trains the levels up to `level`, 0 to 5; with `unfreeze`, pairs [epoch, level], deeper ones from epochs on.
 
-    frozen_bn: "eval" keeps the statistics of frozen batch norms, "train" goes on moving them. features: "cached" has
+    frozen_bn: "eval" keeps the statistics of frozen batch norms, "train" goes on moving them, "all" keeps those of all
+    batch norms that have any: the network begins as what a head on its features was fitted to. features: "cached" has
     the frozen backbone's output computed once, from `views` augmented views of each image (training/features.py).
 
     What is frozen is a function of the epoch alone, so that a resumed run needs no state of this callback. Optimisers
@@ -132,12 +133,13 @@ class Freeze(Callback):
         features: str = "recomputed",
         views: int = 1,
     ) -> None:
-        choices = {"frozen_bn": (frozen_bn, ("eval", "train")), "features": (features, ("recomputed", "cached"))}
+        choices = {"frozen_bn": (frozen_bn, ("eval", "train", "all")), "features": (features, ("recomputed", "cached"))}
         for name, (value, known) in choices.items():
             if value not in known:
                 raise UserError(f"freeze.{name}={value} is no choice.{did_you_mean(value, known)}", " or ".join(known))
         self.level, self.unfreeze, self.frozen_bn = level, [tuple(pair) for pair in unfreeze], frozen_bn
         self.features, self.views = features, views
+        self.without: set[nn.Module] = set()  # batch norms that have no statistics to keep
         epochs, levels = [pair[0] for pair in self.unfreeze], [level, *(pair[-1] for pair in self.unfreeze)]
         pairs = all(len(pair) == 2 for pair in self.unfreeze) and min(epochs, default=1) >= 1 and max(levels) <= 5
         if not pairs or sorted(set(epochs)) != epochs or sorted(set(levels)) != levels:
@@ -155,15 +157,19 @@ class Freeze(Callback):
         levels = parameter_levels(network)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(levels[name] <= level)
-        if self.frozen_bn == "eval":
+        if self.frozen_bn != "train":
             for layer in network.modules():
                 if isinstance(layer, _BatchNorm):
                     own = list(layer.parameters(recurse=False))
-                    layer.train(not own or any(parameter.requires_grad for parameter in own))
+                    moves = not own or any(parameter.requires_grad for parameter in own)
+                    layer.train(moves and (self.frozen_bn != "all" or layer in self.without))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before a data-parallel wrapper looks: everything that will ever train requires gradients."""
         if stage == "fit":
+            for layer in pl_module.modules():  # a checkpoint, to go on from, is read later
+                if isinstance(layer, _BatchNorm) and (layer.running_mean is None or not layer.running_mean.any()):
+                    self.without.add(layer)
             self.apply(pl_module.network, self.level_at(trainer.max_epochs or 0))  # type: ignore[arg-type]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -52,10 +52,11 @@ class Recorder(Callback):
         return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def train(backbone: str, freeze: Freeze, optim: dict[str, Any], epochs: int) -> tuple[Recorder, nn.Module]:
+def train(backbone: str | nn.Module, freeze: Freeze, optim: dict[str, Any], epochs: int) -> tuple[Recorder, nn.Module]:
     """Train on noise, two batches an epoch, with validation after each."""
     torch.manual_seed(3)
-    network = build(ModelSettings(backbone, crop=32, batch_size=8), 4, pretrained=False)
+    scratch = isinstance(backbone, str)
+    network = build(ModelSettings(backbone, crop=32, batch_size=8), 4, pretrained=False) if scratch else backbone
     batches = [Batch(torch.randn(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8)) for _ in range(2)]
     loader = DataLoader(batches, batch_size=None)  # type: ignore[var-annotated, arg-type]
     recorder = Recorder()
@@ -86,6 +87,20 @@ def test_what_is_frozen_stands_still(backbone: str, level: int, frozen_bn: str) 
         assert recorder.moved(epoch) == trained | statistics
     # of the second epoch too, before which validation has put all layers into evaluation mode
     assert recorder.norms == [{name: name in moving for name in norms}] * 4
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet"])
+def test_all_batch_norms_may_keep_their_statistics(backbone: str) -> None:
+    """Those of a network that has seen images; one from scratch has none, and moves them."""
+    scratch, _ = train(backbone, Freeze(5, frozen_bn="all"), adam(), epochs=2)
+    assert all(all(norms.values()) for norms in scratch.norms)
+    network = timm.create_model(backbone, num_classes=4)
+    for _ in range(3):
+        network(torch.rand(8, 3, 64, 64))
+    seen, network = train(network, Freeze(5, frozen_bn="all"), adam(), epochs=2)
+    assert not any(any(norms.values()) for norms in seen.norms)
+    for epoch in range(2):
+        assert seen.moved(epoch) == parameter_levels(network).keys(), "weights and biases of norms move"
 
 
 @pytest.mark.parametrize(
