@@ -17,6 +17,11 @@ def visible(text: str) -> str:
     return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def cell(text: str) -> str:
+    """Return a text as it fits in a table: in one line, with control characters shown."""
+    return visible(text).replace("\n", r"\n").replace("\t", r"\t")
+
+
 class Console(rich.console.Console):
     """A terminal that obeys no text that it is given to print."""
 
@@ -38,13 +43,13 @@ def print_note(text: str) -> None:
 
 def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Return rows of cells as lines of aligned columns; those in `right` are flush right."""
-    rows = [[visible(text) for text in row] for row in rows]
+    rows = [[cell(text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
-    def cell(text: str, column: int) -> str:
+    def padded(text: str, column: int) -> str:
         return text.rjust(widths[column]) if column in right else text.ljust(widths[column])
 
-    return "\n".join("  ".join(cell(text, column) for column, text in enumerate(row)).rstrip() for row in rows)
+    return "\n".join("  ".join(padded(text, column) for column, text in enumerate(row)).rstrip() for row in rows)
 
 
 def duration(seconds: float) -> str:
@@ -62,7 +67,7 @@ def number(value: float | None, decimals: int = 0, factor: float = 1) -> str:
 
 def fit(text: str, width: int) -> str:
     """Return a text cut in the middle to at most `width` columns (5 or more), more of its end than of its beginning."""
-    text = visible(text)
+    text = cell(text)
     if len(text) <= width:
         return text
     start = (width - 3) // 3

@@ -67,8 +67,10 @@ def test_hours_that_allow_nothing_leave_the_linear_classifiers(
     ],
 )
 def test_mistakes_are_said_on_one_screen(kenyan13: Command, tmp_path: Path, arguments: list[str], part: str) -> None:
-    done = kenyan13("best", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
-    assert_one_screen(done, part)
+    given = [word.replace("{tmp}", str(tmp_path)) for word in arguments]
+    assert_one_screen(kenyan13("best", *given), part)
+    if "--weights" in given:
+        assert_one_screen(kenyan13("probe", *given), part)
 
 
 def test_the_estimate_is_of_the_epochs_that_are_chosen(

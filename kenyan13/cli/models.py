@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEAD = ("model", "accuracy %", "95 % interval", "log loss", "")  # and the time, if it is known
+Weights = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of NAME.safetensors to try.")]
 MODELS = ("efficientnetv2_s", "convnextv2_tiny", "dinov2_small")  # of several families, whose mistakes are different
 
 
 @app.command(epilog=examples("probe resnet18 mobilenetv2_100", "probe resnet50 regnety_008 data=folder data.root=DIR"))
 def probe(
-    given: Annotated[list[str], words("MODEL [KEY=VALUE]", "Names of conf/model or of timm, and settings.")],
+    given: Annotated[list[str] | None, words("MODEL [KEY=VALUE]", "Names of conf/model or of timm, settings.")] = None,
+    weights: Weights = None,
 ) -> None:
     """Rank backbones by linear heads, a minute each.
 
@@ -37,12 +39,12 @@ def probe(
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.training.run import train
 
-    models, overrides = [word for word in given if "=" not in word], [word for word in given if "=" in word]
+    models = chosen_models(given or [], weights, ())
     if not models:
         raise UserError("There is no model to probe.", "kenyan13 probe resnet18 mobilenetv2_100")
     tables, times, folders = {}, {}, {}
-    for model in dict.fromkeys(models):
-        settings = compose_settings(["recipe=quick", chosen_model(model), *overrides])
+    for model, chosen in models.items():
+        settings = compose_settings(["recipe=quick", *chosen])
         times[model] = duration(train(settings, brief=True).seconds)
         folders[model] = run_directory(settings)
         tables[model] = read_predictions(folders[model], OUT_OF_FOLD)
@@ -81,7 +83,7 @@ def lr_find(
 @app.command(epilog=examples("best data=folder data.root=DIR", "best resnet50 dinov2_small data.root=DIR --hours 8"))
 def best(
     given: Annotated[list[str] | None, words("[MODEL] [KEY=VALUE]", "Backbones, and settings, as for train.")] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of NAME.safetensors to try.")] = None,
+    weights: Weights = None,
     top: Annotated[int, typer.Option(min=1, help="How many backbones to fine-tune, of those tried.")] = 3,
     hours: Annotated[float | None, typer.Option(min=0, help="Fine-tune no more than what this time allows.")] = None,
     save: Annotated[str, typer.Option(metavar="NAME|DIR", help="The run that is made of the best models.")] = "best",
@@ -97,13 +99,7 @@ def best(
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.runs.run import read_run
 
-    names, overrides = [word for word in given or [] if "=" not in word], [word for word in given or [] if "=" in word]
-    files = {file.stem: file for file in sorted(weights.glob("*.safetensors"))} if weights else {}
-    if weights and not files:
-        raise UserError(f"There are no *.safetensors in {weights}.", "give the folder of weights: --weights DIR")
-    models = {name: [chosen_model(name), *overrides] for name in names or files or MODELS}
-    for name in files.keys() & models.keys():
-        models[name].append(f"model.weights={files[name]}")
+    models = chosen_models(given or [], weights, MODELS)
     found: dict[str, list[Path]] = {}
     for name, chosen in models.items():
         without = [word for word in chosen if not word.startswith("trainer.max_epochs=")]  # quick's are none
@@ -122,6 +118,18 @@ def best(
     console.print("Which to average was chosen by the other folds, too.")
     saved = save_runs(save, [read_run(folder) for name in selected for folder in found[name]], mean)
     print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], ["kenyan13", "report", str(saved)])
+
+
+def chosen_models(given: Sequence[str], weights: Path | None, usual: Sequence[str]) -> dict[str, list[str]]:
+    """Return the settings of each model by name: those given, or of a folder of weights, or the usual ones."""
+    names, overrides = [word for word in given if "=" not in word], [word for word in given if "=" in word]
+    files = {file.stem: file for file in sorted(weights.glob("*.safetensors"))} if weights else {}
+    if weights and not files:
+        raise UserError(f"There are no *.safetensors in {weights}.", "give the folder of weights: --weights DIR")
+    models = {name: [chosen_model(name), *overrides] for name in names or files or usual}
+    for name in files.keys() & models.keys():
+        models[name].append(f"model.weights={files[name]}")
+    return models
 
 
 def chosen_model(name: str) -> str:

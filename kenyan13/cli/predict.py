@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from kenyan13.cli.app import RunFolder, app, console, examples, output, words
 from kenyan13.cli.runs import open_run, tell_stage
 from kenyan13.errors import UserError, first_line, shorten
 from kenyan13.runs.directory import CONFIG, replacing
-from kenyan13.terminal import WIDTH, align, fit, print_note, visible
+from kenyan13.terminal import WIDTH, align, cell, fit, print_note
 
 if TYPE_CHECKING:
     from kenyan13.training.composed import AnyRun
@@ -168,18 +169,19 @@ def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
 def as_table(listed: Sequence[Mapping[str, Any]]) -> str:
     """Return each image's path and its top classes, aligned in 80 columns; many classes take more lines."""
     common = os.path.commonpath([Path(one["image"]).absolute().parent for one in listed])
-    names = [visible(found["class"]) for one in listed for found in one.get("classes", [])]
+    names = [cell(found["class"]) for one in listed for found in one.get("classes", [])]
     widest = min(30, max(map(len, names), default=0))
-    cell = widest + 7 + 2  # with the probability and the gap before it
-    width = min(max(len(os.path.relpath(one["image"], common)) for one in listed), WIDTH - cell)
+    a_cell = widest + 7 + 2  # with the probability and the gap before it
+    width = min(max(len(cell(os.path.relpath(one["image"], common))) for one in listed), WIDTH - a_cell)
     rows: list[tuple[str, str]] = []
     for one in listed:
         cells = [f"{fit(k['class'], widest):<{widest}} {k['probability']:6.1%}" for k in one.get("classes", [])]
-        a_line = (WIDTH - width) // cell
+        a_line = (WIDTH - width) // a_cell
         lines = ["  ".join(cells[start : start + a_line]) for start in range(0, len(cells), a_line)]
-        lines += [f"not read: {one.get('error')}"] * ("error" in one)
-        lines += [f"one of: {', '.join(one.get('set', []))}"] * ("set" in one)
-        lines += ["perhaps none of these: unlike the training images"] * one.get("unknown", False)
+        told = [f"not read: {one.get('error')}"] * ("error" in one)
+        told += [f"one of: {', '.join(one.get('set', []))}"] * ("set" in one)
+        told += ["perhaps none of these: unlike the training images"] * one.get("unknown", False)
+        lines += [line for text in told for line in textwrap.wrap(cell(text), WIDTH - width - 2)]
         paths = [fit(os.path.relpath(one["image"], common), width), *[""] * len(lines)]
-        rows += [(path, fit(line, WIDTH - width - 2)) for path, line in zip(paths, lines, strict=False)]
+        rows += [(path, line) for path, line in zip(paths, lines, strict=False)]
     return align(rows)

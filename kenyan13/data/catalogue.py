@@ -35,10 +35,12 @@ def read(settings: DataSettings) -> Source:
         source = read_folders(root) if folders else read_competition(root, settings.columns)
     ids, classes = source.labelled.ids, source.labelled.classes
     if len(classes) < 2:
-        inner = [folder for folder in subfolders(root) if len(subfolders(folder)) > 1] if folders else []
+        tops = sorted(subfolders(root), key=lambda folder: part_of(folder.name) != "train") if folders else []
+        below = [one for folder in tops for one in (folder, *subfolders(folder))]
+        inner = [folder for folder in below if len(subfolders(folder)) > 1]
         raise UserError(
             f"{root} has {len(classes)} class{' folder(s)' if folders else '(es)'}; two or more are needed.",
-            *[f"are they in {folder.name}? data.root={folder}" for folder in inner[:1]],
+            *[f"are they in {folder.relative_to(root)}? data.root={folder}" for folder in inner[:1]],
             "data=folder data.root=DIR needs one folder a class, data=kenyan13 data.root=DIR a train.csv and images/",
         )
     if reserved := [name for name in classes if name in RESERVED]:

@@ -116,11 +116,16 @@ def part_of(name: str) -> str | None:
 
 
 def refuse_look_alikes(names: Iterable[str], place: Path) -> None:
-    """Raise UserError for class names that differ in case, blanks, Unicode form or invisible characters only."""
+    """Raise UserError for class names that differ in case, blanks, Unicode form or invisible characters only.
+
+    Numbers are alike where their values are: 1, 01 and 1.0.
+    """
     alike: dict[str, list[str]] = {}
     for name in names:
         seen = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
-        alike.setdefault(unicodedata.normalize("NFKC", " ".join(seen.split()).casefold()), []).append(name)
+        plain = unicodedata.normalize("NFKC", " ".join(seen.split()).casefold())
+        value = repr(float(plain)) if re.fullmatch(r"[-+]?\d{1,15}(\.\d*)?", plain) else plain
+        alike.setdefault(value, []).append(name)
     if pairs := [" and ".join(map(ascii, several)) for several in alike.values() if len(several) > 1]:
         problem = f"{place}: names of classes that look alike: {shorten(pairs, 4)}."
         raise UserError(problem, "give one class one spelling, or two classes different names")

@@ -113,7 +113,7 @@ def read_rows(
     """
     if not file.is_file():
         raise UserError(f"There is no {file.name} in {file.parent}.", *GET_DATA)
-    table = load_table(file)
+    table = load_table(file, notes)
     named = find_columns(file, list(table.columns), columns, needed, also, notes)
     table = table[list(named.values())].set_axis(list(named), axis=1)
     tested = table["split"].map(part_of) == "test" if "split" in table else pd.Series(False, table.index)
@@ -132,23 +132,33 @@ def read_rows(
     return table
 
 
-def load_table(file: Path) -> pd.DataFrame:
-    """Return a CSV's cells as texts without blanks around them, under line numbers. Raises UserError if it is none."""
+def load_table(file: Path, notes: list[str]) -> pd.DataFrame:
+    """Return a CSV's cells as texts without blanks around them, under line numbers. Raises UserError if it is none.
+
+    A header without commas may have semicolons or tabs, as some spreadsheets write them: a note tells.
+    """
     content = file.read_bytes()
     text = content.decode("utf-8-sig", errors="replace")
     if "\0" in text or "\ufffd" in text:
         coded = f"it is written in {'UTF-16' if chr(0) in text else 'Latin-1 or the like'}, not in UTF-8"
         problem = "it is a spreadsheet or a zip file" if content[:2] == b"PK" else coded
         raise UserError(f"{file} cannot be read as CSV: {problem}.", "save it as UTF-8; in Excel: Save as, CSV UTF-8")
+    header = next(filter(None, text.splitlines()), "")
+    separator = "," if "," in header else next((one for one in ";\t" if one in header), ",")
+    if separator != ",":
+        notes.append(f"{file.name}: cells are separated by {'tabs' if separator == chr(9) else 'semicolons'}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be lost
             options: dict[str, Any] = {"skipinitialspace": True, "index_col": False, "skip_blank_lines": False}
-            table: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, **options)
+            table: pd.DataFrame = pd.read_csv(
+                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, **options
+            )
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         step = "it needs a header row, commas, and in each row as many cells as in the header"
         raise UserError(f"{file} cannot be read as CSV: {error}".strip(), step) from None
-    names = [name.strip() for name in next(csv.reader(text.splitlines()))]  # pandas renames a second one
+    cells = next(csv.reader(text.splitlines(), delimiter=separator))
+    names = [name.strip() for name in cells]  # pandas renames a second one
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{file} has two columns {shorten(twice)}.", "delete or rename one of them")
     table.index = pd.RangeIndex(2, len(table) + 2, name=str(file))
@@ -176,5 +186,8 @@ def find_columns(
         elif role in needed:
             what = f"several columns for the {role}: {shorten(close)}" if close else f"no column {chosen or usual[0]}"
             step = f"name it, as in data.columns.{role}={(close or there)[0]}"
+            if any(name.isdigit() or Path(name).suffix.lower() in IMAGE_SUFFIXES for name in there):
+                header = ",".join(NAMES[one].split()[0] for one in needed)
+                step = f"its first line seems to be an image's: put a header above it, as {header}"
             raise UserError(f"{file} has {what}; its columns are {shorten(there)}.", step)
     return found

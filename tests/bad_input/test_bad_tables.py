@@ -43,6 +43,9 @@ UNDERSTOOD = {
     "suffix": (text("id,class", *[f"{i}.jpg,{c}" for i, c in ROWS]), [], []),
     "folder and suffix": (text("id,class", *[f"images/images/{i}.jpg,{c}" for i, c in ROWS]), [], []),
     "part of the path": (text("id,class", *[f"images/{i},{c}" for i, c in ROWS]), [], []),
+    "semicolons": (text("id,class").replace(",", ";"), [], ["train.csv: cells are separated by semicolons"]),
+    "tabs": (text("id,class").replace(",", "\t"), [], ["train.csv: cells are separated by tabs"]),
+    "commas in cells": (text("id;class;what", *[f'{i};{c};"red, small"' for i, c in ROWS]), [], ["semicolons"]),
 }  # fmt: skip
 
 
@@ -107,7 +110,14 @@ FAULTS: dict[str, tuple[str | bytes, str | None, str]] = {
     "two candidates": (text("id,species,breed", "1,x,y"), None, "several columns for the label: species, breed"),
     "no label": (text("id,kind", "1,x"), None, "no column class; its columns are id, kind"),
     "how to map": (text("id,kind", "1,x"), None, "name it, as in data.columns.label=id"),
-    "semicolons": ("id;class\n1;x\n", None, "its columns are id;class."),
+    "no header": (
+        text("1,x", "2,x", "3,y"),
+        None,
+        "its first line seems to be an image's",
+    ),
+    "no header, semicolons": ("1.jpg;x\n2.jpg;y\n", None, "put a header above it, as id,class"),
+    "ragged semicolons": ("id;class\n1;x;z\n", None, "cannot be read as CSV"),
+    "numbers": (text("id,class", "1,01", "2,1", "3,1.0"), None, "look alike: '01' and '1' and '1.0'"),
     "UTF-16": (text("id,class").encode("utf-16"), None, "written in UTF-16, not in UTF-8.\n  -> save it as UTF-8"),
     "UTF-16 without mark": (text("id,class").encode("utf-16-le"), None, "written in UTF-16"),
     "Latin-1": (text("id,class", "1,café").encode("latin-1"), None, "Latin-1 or the like, not in UTF-8"),

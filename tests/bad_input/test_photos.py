@@ -56,6 +56,13 @@ def test_what_can_be_answered_is_answered(kenyan13: Command, run: Path, photos: 
     assert r"x\x1b[31m" in done.stdout
 
 
+def test_names_of_several_lines_stay_in_their_row(kenyan13: Command, run: Path, photos: Path) -> None:
+    (photos / "a.png").rename(photos / "a\nb\tc.png")
+    lines = kenyan13("predict", str(run), str(photos)).stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith(r"a\nb\tc.png")
+
+
 def test_all_read_is_exit_code_0_and_one_asked_to_stop_stops(kenyan13: Command, run: Path, photos: Path) -> None:
     assert kenyan13("predict", str(run), str(photos / "a.png")).returncode == 0
     assert_one_screen(kenyan13("predict", str(run), str(photos / "bad.png")), "1 of 1 images could not", code=1)

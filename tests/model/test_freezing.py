@@ -55,8 +55,9 @@ class Recorder(Callback):
 def train(backbone: str | nn.Module, freeze: Freeze, optim: dict[str, Any], epochs: int) -> tuple[Recorder, nn.Module]:
     """Train on noise, two batches an epoch, with validation after each."""
     torch.manual_seed(3)
-    scratch = isinstance(backbone, str)
-    network = build(ModelSettings(backbone, crop=32, batch_size=8), 4, pretrained=False) if scratch else backbone
+    network = backbone
+    if isinstance(network, str):
+        network = build(ModelSettings(network, crop=32, batch_size=8), 4, pretrained=False)
     batches = [Batch(torch.randn(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8)) for _ in range(2)]
     loader = DataLoader(batches, batch_size=None)  # type: ignore[var-annotated, arg-type]
     recorder = Recorder()
