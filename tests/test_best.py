@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from test_commands import TINY, Command, assert_one_screen
 
+from kenyan13 import cli
 from kenyan13.analysis.ensemble import name_of, pool, read_models, select_by_others
 from kenyan13.cli.models import estimate
 from kenyan13.config.settings import Settings
@@ -71,6 +72,21 @@ def test_mistakes_are_said_on_one_screen(kenyan13: Command, tmp_path: Path, argu
     assert_one_screen(kenyan13("best", *given), part)
     if "--weights" in given:
         assert_one_screen(kenyan13("probe", *given), part)
+
+
+@pytest.mark.parametrize("verb", ["best", "probe"])
+def test_ctrl_c_says_how_to_go_on(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kenyan13.training.run.train", interrupted)
+    monkeypatch.setattr("sys.argv", ["kenyan13", verb, "resnet18", "data=demo", f"data.root={tmp_path}"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Interrupted. The same command goes on where it stopped.\n"
 
 
 def test_the_estimate_is_of_the_epochs_that_are_chosen(
