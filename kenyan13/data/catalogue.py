@@ -57,6 +57,10 @@ def read_folders(root: Path) -> Source:
     filled = {parent for folder in {path.parent for path in listing.images} for parent in (folder, *folder.parents)}
     parts = find_parts(root, filled, notes) or {"train": root}
     classes = tuple(folder.name for folder in subfolders(parts["train"]))
+    below = [inner for name in classes for inner in subfolders(parts["train"] / name) if inner in filled]
+    if below:
+        example = below[0].relative_to(parts["train"]).as_posix()
+        notes.append(f"{len(below):,} folders in class folders, as {example}: read as of class {below[0].parent.name}")
     made = {part: read_part(listing, folder, classes, part == "test") for part, folder in parts.items()}
     used = {path for part in made.values() for path in part.paths}
     if unused := [path for path in listing.images if path not in used]:

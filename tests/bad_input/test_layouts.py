@@ -53,7 +53,7 @@ def test_parts_are_understood_in_any_spelling(tmp_path: Path, case: str) -> None
 CLASSES = {
     "a class train": (["bus/1.png", "car/1.png", "train/1.png"], ("bus", "car", "train"), "train/ beside bus/, car/"),
     "a class test": (["mock/1.png", "test/1.png"], ("mock", "test"), "test/ beside mock/: read as a class"),
-    "a class dev": (["dev/1.png", "ops/1.png", "web/a/1.png"], ("dev", "ops", "web"), "dev/ beside ops/, web/"),
+    "a class dev": (["dev/1.png", "ops/1.png", "web/1.png"], ("dev", "ops", "web"), "dev/ beside ops/, web/"),
 }
 
 
@@ -161,6 +161,12 @@ FAULTS = {
     "escapes": ([*below("train"), *below("val"), "val/\x1b[31m/1.png"], r"\x1b[31m"),
     "too few to divide": (["x/1.png", "y/1.png", "y/2.png"], "cannot divide 3 images"),
 }  # fmt: skip
+
+
+def test_folders_in_class_folders_are_told(tmp_path: Path) -> None:
+    found = source(write_images(tmp_path, "images/a/1.png", "images/b/2.png", "more/3.png"))
+    assert found.labelled.classes == ("images", "more")
+    assert found.notes == ["2 folders in class folders, as images/a: read as of class images"]
 
 
 @pytest.mark.parametrize("case", FAULTS)
