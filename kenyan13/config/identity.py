@@ -18,7 +18,7 @@ from kenyan13.config.settings import BUILT, Settings
 # Settings on which a run's result does not depend.
 MACHINE_ONLY = {
     "runs", "name", "experiment", "export", "data.cache", "data.workers", "data.test", "logger", "trainer.accelerator",
-    "model.rate", "model.layer_decay", "model.toy",  # what they are used for has settings of its own
+    "model.rate", "model.layer_decay", "model.frozen_bn", "model.toy",  # what they are used for has settings of its own
     "trainer.profiler", "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "trainer.enable_autolog_hparams", "trainer.detect_anomaly",
 }  # fmt: skip

@@ -107,7 +107,7 @@ class ModelSettings:
 
     options: keywords of timm.create_model, as drop_rate.
     toy: backbone and options of a small network of the same family, for debug=smoke.
-    rate, layer_decay: good ones of AdamW to fine-tune all layers with, for others to name: optim.lr=${model.rate}.
+    rate, layer_decay, frozen_bn: good ones to fine-tune all layers with, for others to name: optim.lr=${model.rate}.
     """
 
     backbone: str = MISSING
@@ -122,6 +122,7 @@ class ModelSettings:
     cotuning: float = 0.0
     rate: float = 1e-3
     layer_decay: float = 1.0
+    frozen_bn: str = "eval"
 
 
 @dataclass

@@ -157,6 +157,10 @@ def test_a_backbone_s_own_rate_counts_only_where_it_is_used() -> None:
     assert run_name(settings) == run_name(compose_settings([*plain, "optim.lr=1e-4", "optim.layer_decay=0.75"]))
     names = [run_name(compose_settings([*plain, f"model.rate={rate}"])) for rate in (1e-4, 0.1)]
     assert names[0] == names[1] == run_name(compose_settings(plain)) != run_name(settings)
+    chosen = compose_settings(["model=efficientnet_lite0", "recipe=modern"])
+    assert (chosen.optim["lr"], chosen.freeze["frozen_bn"]) == (1e-4, "all")
+    assert compose_settings(["model=efficientnet_lite0", "recipe=study"]).freeze["frozen_bn"] == "eval"
+    assert compose_settings(["model=resnet18", "recipe=modern"]).freeze["frozen_bn"] == "eval"
 
 
 # a comma makes a sweep, so that it alone must be quoted
