@@ -130,7 +130,8 @@ def test_other_commands_take_a_saved_run(kenyan13: Command, runs: Path) -> None:
 
 @pytest.mark.slow
 def test_ensembles_may_be_members(kenyan13: Command, runs: Path, photos: list[Path]) -> None:
-    kenyan13("ensemble", "runs/a0", "runs/a1", "--save", "a")
+    first = kenyan13("ensemble", "runs/a0", "runs/a1", "--save", "a")
+    assert first.returncode == 0, first.stderr
     kenyan13("ensemble", "runs/b0", "runs/b1", "--save", "new/b")
     assert kenyan13("ensemble", "runs/a", "new/b", "--save", "./both").returncode == 0
     kenyan13("ensemble", *FOLDS, "--save", "all")
