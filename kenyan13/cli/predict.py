@@ -172,7 +172,7 @@ def as_table(listed: Sequence[Mapping[str, Any]]) -> str:
     names = [cell(found["class"]) for one in listed for found in one.get("classes", [])]
     widest = min(30, max(map(len, names), default=0))
     a_cell = widest + 7 + 2  # with the probability and the gap before it
-    width = min(max(len(cell(os.path.relpath(one["image"], common))) for one in listed), WIDTH - a_cell)
+    width = min(max(len(cell(os.path.relpath(one["image"], common))) for one in listed), WIDTH - max(a_cell, 32))
     rows: list[tuple[str, str]] = []
     for one in listed:
         cells = [f"{fit(k['class'], widest):<{widest}} {k['probability']:6.1%}" for k in one.get("classes", [])]

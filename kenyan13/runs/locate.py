@@ -46,9 +46,11 @@ def changed(folder: Path) -> float:
 
 def resolve_run(place: Path) -> Path:
     """Return the folder that a name stands for where it is none itself: a run in runs/; `last`: the newest there."""
-    if not place.exists() and str(place) == NEWEST:
+    if place.exists():
+        return place
+    if str(place) == NEWEST:
         return max(find_runs([RUNS]), key=changed)
-    return RUNS / place if not place.exists() and (RUNS / place / CONFIG).is_file() else place
+    return RUNS / place if (RUNS / place / CONFIG).is_file() else place
 
 
 def run_directory(settings: Settings) -> Path:
