@@ -20,6 +20,7 @@ from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, first_line, one_screen
 from kenyan13.machine import is_first_process
+from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import TRAINING, experiments
 from kenyan13.terminal import print_note
@@ -55,7 +56,7 @@ def run(config: DictConfig, alone: bool) -> float | None:
 
         result = train(settings, brief=not alone)
     if alone and is_first_process():
-        if settings.export:
+        if settings.export and (run_directory(settings) / BEST).is_file():
             export(run_directory(settings))
         print_next(*next_commands(settings))
     return result.min_val_loss
@@ -65,9 +66,8 @@ def export(folder: Path) -> None:
     """Write a finished run's graph, if it is not there; a model that cannot be exported is no reason to fail."""
     from kenyan13.cli.export import write_graph
     from kenyan13.export.session import GRAPH
-    from kenyan13.runs.directory import BEST
 
-    if (folder / BEST).is_file() and not (folder / GRAPH).is_file():
+    if not (folder / GRAPH).is_file():
         print_note(f"Writing {GRAPH}, for use without torch; export=false leaves it out.")
         try:
             write_graph(folder, folder / GRAPH, None)

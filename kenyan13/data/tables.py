@@ -144,7 +144,7 @@ def load_table(file: Path, notes: list[str]) -> pd.DataFrame:
         problem = "it is a spreadsheet or a zip file" if content[:2] == b"PK" else coded
         raise UserError(f"{file} cannot be read as CSV: {problem}.", "save it as UTF-8; in Excel: Save as, CSV UTF-8")
     header = next(filter(None, text.splitlines()), "")
-    separator = "," if "," in header else next((one for one in ";\t" if one in header), ",")
+    separator = max(",;\t", key=lambda one: len(next(csv.reader([header], delimiter=one), "")))  # cells may hold others
     if separator != ",":
         notes.append(f"{file.name}: cells are separated by {'tabs' if separator == chr(9) else 'semicolons'}")
     try:
@@ -185,9 +185,9 @@ def find_columns(
             notes += [f"{file.name}: the column {close[0]} is read as the {role}"] * (not sure)
         elif role in needed:
             what = f"several columns for the {role}: {shorten(close)}" if close else f"no column {chosen or usual[0]}"
-            step = f"name it, as in data.columns.{role}={(close or there)[0]}"
-            if any(name.isdigit() or Path(name).suffix.lower() in IMAGE_SUFFIXES for name in there):
+            steps = [f"name it, as in data.columns.{role}={(close or there)[0]}"]
+            if not (found or close):  # no column is known: the header may be missing
                 header = ",".join(NAMES[one].split()[0] for one in needed)
-                step = f"its first line seems to be an image's: put a header above it, as {header}"
-            raise UserError(f"{file} has {what}; its columns are {shorten(there)}.", step)
+                steps.insert(0, f"if its first line is an image's: put a header above it, as {header}")
+            raise UserError(f"{file} has {what}; its columns are {shorten(there)}.", *steps)
     return found

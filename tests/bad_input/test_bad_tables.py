@@ -45,6 +45,7 @@ UNDERSTOOD = {
     "part of the path": (text("id,class", *[f"images/{i},{c}" for i, c in ROWS]), [], []),
     "semicolons": (text("id,class").replace(",", ";"), [], ["train.csv: cells are separated by semicolons"]),
     "tabs": (text("id,class").replace(",", "\t"), [], ["train.csv: cells are separated by tabs"]),
+    "a comma in the header": (text('id;"kind, once";class', *[f"{i};z;{c}" for i, c in ROWS]), [], ["semicolons"]),
     "commas in cells": (text("id;class;what", *[f'{i};{c};"red, small"' for i, c in ROWS]), [], ["semicolons"]),
 }  # fmt: skip
 
@@ -110,11 +111,8 @@ FAULTS: dict[str, tuple[str | bytes, str | None, str]] = {
     "two candidates": (text("id,species,breed", "1,x,y"), None, "several columns for the label: species, breed"),
     "no label": (text("id,kind", "1,x"), None, "no column class; its columns are id, kind"),
     "how to map": (text("id,kind", "1,x"), None, "name it, as in data.columns.label=id"),
-    "no header": (
-        text("1,x", "2,x", "3,y"),
-        None,
-        "its first line seems to be an image's",
-    ),
+    "no header": (text("1,x", "2,x", "3,y"), None, "if its first line is an image's: put a header above it"),
+    "no header, ids of letters": (text("i0,x", "i1,x"), None, "put a header above it, as id,class"),
     "no header, semicolons": ("1.jpg;x\n2.jpg;y\n", None, "put a header above it, as id,class"),
     "ragged semicolons": ("id;class\n1;x;z\n", None, "cannot be read as CSV"),
     "numbers": (text("id,class", "1,01", "2,1", "3,1.0"), None, "look alike: '01' and '1' and '1.0'"),
