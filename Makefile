@@ -73,7 +73,7 @@ IMAGES = data.layout=$(if $(wildcard $(DATA)/train.csv),competition,folder) 'dat
 OWN_WEIGHTS = $(if $(WEIGHTS),'model.weights=$(WEIGHTS)/$(MODEL).safetensors')
 
 recipe-study recipe-quick recipe-modern: recipe-%: .venv/.complete  ## train with a recipe, predict the test images
-	$(BIN)/python train.py $(if $(wildcard conf/model/$(MODEL).yaml),model,model.backbone)=$(MODEL) recipe=$* name=$* $(OWN_WEIGHTS) $(IMAGES)
+	$(BIN)/python train.py $(if $(wildcard conf/model/$(MODEL:tf_%=%).yaml),model=$(MODEL:tf_%=%),model.backbone=$(MODEL)) recipe=$* name=$* $(OWN_WEIGHTS) $(IMAGES)
 	$(BIN)/kenyan13 predict '$(RUNS)/$*' --test -o '$(SUBMISSION)'
 
 recipe-best: .venv/.complete

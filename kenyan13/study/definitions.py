@@ -210,8 +210,13 @@ def run_key(one: Experiment, settings: Settings) -> tuple[str, ...]:
 
     settings: the experiment's, with the overrides.
     """
-    own = {key: value for key, value in one.settings.items() if key != "model"}  # loader processes are in no hash
-    return one.group, one.kind, str(sorted(own.items())), config_hash(settings)
+    return *key_without_model(one), config_hash(settings)  # loader processes are in no hash
+
+
+def key_without_model(one: Experiment) -> tuple[str, ...]:
+    """Return what experiments share that differ in their networks only."""
+    own = {key: value for key, value in one.settings.items() if key != "model"}
+    return one.group, one.kind, str(sorted(own.items()))
 
 
 def is_other_data(root: Path) -> bool:

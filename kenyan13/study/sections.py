@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from kenyan13.report.tables import Column, Folder, Plot, Section, Table
 from kenyan13.runs.directory import CONFIG, RESULT, SHEETS, SOFT, State
 from kenyan13.runs.run import Run
 from kenyan13.study import definitions
-from kenyan13.study.definitions import Group, experiments, groups, other_network
+from kenyan13.study.definitions import Group, experiments, groups, key_without_model, other_network
 from kenyan13.study.ensembles import draw_ensembles, numbers
 from kenyan13.study.group_tables import caution, tables
 from kenyan13.study.tables import WITHIN
@@ -92,6 +93,11 @@ def group_section(group: Group, found: Found, said: str, folder: Folder) -> Sect
     title = f"Group {group.letter}: {group.title}" + (f" ({said})" if said else "")
     section = Section(folder.name, title, [group.question])
     mine = {id_: run for id_, run in found.items() if id_ in group.experiments}
+    if any(other_network(id_, str(run.setting("model.backbone"))) for id_, run in mine.items()):
+        # With one network for all, experiments that differ in theirs only are one run.
+        done = {key_without_model(group.experiments[id_]) for id_ in mine}
+        own = {id_: one for id_, one in group.experiments.items() if id_ in mine or key_without_model(one) not in done}
+        group = replace(group, experiments=own)
     try:
         section.tables = tables(group, found, said)
         section.details = [table for table in (verdicts_table(group, found), claims_table(group, found)) if table.rows]

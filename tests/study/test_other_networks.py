@@ -16,7 +16,7 @@ from kenyan13.runs.predictions import predicted_of, read_predictions
 from kenyan13.runs.run import read_all
 from kenyan13.study.definitions import other_network
 from kenyan13.study.group_tables import tables_of_settings
-from kenyan13.study.sections import by_kind
+from kenyan13.study.sections import by_kind, study_jobs
 from kenyan13.study.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -105,11 +105,15 @@ def test_tables_are_those_of_checkpoints_and_of_archives(
     assert [table.csv() for table in there] == [table.csv() for table in here]
 
 
-def test_the_report_has_a_section_for_each_network(overrides: dict[str, list[str]]) -> None:
-    runs = Path(overrides[NETWORKS[0]][3][5:])
-    kinds = by_kind(list(read_all(sorted(runs.glob("C*")))))
+def test_the_report_has_a_section_for_each_network(overrides: dict[str, list[str]], tmp_path: Path) -> None:
+    runs = list(read_all(sorted(Path(overrides[NETWORKS[0]][3][5:]).glob("C*"))))
+    kinds = by_kind(runs)
     assert [said.split(",")[0] for said in kinds] == sorted(NETWORKS)
     assert all(found.keys() == LEVELS.keys() for found in kinds.values())
+    sections = [job() for job in study_jobs(runs, tmp_path)]
+    assert [section.title.split(",")[0].rpartition("(")[2] for section in sections[:-1]] == sorted(NETWORKS)
+    listed = [row["id"] for section in sections[:-1] for table in section.tables for row in table.rows]
+    assert listed == [*LEVELS, *LEVELS], "experiments that are one run with one network are not missing"
 
 
 def test_a_run_that_was_made_before_names_held_the_network_is_found(tmp_path: Path) -> None:
