@@ -70,9 +70,9 @@ class Run:
 
     def evaluate(self) -> dict[str, float]:
         """Return loss, accuracy and macro F1 on the run's validation images, computed again from the checkpoint."""
-        from kenyan13.training import composed
+        from kenyan13.training.composed import open_any
 
-        return composed.evaluate(composed.open_any(self.folder)).metrics
+        return open_any(self.folder).evaluate().metrics
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -88,11 +88,22 @@ class Run:
     @property
     def network(self) -> "nn.Module":
         """The network, a module of timm's; its `transform` makes float [3, crop, crop] of an image of `predict`."""
-        from kenyan13.training.inference import open_run, transform_of
+        import torch
+
+        from kenyan13.data.augmentation import centre_crop, normalise
+        from kenyan13.data.images import resize_length, resize_short_side
+        from kenyan13.model.backbones import normalisation
+        from kenyan13.training.inference import open_run
 
         opened = open_run(self.folder)
-        transform = transform_of(opened)
-        opened.network.transform = lambda image: transform(pixels(image))  # type: ignore[assignment]
+        crop, colours = opened.settings.model.crop, normalisation(opened.settings.model)
+        mean, std = torch.tensor(colours.mean), torch.tensor(colours.std)
+
+        def transform(image: Picture) -> torch.Tensor:
+            small = np.asarray(resize_short_side(Image.fromarray(pixels(image)), resize_length(crop)))
+            return normalise(torch.from_numpy(centre_crop(small, crop).copy())[None], mean, std)[0]
+
+        opened.network.transform = transform  # type: ignore[assignment]
         return opened.network.eval()
 
 

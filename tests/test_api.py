@@ -62,7 +62,7 @@ def test_paths_arrays_and_pillow_s_images_are_predicted_alike(run: kenyan13.Run,
     by_path = run.predict(paths)
     assert [*by_path.columns] == ["prediction", "unknown", "set", "robin", "wren"]
     assert [*by_path.index] == [str(path) for path in paths]
-    torch_s = inference.predict(inference.open_run(run.folder), paths)[0]
+    torch_s = inference.open_run(run.folder).predict(paths)[0]
     np.testing.assert_allclose(by_path[["robin", "wren"]].to_numpy(float), torch_s, atol=1e-5)
     assert by_path["prediction"].tolist() == by_path[["robin", "wren"]].astype(float).idxmax(axis=1).tolist()
     arrays = [np.asarray(one.convert("RGB")) for one in images]

@@ -72,7 +72,7 @@ def test_an_ensemble_predicts_by_the_mean_of_its_members(kenyan13: Command, runs
     assert done.returncode == 0, done.stderr
     assert "kenyan13 predict runs/all photo.jpg" in done.stdout
     opened = [replace(inference.open_run(Path(run)), temperature=1.0) for run in FOLDS]  # together they have their own
-    found = [inference.predict(run, photos)[0] for run in opened]
+    found = [run.predict(photos)[0] for run in opened]
     means = pd.DataFrame(np.mean(found, axis=0, dtype=float), columns=[*opened[0].classes])
     assert means.shape == (5, 13)
     shutil.move("runs/all", "elsewhere")
@@ -237,8 +237,8 @@ def test_images_that_cannot_be_read_are_left_out(runs: Path, photos: list[Path],
     kenyan13("ensemble", "runs/a0", "runs/a1", "--save", "one")
     Path("broken.jpg").write_bytes(b"no image")
     paths = [photos[0], Path("broken.jpg"), photos[1]]
-    found, bad = composed.predict(composed.open_any(runs / "one", ["data.on_bad=skip"]), paths)
-    expected, _ = composed.predict(composed.open_any(runs / "one"), [photos[0], photos[1]])
+    found, bad = composed.open_any(runs / "one", ["data.on_bad=skip"]).predict(paths)
+    expected, _ = composed.open_any(runs / "one").predict([photos[0], photos[1]])
     assert [*bad] == [1]
     assert np.isnan(found[1]).all()
     np.testing.assert_array_equal(found[[0, 2]], expected)
@@ -250,6 +250,6 @@ def test_runs_of_one_name_are_told_apart(runs: Path, photos: list[Path]) -> None
     place = save_runs("./mine", members, read_predictions(runs / "a0"))
     assert sorted(path.name for path in (place / MEMBERS).iterdir()) == ["a0", "a0~2"]
     assert not (place / MEMBERS / "a0" / VALIDATION).exists(), "only what predicting needs"
-    both = [inference.predict(inference.open_run(member.folder), photos)[0] for member in members]
-    mean, _ = composed.predict(composed.open_any(place), photos)
+    both = [inference.open_run(member.folder).predict(photos)[0] for member in members]
+    mean, _ = composed.open_any(place).predict(photos)
     np.testing.assert_allclose(mean, np.mean(both, axis=0), atol=1e-6)

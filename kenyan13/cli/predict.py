@@ -18,7 +18,7 @@ from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.terminal import WIDTH, align, cell, fit, print_note
 
 if TYPE_CHECKING:
-    from kenyan13.training.composed import AnyRun
+    from kenyan13.training.inference import OpenRun
 
 SURE = "Add the set of classes that holds the right one, so often."
 SETTING = re.compile(r"(data|trainer|model)\.\w+=")
@@ -67,13 +67,12 @@ def predict(
         raise typer.Exit(1)
 
 
-def predict_test(run: "AnyRun", file: Path) -> None:
+def predict_test(run: "OpenRun", file: Path) -> None:
     """Write `id,class` in the order of the test images, and predictions_test.csv with all probabilities beside it."""
     from kenyan13.runs.directory import TEST
     from kenyan13.runs.predictions import predicted_of, write_predictions, write_submission
-    from kenyan13.training import composed, inference
 
-    table, bad = composed.predict_catalogue(run, inference.test_images(run))
+    table, bad = run.predict_catalogue(run.test_images())
     write_submission(file, table.index.tolist(), predicted_of(table))
     write_predictions(file.parent / TEST, table)
     console.print(f"{len(table):,} test images predicted: {file}")
@@ -96,10 +95,8 @@ def predict_photos(
         for found in graph.run_files(paths):
             told.append({"error": found} if isinstance(found, str) else answer(graph, found, top, coverage))
     else:
-        from kenyan13.training import composed
-
         opened = open_run(run, ["data.on_bad=skip", *overrides])
-        probabilities, bad = composed.predict(opened, paths)
+        probabilities, bad = opened.predict(paths)
         for row, one in enumerate(probabilities):
             best = (-one).argsort(kind="stable")[:top]
             classes = [{"class": opened.classes[k], "probability": float(one[k])} for k in best]

@@ -14,7 +14,7 @@ from kenyan13.runs.locate import changed, find_runs
 from kenyan13.terminal import align, number, print_note
 
 if TYPE_CHECKING:
-    from kenyan13.training.composed import AnyRun, Evaluation
+    from kenyan13.training.inference import Evaluation, OpenRun
 
 RECORDED = {"loss": "min_val_loss", "accuracy": "accuracy", "macro_f1": "macro_f1"}  # metric -> field of result.json
 
@@ -51,13 +51,12 @@ def evaluate(
     Printed, too, is what mirror images and a temperature bring, whether or not the run predicts with them.
     """
     from kenyan13.runs.result import read_result
-    from kenyan13.training import composed
 
     opened = open_run(run, overrides or [])
     if test:
         evaluate_test(opened)
         return
-    evaluation, result = composed.evaluate(opened), read_result(run)
+    evaluation, result = opened.evaluate(), read_result(run)
     now = evaluation.metrics
     recorded = {name: nan if result is None else getattr(result, field) for name, field in RECORDED.items()}
     rows = [(name, f"{now[name]:.6f}", f"{value:.6f}") for name, value in recorded.items()]
@@ -71,17 +70,16 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def evaluate_test(run: "AnyRun") -> None:
+def evaluate_test(run: "OpenRun") -> None:
     """Print how good a run is on the labelled test images; predictions_test.csv in its directory is for the report."""
     from kenyan13.report.run_page import class_table
     from kenyan13.runs.predictions import confusion_of, labelled, scores, write_predictions
-    from kenyan13.training import composed, inference
 
-    test = inference.test_images(run)
+    test = run.test_images()
     if not (test.targets >= 0).any():
         step = f"to predict them: kenyan13 predict {shlex.quote(str(run.folder))} --test"
         raise UserError(f"The test images in {run.settings.data.root} have no labels.", step)
-    table, bad = composed.predict_catalogue(run, test)
+    table, bad = run.predict_catalogue(test)
     write_predictions(run.folder / TEST, table)
     known = labelled(table)
     accuracy, interval, loss = score_cells(known)
@@ -93,7 +91,7 @@ def evaluate_test(run: "AnyRun") -> None:
         raise typer.Exit(1)
 
 
-def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
+def print_pieces(run: "OpenRun", evaluation: "Evaluation") -> None:
     """Print what each piece of predicting brings on the run's validation images."""
     from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.classification import scale_by_others
@@ -112,11 +110,11 @@ def print_pieces(run: "AnyRun", evaluation: "Evaluation") -> None:
     print("Temperatures of this table are fitted to other images than they are used on.")
 
 
-def open_run(run: Path, overrides: list[str]) -> "AnyRun":
+def open_run(run: Path, overrides: list[str]) -> "OpenRun":
     """Open a run; of a stage of a two-stage classifier, say that it is only one."""
-    from kenyan13.training import composed
+    from kenyan13.training.composed import open_any
 
-    opened = composed.open_any(run, overrides)
+    opened = open_any(run, overrides)
     tell_stage(opened.settings.data.stage)
     return opened
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from kenyan13.data.images import MAX_ASPECT, resize_length
 from kenyan13.data.stages import FIRST
 from kenyan13.model.backbones import normalisation
-from kenyan13.training.composed import AnyRun, ComposedRun
-from kenyan13.training.inference import TrainedRun
+from kenyan13.training.composed import ComposedRun
+from kenyan13.training.inference import OpenRun, TrainedRun
 
 BITS = 22  # of the weights, as in Pillow's Resample.c
 
@@ -133,9 +133,9 @@ class Together(nn.Module):
         return (made if self.temperature == 1 else scaled,)
 
 
-def complete(run: AnyRun) -> One | Together:
+def complete(run: OpenRun) -> One | Together:
     """Return a run as a module from images to probabilities, with all arithmetic in it."""
-    return Together(run) if isinstance(run, ComposedRun) else One(run)
+    return Together(run) if isinstance(run, ComposedRun) else One(cast(TrainedRun, run))
 
 
 def place_logits(network: nn.Module, features: Tensor) -> Tensor | None:

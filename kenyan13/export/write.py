@@ -30,8 +30,7 @@ from kenyan13.metrics.uncertainty import quantiles, set_scores
 from kenyan13.runs.directory import VALIDATION, replacing
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.terminal import progress
-from kenyan13.training.composed import AnyRun, predict
-from kenyan13.training.inference import TrainedRun, open_data
+from kenyan13.training.inference import OpenRun, TrainedRun, open_data
 
 OPSET = 20
 NAMES = ("probabilities", "likeness", "maps")  # of the graph's outputs
@@ -50,7 +49,7 @@ class Check(NamedTuple):
     same: int  # images with the same most probable class
 
 
-def export_onnx(run: AnyRun, file: Path) -> Check | None:
+def export_onnx(run: OpenRun, file: Path) -> Check | None:
     """Write a run's graph to a file, and return how it compares with torch on the run's validation images.
 
     Where the run's images are not there, it is not compared, and knows nothing of what is unknown to it. Raises
@@ -119,7 +118,7 @@ def describe(module: One, train: Images, validation: Images) -> dict[str, Any]:
     }
 
 
-def scores_of(run: AnyRun) -> list[list[float]]:
+def scores_of(run: OpenRun) -> list[list[float]]:
     """Return what sets of classes need, by class, of the run's validation images; nothing without predictions."""
     if not (run.folder / VALIDATION).is_file():
         return [[] for _ in run.classes]
@@ -140,9 +139,9 @@ def features(module: One, images: Images) -> tuple[NDArray[np.float32], NDArray[
     return first, second
 
 
-def compare(graph: Graph, run: AnyRun, paths: Sequence[Path]) -> Check:
+def compare(graph: Graph, run: OpenRun, paths: Sequence[Path]) -> Check:
     """Return how a graph compares with `kenyan13 predict` by torch on image files; unreadable ones do not count."""
-    theirs, bad = predict(run, paths)
+    theirs, bad = run.predict(paths)
     rows = [row for row in range(len(theirs)) if row not in bad]
     found = graph.run_files([paths[row] for row in rows])
     ours = np.stack([one.probabilities for one in found if isinstance(one, Outputs)])
@@ -153,7 +152,7 @@ def compare(graph: Graph, run: AnyRun, paths: Sequence[Path]) -> Check:
     )
 
 
-def write_timm(run: AnyRun, folder: Path) -> Path:
+def write_timm(run: OpenRun, folder: Path) -> Path:
     """Write model.safetensors and config.json for timm.create_model("local-dir:FOLDER"). Raises UserError."""
     if not isinstance(run, TrainedRun):
         raise UserError(f"{run.folder} has several networks; timm's folder holds one.", "export a member")
@@ -167,7 +166,7 @@ def write_timm(run: AnyRun, folder: Path) -> Path:
     return folder
 
 
-def write_torch(run: AnyRun, folder: Path) -> Path:
+def write_torch(run: OpenRun, folder: Path) -> Path:
     """Write model.pt2: torch.export.load(FILE).module()(images) gives probabilities of uint8 [n, height, width, 3]."""
     folder.mkdir(parents=True, exist_ok=True)
     example, sizes = example_sizes()
@@ -177,7 +176,7 @@ def write_torch(run: AnyRun, folder: Path) -> Path:
     return folder / "model.pt2"
 
 
-def shrink(run: AnyRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
+def shrink(run: OpenRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
     """Write a smaller graph of a graph, `to` float16 or int8, and return a table of what it costs, with a header."""
     before = sys.path[:]
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static

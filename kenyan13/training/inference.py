@@ -1,16 +1,17 @@
 """What a finished run is used for: its network with the best weights, and new predictions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
-from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Batch
 from kenyan13.data.catalogue import Catalogue, read
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import Pixels, list_unreadable, resize_length, resize_short_side
+from kenyan13.data.images import Pixels, list_unreadable, resize_length
 from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
@@ -28,6 +29,7 @@ from kenyan13.model.backbones import build, load_weights, normalisation, read_we
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import read_settings
+from kenyan13.runs.predictions import prediction_table
 from kenyan13.runs.result import read_result
 from kenyan13.terminal import progress
 from kenyan13.training.display import quiet_libraries
@@ -35,23 +37,116 @@ from kenyan13.training.trainer import precision
 
 
 @dataclass(frozen=True)
-class OpenRun:
-    """A run that can predict: its folder, settings and classes."""
+class Evaluation:
+    """What a run makes of its validation images: metrics, computed as in training, and predictions by image id.
 
-    folder: Path
-    settings: Settings
-    classes: tuple[str, ...]
+    own: with the run's choice of views; plain: of each image alone; mirrored: of the mean with its mirror image.
+    """
+
+    metrics: dict[str, float]
+    own: pd.DataFrame
+    plain: pd.DataFrame
+    mirrored: pd.DataFrame
+
+
+class TwoViews(Classifier):
+    """Validates as the run does, and keeps the logits of each image alone and with its mirror image: in one pass."""
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the batch's logits for the epoch's end, of both views: float32 [n, 2, classes]."""
+        plain, turned = self(batch.images), self(batch.images.flip(3))
+        mirrored = (plain + turned) / 2
+        self.outputs.append((batch.rows, batch.targets, (mirrored if self.mirror else plain).float()))
+        self.views.append((batch.rows, torch.stack([plain.float(), mirrored.float()], dim=1)))
+
+    def on_validation_start(self) -> None:
+        """Begin anew."""
+        self.views: list[tuple[Tensor, Tensor]] = []
 
 
 @dataclass(frozen=True)
-class TrainedRun(OpenRun):
-    """A run of one network, with the weights of the epoch that is kept.
+class OpenRun(ABC):
+    """A run that can predict: its folder, settings and classes.
 
     temperature: what logits are divided by for probabilities of new images.
     """
 
+    folder: Path
+    settings: Settings
+    classes: tuple[str, ...]
+    temperature: float
+
+    @abstractmethod
+    def predict(self, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
+        """Return class probabilities, float32 [n, classes], of image files, and row -> reason for those left out.
+
+        Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their
+        rows are not a number).
+        """
+
+    @abstractmethod
+    def evaluate(self) -> Evaluation:
+        """Return metrics (loss, accuracy, macro F1) and predictions of the validation images, of folds out of fold.
+
+        Raises UserError when the data now has other classes than the run.
+        """
+
+    def predict_catalogue(self, images: Catalogue) -> tuple[pd.DataFrame, dict[int, str]]:
+        """Return the predictions of images with their targets, but for those that cannot be read: row -> reason."""
+        probabilities, bad = self.predict(images.paths)
+        rows = [row for row in range(len(images)) if row not in bad]
+        kept = images.take(rows)
+        return prediction_table(kept.ids, self.classes, probabilities[rows], kept.targets), bad
+
+    def check_classes(self, classes: tuple[str, ...]) -> None:
+        """Raise UserError when data has other classes than the run was trained on."""
+        if classes != self.classes:
+            own, others = shorten(self.classes, 13), f"{self.settings.data.root} has ({shorten(classes, 13)})"
+            problem = f"{self.folder} was trained on other classes ({own}) than the data in {others}."
+            raise UserError(problem, "give the data of the run: data.root=DIR")
+
+    def test_images(self) -> Catalogue:
+        """Return the test images of the run's data set, in the run's classes. Raises UserError when it has none."""
+        chosen = self.settings.data
+        test = read(chosen).test
+        if test is None or not len(test):
+            step = "the competition's layout lists them in test.csv, the folder layout has them in test/"
+            raise UserError(f"The data in {chosen.root} has no test images.", step)
+        test = stage_view(test, chosen.groups, chosen.stage)
+        self.check_classes(test.classes)
+        return test
+
+
+@dataclass(frozen=True)
+class TrainedRun(OpenRun):
+    """A run of one network, with the weights of the epoch that is kept."""
+
     network: torch.nn.Module
-    temperature: float = 1.0
+
+    def predict(self, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
+        """See OpenRun."""
+        bad: dict[int, str] = {}
+        known = forward(self, readable_crops(paths, self.settings, bad), len(paths))
+        if bad and self.settings.data.on_bad is OnBad.stop:
+            problem = list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths))
+            raise UserError(problem, "repair or remove these files, or leave them out: data.on_bad=skip")
+        probabilities = np.full((len(paths), len(self.classes)), np.nan, dtype=np.float32)
+        probabilities[[row for row in range(len(paths)) if row not in bad]] = known
+        return probabilities, bad
+
+    def evaluate(self) -> Evaluation:
+        """See OpenRun; in one pass over the images."""
+        data = open_data(self.settings, draw=False)
+        self.check_classes(data.classes)
+        module = classifier(self, TwoViews)
+        trainer = inference_trainer(self, precision(self.settings, self.folder))
+        logged = trainer.validate(module, datamodule=data, verbose=False)[0]
+        metrics = {name.removeprefix("val_"): float(value) for name, value in logged.items()}
+        rows, views = (torch.cat(parts) for parts in zip(*module.views, strict=True))
+        shares = views[rows.argsort()].softmax(dim=2).cpu().numpy()
+        images = data.validation.catalogue
+        plain, mirrored = (prediction_table(images.ids, self.classes, shares[:, k], images.targets) for k in (0, 1))
+        return Evaluation(metrics, mirrored if module.mirror else plain, plain, mirrored)
 
 
 def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
@@ -69,19 +164,7 @@ def open_run(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     classes = read_weights(checkpoint)[1] or ()
     network = build(settings.model, len(classes), pretrained=False)
     load_weights(network, checkpoint, classes)
-    return TrainedRun(folder, settings, classes, network, temperature_of(folder, settings))
-
-
-def transform_of(run: TrainedRun) -> Callable[[Pixels], Tensor]:
-    """Return what makes of an image, uint8 [height, width, 3], the network's input, float [3, crop, crop]."""
-    crop, colours = run.settings.model.crop, normalisation(run.settings.model)
-
-    def transform(image: Pixels) -> Tensor:
-        small = np.asarray(resize_short_side(Image.fromarray(image), resize_length(crop)))
-        middle = torch.from_numpy(centre_crop(small, crop).copy())
-        return normalise(middle[None], torch.tensor(colours.mean), torch.tensor(colours.std))[0]
-
-    return transform
+    return TrainedRun(folder, settings, classes, temperature_of(folder, settings), network)
 
 
 def temperature_of(folder: Path, settings: Settings) -> float:
@@ -129,48 +212,6 @@ def open_data(settings: Settings, draw: bool = True) -> ImageDataModule:
     data = read_data(settings, draw)
     data.decode()
     return data
-
-
-def check_classes(run: OpenRun, classes: tuple[str, ...]) -> None:
-    """Raise UserError when data has other classes than the run was trained on."""
-    if classes != run.classes:
-        raise UserError(
-            f"{run.folder} was trained on other classes ({shorten(run.classes, 13)}) than the data in "
-            f"{run.settings.data.root} has ({shorten(classes, 13)}).",
-            "give the data of the run: data.root=DIR",
-        )
-
-
-def test_images(run: OpenRun) -> Catalogue:
-    """Return the test images of the run's data set, in the run's classes. Raises UserError when it has none."""
-    chosen = run.settings.data
-    test = read(chosen).test
-    if test is None or not len(test):
-        raise UserError(
-            f"The data in {chosen.root} has no test images.",
-            "the competition's layout lists them in test.csv, the folder layout has them in test/",
-        )
-    test = stage_view(test, chosen.groups, chosen.stage)
-    check_classes(run, test.classes)
-    return test
-
-
-def predict(run: TrainedRun, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return class probabilities, float32 [n, classes], of image files, and row -> reason for those left out.
-
-    Files that cannot be read stop with one UserError that lists them, or with data.on_bad=skip are left out (their rows
-    are not a number).
-    """
-    bad: dict[int, str] = {}
-    known = forward(run, readable_crops(paths, run.settings, bad), len(paths))
-    if bad and run.settings.data.on_bad is OnBad.stop:
-        raise UserError(
-            list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths)),
-            "repair or remove these files, or leave them out: data.on_bad=skip",
-        )
-    probabilities = np.full((len(paths), len(run.classes)), np.nan, dtype=np.float32)
-    probabilities[[row for row in range(len(paths)) if row not in bad]] = known
-    return probabilities, bad
 
 
 def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError, explain_machine, first_line
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs.config_file import read_config
-from kenyan13.runs.directory import CONFIG, LAST, replacing
+from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.training.display import console
 
 P = TypeVar("P")
@@ -43,25 +43,19 @@ def one_device(settings: Settings) -> torch.device:
     return torch.device("cpu") if found is None or settings.trainer.get("accelerator") == "cpu" else found
 
 
-def precision(settings: Settings) -> Any:
+def precision(settings: Settings, folder: Path | None = None) -> Any:
     """Return Lightning's name of the arithmetic; auto is bfloat16 on CUDA devices that compute in it.
 
-    Training has a say, too, on CPUs: see `run_precision`.
+    folder: of a run, which goes on with what was recorded as it started. On CPUs, training has a say: `run_precision`.
     """
     chosen = settings.trainer.get("precision", "auto")
+    if chosen == "auto" and folder and (folder / CONFIG).exists():
+        recorded = read_config(folder).get("precision")
+        chosen = recorded if recorded in (FLOAT, MIXED) else "auto"
     if chosen != "auto":
         return chosen
     on_gpu = settings.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return MIXED if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else FLOAT
-
-
-def own_precision(settings: Settings, folder: Path) -> Any:
-    """Return the arithmetic that the settings name, or that was recorded as the run in the folder started, if any."""
-    chosen = settings.trainer.get("precision", "auto")
-    if chosen != "auto":
-        return chosen
-    recorded = read_config(folder).get("precision") if (folder / CONFIG).exists() else None
-    return recorded if recorded in (FLOAT, MIXED) else None
 
 
 def run_precision(settings: Settings, folder: Path, network: nn.Module) -> str:
@@ -70,12 +64,11 @@ def run_precision(settings: Settings, folder: Path, network: nn.Module) -> str:
     A run that goes on keeps its own. On a CPU with AMX, both are measured at the first run, and the times remembered;
     the study's experiments stay in float32 there, as do the processes of a data-parallel run, which must agree.
     """
-    own = own_precision(settings, folder)
+    chosen = settings.trainer.get("precision", "auto") != "auto" or (folder / CONFIG).exists()
     alone = settings.experiment is None and settings.trainer.get("devices", 1) in (1, "auto")
-    if own or (folder / LAST).exists() or not alone or one_device(settings).type != "cpu":
-        return str(own or precision(settings))
-    if "amx_bf16" not in machine.processor()[1]:
-        return FLOAT
+    fast = one_device(settings).type == "cpu" and "amx_bf16" in machine.processor()[1]
+    if chosen or not alone or not fast:
+        return str(precision(settings, folder))
     seconds = remembered_seconds(settings, network)
     return MIXED if seconds[FLOAT] >= CLEARLY * seconds[MIXED] else FLOAT
 

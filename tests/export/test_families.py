@@ -28,7 +28,7 @@ def test_the_graph_gives_torch_s_probabilities(model: str, tmp_path: Path) -> No
     settings = compose_settings([f"model={model}", "recipe=modern", "model.pretrained=false"])
     torch.manual_seed(0)
     network = build(settings.model, len(CLASSES), pretrained=False)
-    module = One(TrainedRun(tmp_path, settings, CLASSES, network)).eval()
+    module = One(TrainedRun(tmp_path, settings, CLASSES, 1.0, network)).eval()
     draw = np.random.default_rng(0)
     images = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((300, 400), (513, 260), (90, 70))]
     with torch.inference_mode():

@@ -18,12 +18,11 @@ from timm.data.transforms_factory import create_transform
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.images import decode, load
 from kenyan13.errors import UserError
-from kenyan13.export import write
 from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer, explain
 from kenyan13.export.write import Check, export_onnx, shrink, write_timm, write_torch
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
-from kenyan13.training.composed import open_any, predict
-from kenyan13.training.inference import open_run
+from kenyan13.training.composed import open_any
+from kenyan13.training.inference import TrainedRun, open_run
 
 
 def found(graph: Graph, photos: list[Path]) -> list[Outputs]:
@@ -39,7 +38,7 @@ def test_the_graph_is_compared_with_torch_when_it_is_written(exported: tuple[Pat
 
 
 def test_images_of_any_size_have_torch_s_probabilities(run: Path, photos: list[Path]) -> None:
-    want, bad = predict(open_any(run), photos)
+    want, bad = open_any(run).predict(photos)
     assert not bad
     got = np.stack([one.probabilities for one in found(Graph(run / GRAPH), photos)])
     np.testing.assert_allclose(got, want, atol=1e-5)
@@ -81,7 +80,7 @@ def test_other_runs_agree_with_torch(name: str, trained: Path, photos: list[Path
     assert (checked.same, checked.images > 10) == (checked.images, True)
     graph = Graph(tmp_path / GRAPH)
     got = np.stack([one.probabilities for one in found(graph, photos)])
-    np.testing.assert_allclose(got, predict(run, photos)[0], atol=1e-5)
+    np.testing.assert_allclose(got, run.predict(photos)[0], atol=1e-5)
     assert graph.classes == run.classes
     assert graph.names == ["probabilities"]
     known = labelled(read_predictions(run.folder))
@@ -119,8 +118,8 @@ def test_eight_bits_leave_narrow_convolutions_as_they_are(trained: Path, tmp_pat
 @pytest.mark.usefixtures("not_made_again")
 def test_a_graph_that_differs_is_not_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run / GRAPH).unlink()
-    theirs = write.predict  # type: ignore[attr-defined]
-    monkeypatch.setattr(write, "predict", lambda *given: (theirs(*given)[0] + np.float32(2e-4), {}))
+    theirs = TrainedRun.predict
+    monkeypatch.setattr(TrainedRun, "predict", lambda *given: (theirs(*given)[0] + np.float32(2e-4), {}))
     with pytest.raises(UserError, match=r"by up to 2\.0e-04, and 0 of 26 classes"):
         export_onnx(open_any(run), run / GRAPH)
     assert [file.name for file in run.glob("*.onnx*")] == []
@@ -171,7 +170,7 @@ def test_timm_loads_the_folder(run: Path, photos: list[Path]) -> None:
     with torch.inference_mode():
         torch.testing.assert_close(network(crops), opened.network.eval()(crops))
         photo = Image.open(photos[0]).convert("RGB")
-        ours = predict(opened, [photos[0]])[0]
+        ours = opened.predict([photos[0]])[0]
         theirs = network(create_transform(**data, is_training=False)(photo)[None]).softmax(dim=1)
     np.testing.assert_allclose(theirs.numpy(), ours, atol=1e-5)
 
@@ -188,7 +187,7 @@ def test_timm_s_folder_holds_one_network(trained: Path, tmp_path: Path, kenyan13
 def test_torch_loads_the_program(name: str, trained: Path, photos: list[Path], tmp_path: Path) -> None:
     run = open_any(trained / name)
     program = torch.export.load(write_torch(run, tmp_path)).module()
-    want = predict(run, photos)[0]
+    want = run.predict(photos)[0]
     for photo, row in zip(photos[:3], want, strict=False):
         image = torch.from_numpy(np.asarray(decode(photo)).copy())[None]
         with torch.no_grad():

@@ -16,7 +16,6 @@ from kenyan13.model.linear import CoTuning, pooled_features
 from kenyan13.model.optimisation import create_optimizer
 from kenyan13.runs.directory import BEST, LAST
 from kenyan13.runs.locate import run_directory
-from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
@@ -96,7 +95,7 @@ def test_a_run_with_an_auxiliary_loss(compose: Compose, weights: Path) -> None:
     assert {name for name in names[LAST] if name.startswith("auxiliary.")} == {
         "auxiliary.relation", "auxiliary.classifier.weight", "auxiliary.classifier.bias",
     }  # fmt: skip
-    assert evaluate(open_run(folder)).metrics["loss"] == pytest.approx(results[1].min_val_loss, rel=1e-5)
+    assert open_run(folder).evaluate().metrics["loss"] == pytest.approx(results[1].min_val_loss, rel=1e-5)
 
 
 def test_without_an_auxiliary_loss_the_network_is_asked_as_ever() -> None:

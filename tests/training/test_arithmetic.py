@@ -16,7 +16,6 @@ from kenyan13.runs.directory import CONFIG, LAST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
 from kenyan13.training import trainer
-from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 from kenyan13.training.trainer import FLOAT, MIXED, run_precision, seconds_a_step
@@ -131,7 +130,7 @@ def test_a_run_keeps_its_arithmetic(stand: Stand, settings: Compose) -> None:
     assert (config["precision"], config["settings"]["trainer"]["precision"]) == (MIXED, "auto")
     assert run_directory(settings("trainer.precision=bf16-mixed")) != folder
     stand.amx = False  # moved to another machine
-    metrics = evaluate(open_run(folder)).metrics
+    metrics = open_run(folder).evaluate().metrics
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-6), "computed as in training"
     for file in ("result.json", "checkpoints/last.ckpt"):  # and begun again there
         (folder / file).unlink()

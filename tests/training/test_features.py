@@ -15,7 +15,6 @@ from kenyan13.errors import UserError
 from kenyan13.model.backbones import create
 from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
-from kenyan13.training.composed import evaluate
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import describe, train
@@ -62,7 +61,7 @@ def test_the_cached_runs_checkpoint_is_the_whole_network(
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     result = train(settings)
     assert "computed once, of 3 views of each image" in capsys.readouterr().out
-    metrics = evaluate(open_run(run_directory(settings))).metrics
+    metrics = open_run(run_directory(settings)).evaluate().metrics
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
 

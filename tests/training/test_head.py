@@ -18,7 +18,6 @@ from kenyan13.report.writing import write_report
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import read_result
-from kenyan13.training.composed import evaluate
 from kenyan13.training.features import plain_features
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import train
@@ -40,7 +39,7 @@ def test_the_quick_recipe_is_a_run_like_any_other(
     targets, probabilities = targets_of(predictions), probabilities_of(predictions)
     assert result.accuracy == pytest.approx(top_accuracy(targets, probabilities, 1))
     assert result.accuracy > 1.5 / 13, "better than chance, though the network's weights are random"
-    assert evaluate(open_run(folder)).metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-6)
+    assert open_run(folder).evaluate().metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-6)
     printed = capsys.readouterr().out
     assert "Linear head, strength 0." in printed
     assert "epoch   0/0" in printed

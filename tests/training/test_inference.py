@@ -12,7 +12,7 @@ from kenyan13.data.catalogue import read
 from kenyan13.data.images import resize_length
 from kenyan13.model.backbones import normalisation
 from kenyan13.runs.locate import run_directory
-from kenyan13.training.inference import open_run, predict
+from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
 
@@ -31,7 +31,7 @@ def test_a_trained_network_predicts_as_with_torchvisions_images(compose: Callabl
     run.network.eval()
     with torch.inference_mode():
         theirs = run.network(crops).softmax(dim=1).numpy()
-    ours, _ = predict(run, paths)
+    ours, _ = run.predict(paths)
     assert np.mean(ours.argmax(axis=1) != theirs.argmax(axis=1)) <= 1 / 200
     np.testing.assert_allclose(ours, theirs, atol=0.02)
 

@@ -16,7 +16,6 @@ from kenyan13.runs.directory import BEST, LAST, TEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import Result
-from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_data, open_run
 from kenyan13.training.run import train
 
@@ -73,7 +72,7 @@ def test_an_evaluation_passes_over_the_images_once(trained: tuple[Settings, Path
     run = open_run(folder)
     images = []
     run.network.register_forward_pre_hook(lambda _, given: images.append(len(given[0])))
-    found = evaluate(run)
+    found = run.evaluate()
     assert sum(images) == 2 * len(found.plain)  # each, and its mirror image
     assert found.metrics["loss"] == pytest.approx(result.min_val_loss, rel=1e-6)
     assert found.own is found.plain
@@ -82,6 +81,6 @@ def test_an_evaluation_passes_over_the_images_once(trained: tuple[Settings, Path
     assert list(found.plain.index) == list(saved.index)
     assert targets_of(found.mirrored).tolist() == targets_of(saved).tolist()
     mirrored = replace(run, settings=replace(settings, predict=replace(settings.predict, mirror=True)))
-    other = evaluate(mirrored)
+    other = mirrored.evaluate()
     assert other.own is other.mirrored
     assert not np.allclose(probabilities_of(other.own), probabilities_of(found.own))

@@ -18,8 +18,7 @@ from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.run import read_run
-from kenyan13.training.composed import evaluate
-from kenyan13.training.inference import open_run, predict, read_data
+from kenyan13.training.inference import open_run, read_data
 from kenyan13.training.run import epochs_of, train
 
 Compose = Callable[..., Settings]
@@ -75,7 +74,7 @@ def test_the_epoch_that_is_kept(compose: Compose, keep: Keep) -> None:
     assert result.best_epoch == metrics["epoch"][best]
     assert result.accuracy == metrics["val_accuracy"][best]
     assert result.min_val_loss == metrics["val_loss"][best]
-    found = evaluate(open_run(folder)).metrics
+    found = open_run(folder).evaluate().metrics
     assert found["accuracy"] == pytest.approx(result.accuracy), "best.ckpt holds that epoch's weights"
 
 
@@ -110,10 +109,10 @@ def test_probabilities_of_image_and_mirror_image_and_their_temperature(compose: 
     saved = probabilities_of(read_predictions(folder))[: len(images)]
     assert saved == pytest.approx(logits.softmax(dim=1).numpy(), abs=1e-5), "in validation, without a temperature"
     paths = [data.validation.catalogue.paths[row] for row in range(3)]
-    assert predict(opened, paths)[0] == pytest.approx(scale(saved[:3], result.temperature), abs=1e-4)
+    assert opened.predict(paths)[0] == pytest.approx(scale(saved[:3], result.temperature), abs=1e-4)
     plain = open_run(folder, ["predict.temperature=false"])
-    assert predict(plain, paths)[0] == pytest.approx(saved[:3], abs=1e-4)
-    one_side = predict(open_run(folder, ["predict.mirror=false", "predict.temperature=false"]), paths)[0]
+    assert plain.predict(paths)[0] == pytest.approx(saved[:3], abs=1e-4)
+    one_side = open_run(folder, ["predict.mirror=false", "predict.temperature=false"]).predict(paths)[0]
     assert np.abs(one_side - saved[:3]).max() > 1e-3
 
 

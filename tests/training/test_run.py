@@ -18,7 +18,6 @@ from kenyan13.runs import directory
 from kenyan13.runs.directory import VALIDATION
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.result import read_result
-from kenyan13.training.composed import evaluate
 from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
@@ -104,7 +103,7 @@ def test_evaluate_agrees_bit_for_bit(finished: tuple[Settings, Path], tmp_path: 
     result = json.loads((folder / directory.RESULT).read_text())
     moved = folder.rename(tmp_path / "moved elsewhere")
     try:
-        metrics = evaluate(open_run(moved)).metrics
+        metrics = open_run(moved).evaluate().metrics
     finally:
         moved.rename(folder)
     assert metrics == {"loss": result["min_val_loss"], "accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
@@ -115,7 +114,7 @@ def test_best_weights_are_those_that_were_validated(compose: Compose) -> None:
     settings = compose("optim.lr=3e-3", *average)
     result = train(settings)
     metrics = {"loss": result.min_val_loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
-    assert evaluate(open_run(run_directory(settings))).metrics == metrics
+    assert open_run(run_directory(settings)).evaluate().metrics == metrics
 
 
 def test_finished_run_is_not_trained_again(finished: tuple[Settings, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +216,7 @@ def test_checkpoints_of_a_compiled_network_load_without_compiling(compose: Compo
     assert not any("_orig_mod" in name for name in names)
     plain = train(compose("trainer.max_epochs=1"))
     assert result.min_val_loss == pytest.approx(plain.min_val_loss, abs=1e-3)
-    metrics = evaluate(open_run(run_directory(settings), ["model.compile=false"])).metrics
+    metrics = open_run(run_directory(settings), ["model.compile=false"]).evaluate().metrics
     assert metrics["loss"] == pytest.approx(result.min_val_loss, abs=1e-4)
 
 
