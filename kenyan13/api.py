@@ -166,11 +166,10 @@ def as_path(value: str | Path) -> Path:
 
 def list_runs(folder: str | Path = "runs") -> pd.DataFrame:
     """Return a row a run below a folder, by name: state, metrics (shares 0..1) and the settings that differ."""
-    from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.locate import find_runs
     from kenyan13.runs.run import differing_settings, read_all
 
     found = list(read_all(find_runs([as_path(folder)])))
-    table = pd.DataFrame([vars(measure(run)) for run in found], index=[run.name for run in found])
+    table = pd.DataFrame([vars(run.summary) for run in found], index=[run.name for run in found])
     table.insert(0, "state", [run.state.value for run in found])
     return table.assign(**differing_settings(found))

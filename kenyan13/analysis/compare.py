@@ -9,7 +9,6 @@ from math import inf
 from pathlib import Path
 from string import ascii_uppercase
 
-from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.classification import holm, mcnemar
 from kenyan13.runs.directory import FAILED, State
@@ -54,7 +53,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, State]]:
     """
     check_several(folders, "A comparison", "runs/first runs/second")
     runs = [read_run(folder) for folder in folders]
-    empty = {run.folder: run.state for run in runs if measure(run).min_val_loss is None and run.predictions is None}
+    empty = {run.folder: run.state for run in runs if run.summary.min_val_loss is None and run.predictions is None}
     if len(runs) - len(empty) < 2:
         named = shorten([f"{folder} ({state.value})" for folder, state in empty.items()], 4)
         raise UserError(f"Fewer than two runs have metrics: none are in {named}.", "train these runs first")
@@ -63,7 +62,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, State]]:
 
 def best_first(run: Run) -> tuple[float, float, str]:
     """Return what runs are ordered by: the highest accuracy, then the lowest loss, then the folder's name."""
-    accuracy, loss = measure(run).accuracy, measure(run).min_val_loss
+    accuracy, loss = run.summary.accuracy, run.summary.min_val_loss
     return -1.0 if accuracy is None else -accuracy, inf if loss is None else loss, str(run.folder)
 
 
@@ -146,7 +145,7 @@ def other_origins(runs: Sequence[Run]) -> list[str]:
 def remarks(runs: Sequence[Run], left_out: Mapping[Path, State], comparisons: Sequence[Comparison]) -> list[str]:
     """Return what a reader of the metrics must know: runs that are not finished, left out, or cannot be tested."""
     sentences = [
-        f"{letter(k)} is {run.state.value}: its metrics are of {measure(run).epochs} epochs so far."
+        f"{letter(k)} is {run.state.value}: its metrics are of {run.summary.epochs} epochs so far."
         for k, run in enumerate(runs)
         if run.state is not State.finished
     ]
@@ -154,7 +153,7 @@ def remarks(runs: Sequence[Run], left_out: Mapping[Path, State], comparisons: Se
         more = f", see {folder / FAILED}" if state is State.failed else ""
         sentences.append(f"Left out: {folder} has no metrics ({state.value}{more}).")
     tested = [one for one in comparisons if one.p is not None]
-    if any(one.images != measure(runs[k]).images for one in tested for k in (one.run, one.against)):
+    if any(one.images != runs[k].summary.images for one in tested for k in (one.run, one.against)):
         sentences.append("The runs' validation images differ: intervals are of each run's own, tests of common ones.")
     obstacles: dict[str, list[int]] = {}
     for one in comparisons:

@@ -29,7 +29,6 @@ def compare(
     both have predicted, by McNemar's exact test, with Holm's correction for several tests.
     """
     from kenyan13.analysis import compare as comparing
-    from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import differing_settings
 
     found, left_out = comparing.read_runs(runs)
@@ -39,7 +38,7 @@ def compare(
     names, settings = [str(run.folder) for run in found], differing_settings(found)
     listed = [
         {"run": names[k], "state": run.state.value, "settings": {key: settings[key][k] for key in settings}}
-        | asdict(measure(run)) for k, run in enumerate(found)
+        | asdict(run.summary) for k, run in enumerate(found)
     ]  # fmt: skip
     if as_json:
         tests = [{**asdict(one), "run": names[one.run], "against": names[one.against]} for one in comparisons]

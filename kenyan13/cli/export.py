@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from kenyan13.cli.app import RunFolder, app, console, examples, output, print_next
-from kenyan13.errors import UserError
-from kenyan13.terminal import align
+from kenyan13.errors import UserError, first_line
+from kenyan13.runs.config_file import read_settings
+from kenyan13.terminal import align, print_note
 
 
 @app.command(epilog=examples("export runs/demo --to web --single-file", "export runs/demo --to timm -o demo"))
@@ -37,7 +38,12 @@ def export(
         console.print(f"Written: {written}")
         return
     graph = file if file and to == "onnx" else run / (f"model_{smaller}.onnx" if smaller else GRAPH)
-    write_graph(run, graph, smaller)
+    if not smaller or not (run / GRAPH).is_file():
+        write_graph(run, run / GRAPH if smaller else graph)
+    if smaller:
+        from kenyan13.export.write import shrink
+
+        print(align(shrink(read_settings(run), run / GRAPH, graph, smaller), right={1, 2, 3, 4}))
     if to == "web":
         from kenyan13.export.web import write_page
 
@@ -48,24 +54,29 @@ def export(
         print_next(["kenyan13", "predict", str(run), "PHOTO.jpg"], ["kenyan13", "export", str(run), "--to", "web"])
 
 
-def write_graph(run: Path, graph: Path, smaller: str | None) -> None:
-    """Write a run's graph, or the smaller one, and print how it compares with torch on the validation images."""
-    from kenyan13.export.session import GRAPH
+def write_graph(run: Path, graph: Path) -> None:
+    """Write a run's graph, and print how it compares with torch on the validation images."""
     from kenyan13.export.write import export_onnx
     from kenyan13.training.composed import open_any
 
-    opened, whole = open_any(run), run / GRAPH if smaller else graph
-    if not smaller or not whole.is_file():
-        checked = export_onnx(opened, whole)
-        told = "not compared with torch, as the run's images are not there"
-        if checked is not None:
-            told = f"on {checked.images:,} validation images, the same class as torch on each"
-            told = f"{told}; probabilities differ by at most {checked.difference:.0e}"
-        console.print(f"{whole}: {told}.")
-    if smaller:
-        from kenyan13.export.write import shrink
+    checked = export_onnx(open_any(run), graph)
+    told = "not compared with torch, as the run's images are not there"
+    if checked is not None:
+        told = f"on {checked.images:,} validation images, the same class as torch on each"
+        told = f"{told}; probabilities differ by at most {checked.difference:.0e}"
+    console.print(f"{graph}: {told}.")
 
-        print(align(shrink(opened, whole, graph, smaller), right={1, 2, 3, 4}))
+
+def add_graph(run: Path) -> None:
+    """Write a finished run's graph, if it is not there; a model that cannot be exported is no reason to fail."""
+    from kenyan13.export.session import GRAPH
+
+    if not (run / GRAPH).is_file():
+        print_note(f"Writing {GRAPH}, for use without torch; export=false leaves it out.")
+        try:
+            write_graph(run, run / GRAPH)
+        except Exception as error:  # torch.onnx has an exception an operator
+            print_note(f"No {GRAPH}: {first_line(error)}. kenyan13 predict uses torch.")
 
 
 @app.command(epilog=examples("serve runs/demo", "serve runs/demo --port 9000"))

@@ -96,7 +96,7 @@ def best(
     """
     from kenyan13.analysis.ensemble import pool, select, select_by_others
     from kenyan13.analysis.saving import save_runs
-    from kenyan13.cli.train import export
+    from kenyan13.cli.export import add_graph
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.runs.run import read_run
 
@@ -119,7 +119,7 @@ def best(
     console.print("Which to average was chosen by the other folds, too.")
     saved = save_runs(save, [read_run(folder) for name in selected for folder in found[name]], mean)
     if compose_settings(models[ranked[0]]).export:
-        export(saved)
+        add_graph(saved)
     print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], ["kenyan13", "report", str(saved)])
 
 

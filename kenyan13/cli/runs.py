@@ -24,13 +24,12 @@ def list_runs(
     places: Annotated[list[Path] | None, words("FOLDER", "Folders of runs, and runs; by default runs.")] = None,
 ) -> None:
     """List runs, the newest at the end: `last` in all commands."""
-    from kenyan13.analysis.run_metrics import measure
     from kenyan13.runs.run import read_all
 
     found = list(read_all(sorted(find_runs(places or [Path("runs")]), key=changed)))
     rows: list[tuple[str, ...]] = [("accuracy %", "macro F1", "loss", "epochs", "state", "run")]
     for run in found:
-        one = measure(run)
+        one = run.summary
         shares = number(one.accuracy, 1, 100), number(one.macro_f1, 3), number(one.min_val_loss, 4)
         name = str(run.folder) if len({run.folder.parent for run in found}) > 1 else run.folder.name
         rows.append((*shares, number(one.epochs), "unreadable" if run.problem else run.state.value, name))
@@ -93,16 +92,15 @@ def evaluate_test(run: "OpenRun") -> None:
 
 def print_pieces(run: "OpenRun", evaluation: "Evaluation") -> None:
     """Print what each piece of predicting brings on the run's validation images."""
-    from kenyan13.analysis.run_metrics import prediction_metrics
     from kenyan13.metrics.classification import scale_by_others
-    from kenyan13.runs.predictions import labelled, probabilities_of, targets_of
+    from kenyan13.runs.predictions import labelled, probabilities_of, scores, targets_of
 
     plain, mirrored = labelled(evaluation.plain), labelled(evaluation.mirrored)
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
     rows: list[tuple[str, ...]] = [("", "accuracy %", "95 % interval", "log loss", "calibration error")]
     for name, table in {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}.items():
-        rows.append((name, *score_cells(table), number(prediction_metrics(table)["calibration_error"], 3)))
+        rows.append((name, *score_cells(table), number(scores(table)["calibration_error"], 3)))
     print(align(rows, right={1, 2, 3, 4}))
     chosen = run.settings.predict
     uses = ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature

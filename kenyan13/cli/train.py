@@ -13,17 +13,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from kenyan13.cli.app import DRY_RUN, print_next
+from kenyan13.cli.export import add_graph
 from kenyan13.config.arguments import translate
 from kenyan13.config.compose import compose_settings, finish, to_settings
 from kenyan13.config.explain import explain, known_settings, unknown_setting
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import Settings
-from kenyan13.errors import FULL_ERROR, UserError, first_line, one_screen
+from kenyan13.errors import FULL_ERROR, UserError, one_screen
 from kenyan13.machine import is_first_process
 from kenyan13.runs.directory import BEST
 from kenyan13.runs.locate import run_directory
 from kenyan13.study.definitions import TRAINING, experiments
-from kenyan13.terminal import print_note
 from kenyan13.training.device_sharing import launched
 
 
@@ -57,22 +57,9 @@ def run(config: DictConfig, alone: bool) -> float | None:
         result = train(settings, brief=not alone)
     if alone and is_first_process():
         if settings.export and (run_directory(settings) / BEST).is_file():
-            export(run_directory(settings))
+            add_graph(run_directory(settings))
         print_next(*next_commands(settings))
     return result.min_val_loss
-
-
-def export(folder: Path) -> None:
-    """Write a finished run's graph, if it is not there; a model that cannot be exported is no reason to fail."""
-    from kenyan13.cli.export import write_graph
-    from kenyan13.export.session import GRAPH
-
-    if not (folder / GRAPH).is_file():
-        print_note(f"Writing {GRAPH}, for use without torch; export=false leaves it out.")
-        try:
-            write_graph(folder, folder / GRAPH, None)
-        except Exception as error:  # torch.onnx has an exception an operator
-            print_note(f"No {GRAPH}: {first_line(error)}. kenyan13 predict uses torch.")
 
 
 def next_commands(settings: Settings) -> list[list[str]]:

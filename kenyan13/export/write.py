@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from timm.models import save_for_hf
 from torch.nn import functional as F
 
-from kenyan13.analysis.unknowns import left_out_classes
+from kenyan13.config.settings import Settings
 from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import Images
 from kenyan13.data.images import decode, resize_length
@@ -26,7 +26,7 @@ from kenyan13.errors import UserError
 from kenyan13.export.graph import One, complete
 from kenyan13.export.session import META, Graph, Outputs
 from kenyan13.metrics.classification import scale
-from kenyan13.metrics.uncertainty import quantiles, set_scores
+from kenyan13.metrics.uncertainty import left_out_classes, quantiles, set_scores
 from kenyan13.runs.directory import VALIDATION, replacing
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.terminal import progress
@@ -176,14 +176,14 @@ def write_torch(run: OpenRun, folder: Path) -> Path:
     return folder / "model.pt2"
 
 
-def shrink(run: OpenRun, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
+def shrink(settings: Settings, whole: Path, file: Path, to: str) -> list[tuple[str, ...]]:
     """Write a smaller graph of a graph, `to` float16 or int8, and return a table of what it costs, with a header."""
     before = sys.path[:]
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     sys.path[:] = before  # on which both put a folder with modules of names such as `benchmark`
-    data, proto = open_data(run.settings, draw=False), onnx.load(whole)
+    data, proto = open_data(settings, draw=False), onnx.load(whole)
     with replacing(file) as temporary:
         if to == "float16":
             onnx.save(convert_float_to_float16(proto, keep_io_types=True, op_block_list=["Cast", "Resize"]), temporary)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating]
 QUANTILES = np.linspace(0, 1, 101)
+STRENGTH = 10.0  # scikit-learn's C, for features of length 1
 UNFAMILIAR = 0.05  # the share of validation images that would be taken for none of the classes
 
 
@@ -65,6 +66,32 @@ def familiarity(likeness: Numbers, confidence: Numbers, known: dict[str, list[fl
     pairs = (likeness, known["likeness"]), (confidence, known["confidence"])
     shares: Numbers = np.mean([np.interp(values, quantiles, QUANTILES) for values, quantiles in pairs], axis=0)
     return shares
+
+
+def left_out_classes(
+    train: Numbers, train_targets: NDArray[np.int64], images: Numbers, targets: NDArray[np.int64]
+) -> dict[int, float]:
+    """Return class -> AUROC of `familiarity` between its validation images and those of all other classes.
+
+    Each class is left out once, and its images are the unknown ones. train, images: features of length 1, float [n, d].
+    A linear classifier is fitted to the training images of the other classes, and only these are compared with; the
+    features stay those of the network that was trained on all.
+    """
+    from sklearn.linear_model import LogisticRegression  # as above
+    from sklearn.metrics import roc_auc_score
+    from threadpoolctl import threadpool_limits
+
+    found = {}
+    for left_out in np.intersect1d(targets, train_targets).tolist():
+        kept, unknown = train_targets != left_out, targets == left_out
+        if unknown.all() or len(np.unique(train_targets[kept])) < 2:
+            continue
+        with threadpool_limits(1):  # many times faster on a busy machine
+            head = LogisticRegression(C=STRENGTH, max_iter=200).fit(train[kept], train_targets[kept])
+            confidence, likeness = head.predict_proba(images).max(axis=1), (images @ train[kept].T).max(axis=1)
+        known = quantiles(likeness[~unknown], confidence[~unknown])
+        found[left_out] = float(roc_auc_score(~unknown, familiarity(likeness, confidence, known)))
+    return found
 
 
 def quantiles(likeness: Numbers, confidence: Numbers) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from kenyan13.analysis.cascade import reorder
 from kenyan13.analysis.compare import best_first, compare, conclusion
-from kenyan13.analysis.run_metrics import RunMetrics, measure
 from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Layout
 from kenyan13.errors import shorten
@@ -34,8 +33,7 @@ def run_page(run: Run, output: Path) -> Section:
     page = Section(anchor_of(run), run.name, texts=[in_words(run), *notes([run])])
     if run.problem:
         return page
-    found, folder = measure(run), Folder(output, run.name)
-    metrics = metric_table(run, found)
+    metrics, folder = metric_table(run), Folder(output, run.name)
     page.tables = [metrics] if metrics.rows else []
     if run.metrics is not None:
         page.plots += draw_epochs(run.metrics, folder, run.setting("keep") or "loss")
@@ -64,9 +62,10 @@ def in_words(run: Run) -> str:
     return f"{run.folder}: {', '.join(words)}."
 
 
-def metric_table(run: Run, found: RunMetrics) -> Table:
+def metric_table(run: Run) -> Table:
     """Return the metrics of a run, each with what it means."""
     table = Table("", "Metrics", [Column("metric", "metric"), Column("value", "value"), Column("remark", "remark")])
+    found = run.summary
     if found.min_val_loss is not None:
         table.add("validation loss", f"{found.min_val_loss:.4f}", f"in epoch {found.best_epoch}")
     if found.accuracy is not None and found.images:
@@ -239,8 +238,8 @@ def among(runs: Sequence[Run]) -> list[str]:
 
 def conclude(runs: Sequence[Run]) -> str:
     """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
-    names, best = labels(runs), measure(runs[0])
-    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if measure(run).accuracy == best.accuracy]
+    names, best = labels(runs), runs[0].summary
+    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if run.summary.accuracy == best.accuracy]
     tied = f", with {shorten(ties)} as accurate" if ties else ""
     interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
     start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(runs)} runs ({interval})"

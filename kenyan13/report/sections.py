@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from kenyan13.analysis.compare import best_first, origins
-from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import shorten
 from kenyan13.metrics.classification import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
@@ -61,7 +60,7 @@ def overview(runs: Sequence[Run], output: Path) -> Section:
     section.conclusions = among(runs) if any(len(same) > 1 for same in sets) else []
     rows: list[Row] = [
         {"run": run.name, "state": "unreadable", "problem": run.problem} if run.problem
-        else {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(measure(run))}
+        else {"run": run.name, "state": run.state.value, "problem": run.failure, **asdict(run.summary)}
         for run in runs if not run.result
     ]  # fmt: skip
     section.tables += [Table("", "Other runs", SO_FAR, rows)] if rows else []
@@ -78,7 +77,7 @@ def set_title(runs: Sequence[Run]) -> str:
 
 def in_words(run: Run) -> str:
     """Return what a run that has none to be compared with has reached."""
-    (result,), found = results([run]), measure(run)
+    (result,), found = results([run]), run.summary
     interval = f"95 % interval {found.accuracy_low:.1%} to {found.accuracy_high:.1%}"
     text = (
         f"{run.name} names {round(result.accuracy * result.validation_images):,} of {set_title([run])} rightly: "

@@ -17,7 +17,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.machine import available_cores, git_commit
 from kenyan13.metrics.classification import reliability, scale_by_others
@@ -177,7 +176,7 @@ def write_card(folder: Path, file: Path) -> Path:
     from huggingface_hub import EvalResult, ModelCardData
 
     run = read_run(folder)
-    found = measure(run)
+    found = run.summary
     if run.result is None or run.predictions is None or found.accuracy is None:
         raise UserError(f"{folder} has not finished: there is nothing to tell.", "train it to its end")
     known = labelled(run.predictions)

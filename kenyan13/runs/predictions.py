@@ -6,6 +6,7 @@ of the run) and one a class, in the run's order, with probabilities 0..1.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from kenyan13.errors import UserError
+from kenyan13.metrics.classification import reliability, top_accuracy
 from kenyan13.runs.directory import TEST, VALIDATION, replacing
 
 NOT_CLASSES = ("id", "target", "predicted")
@@ -97,13 +99,20 @@ def confusion_of(table: pd.DataFrame, *others: str) -> pd.DataFrame:
     return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(None).rename_axis(None, axis=1)
 
 
-def scores(table: pd.DataFrame) -> dict[str, float]:
-    """Return loss (mean cross entropy), accuracy and macro_f1 of predictions of images that have a target."""
+def scores(table: pd.DataFrame) -> dict[str, Any]:
+    """Return loss (mean cross entropy), accuracy, macro_f1, top2_accuracy, calibration_error (0..1) and images (n).
+
+    table: predictions of images that have a target.
+    """
     targets, probabilities = targets_of(table), probabilities_of(table)
     right, predicted = probabilities[np.arange(len(targets)), targets], probabilities.argmax(axis=1)
     f1 = f1_score(targets, predicted, average="macro", zero_division=0)
     loss = -np.log(np.maximum(right, 1e-12)).mean()  # a probability may be rounded to 0
-    return {"loss": float(loss), "accuracy": float((predicted == targets).mean()), "macro_f1": float(f1)}
+    return {
+        "loss": float(loss), "accuracy": float((predicted == targets).mean()), "macro_f1": float(f1),
+        "top2_accuracy": top_accuracy(targets, probabilities), "images": len(table),
+        "calibration_error": reliability(targets, probabilities).error,
+    }  # fmt: skip
 
 
 def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,40 @@ import pandas as pd
 
 from kenyan13.config.identity import relevant, short
 from kenyan13.errors import UserError, first_line
+from kenyan13.metrics.classification import wilson
+from kenyan13.metrics.losses import of_epochs
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, TEST, VALIDATION, State, read_state
-from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.predictions import labelled, read_predictions, scores
 from kenyan13.runs.result import Result, read_result
 
 ANEW = "leave the run out, or train it again"
 EPOCH_COLUMNS = ["epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1", "lr", "seconds"]
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """A run's metrics at the epoch (from 1) that is kept; None for what its files do not tell. Shares are 0..1.
+
+    accuracy_low, accuracy_high: Wilson's 95 % interval; images: the validation images that all these are of;
+    auc_loss, overfitting: see kenyan13.metrics.losses; seconds: of all epochs.
+    """
+
+    min_val_loss: float | None = None
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    images: int | None = None
+    macro_f1: float | None = None
+    top2_accuracy: float | None = None
+    calibration_error: float | None = None
+    auc_loss: float | None = None
+    overfitting: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    trainable_parameters: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +100,20 @@ class Run:
         """The predictions of the test images, likewise."""
         there = not self.problem and (self.folder / TEST).is_file()
         return read_predictions(self.folder, TEST) if there else None
+
+    @cached_property
+    def summary(self) -> RunMetrics:
+        """The run's metrics from its predictions, its epochs (metrics.csv) and its result; whatever there is."""
+        found: dict[str, Any] = {}
+        if self.result is not None:
+            found = asdict(self.result) | {"images": self.result.validation_images}
+        elif self.metrics is not None and self.metrics["val_loss"].notna().any():
+            found = of_epochs(self.metrics, self.setting("keep") or "loss")
+        if self.predictions is not None and len(known := labelled(self.predictions)):
+            found |= {key: value for key, value in scores(known).items() if key != "loss"}
+        if found.get("accuracy") is not None and found.get("images"):
+            found["accuracy_low"], found["accuracy_high"] = wilson(found["accuracy"], found["images"])
+        return RunMetrics(**{key: value for key, value in found.items() if key in RunMetrics.__dataclass_fields__})
 
     @property
     def failure(self) -> str:

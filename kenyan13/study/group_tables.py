@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import CONFIG, METRICS, RESULT, SOFT, TEST, VALIDATION, replacing
 from kenyan13.runs.locate import run_directory
-from kenyan13.runs.predictions import read_predictions
+from kenyan13.runs.predictions import read_predictions, scores
 from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups, other_network, run_key
@@ -158,7 +157,7 @@ def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table
     for gating, file, study in (("hard", VALIDATION, composed.reported), ("soft", SOFT, {})):
         ours, within = {}, "missing"
         if run and (run.folder / SOFT).exists():
-            found = prediction_metrics(read_predictions(run.folder, file))
+            found = scores(read_predictions(run.folder, file))
             ours = {"accuracy": 100 * found["accuracy"], "validation_images": found["images"]}
             within = within_noise(ours["accuracy"], study.get("accuracy"), found["images"])
         names = {"id": composed.id, "experiment": f"TwoStage, {gating} gating"}

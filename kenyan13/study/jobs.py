@@ -8,14 +8,13 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from kenyan13.analysis.cascade import compose, read_stages, write_cascade
-from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import BusyError, UserError
 from kenyan13.metrics.classification import standard_error
 from kenyan13.runs import directory
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import check_same, run_directory
-from kenyan13.runs.predictions import classes_of
+from kenyan13.runs.predictions import classes_of, scores
 from kenyan13.study.definitions import CASCADE, SHEETS, TRAINING, Experiment, groups
 from kenyan13.training.board import remove_events
 from kenyan13.training.contact_sheets import write_contact_sheets
@@ -60,7 +59,7 @@ def compose_stages(experiment: Experiment, overrides: Sequence[str]) -> None:
         write_config(folder, settings, data)
         write_cascade(folder, composed)
     for name, table in (("hard", composed.hard), ("soft", composed.soft)):
-        one = prediction_metrics(table)
+        one = scores(table)
         accuracy = f"{one['accuracy']:.2%} (standard error {standard_error(one['accuracy'], len(table)):.2%})"
         console.print(f"{experiment.id}, {name} gating: {accuracy}, macro F1 {one['macro_f1']:.3f}")
 

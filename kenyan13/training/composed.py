@@ -46,7 +46,8 @@ class ComposedRun(OpenRun):
         own, plain, mirrored = (
             combine(self.members, [getattr(one, view) for one in found]) for view in ("own", "plain", "mirrored")
         )
-        return Evaluation(predictions.scores(predictions.labelled(own)), own, plain, mirrored)
+        scores = predictions.scores(predictions.labelled(own))
+        return Evaluation({name: scores[name] for name in ("loss", "accuracy", "macro_f1")}, own, plain, mirrored)
 
 
 def open_any(folder: Path, overrides: Sequence[str] = ()) -> OpenRun:

@@ -10,12 +10,11 @@ import pytest
 from hand_made import composed_correct
 
 from kenyan13.analysis.cascade import compose, read_stages
-from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.cli.combine import matrix_text
 from kenyan13.config.compose import compose_settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import write_config
-from kenyan13.runs.predictions import classes_of, prediction_table, probabilities_of, write_predictions
+from kenyan13.runs.predictions import classes_of, prediction_table, probabilities_of, scores, write_predictions
 
 ROOT = Path(__file__).parents[2]
 MEATS = ["kukuchoma", "nyamachoma"]
@@ -46,7 +45,7 @@ def test_a_case_by_hand() -> None:
     np.testing.assert_allclose(probabilities_of(composed.hard), hard, atol=1e-7)
     assert composed.matrices["hard"].to_numpy().tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
     assert composed.matrices["soft"].to_numpy().tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
-    hard_metrics, soft_metrics = prediction_metrics(composed.hard), prediction_metrics(composed.soft)
+    hard_metrics, soft_metrics = scores(composed.hard), scores(composed.soft)
     assert (hard_metrics["accuracy"], soft_metrics["accuracy"]) == (0.4, 0.6)
     # F1 of a, b, c, d: 2/5, 0, 0, 2/3 with hard gating; 1/2, 1, 0, 2/3 with soft gating
     assert hard_metrics["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 4)

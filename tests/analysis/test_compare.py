@@ -20,7 +20,6 @@ from kenyan13.analysis.compare import (
     read_runs,
     remarks,
 )
-from kenyan13.analysis.run_metrics import measure
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, FAILED, METRICS, RESULT, VALIDATION, State
 from kenyan13.runs.run import differing_settings
@@ -46,7 +45,7 @@ def test_figures_by_hand(tmp_path: Path) -> None:
     folder = hand_made(
         tmp_path, ["name=one"], [2, 1, 0.5], [2, 1, 1.5], [0, 1, 2] * 4, certain([0, 1, 2] * 3 + [1, 2, 0])
     )  # ratios 1, 1, 3
-    figures = measure(read_runs([folder, answering(tmp_path, "other", "abcdefg")])[0][0])
+    figures = read_runs([folder, answering(tmp_path, "other", "abcdefg")])[0][0].summary
     assert (figures.min_val_loss, figures.best_epoch, figures.epochs) == (1, 2, 3)
     assert (figures.accuracy, figures.images) == (0.75, 12)
     assert (figures.accuracy_low, figures.accuracy_high) == pytest.approx((0.467695, 0.911058), abs=1e-5)
@@ -134,7 +133,7 @@ def test_images_without_label_are_left_out(tmp_path: Path, pair: list[Path]) -> 
     found, _ = read_runs(pair)
     (one,) = compare(found)
     assert (one.images, one.only_run, one.only_against) == (11, 2, 2)
-    assert {run.folder.name: measure(run).images for run in found} == {"high": 12, "low": 11}
+    assert {run.folder.name: run.summary.images for run in found} == {"high": 12, "low": 11}
 
 
 def test_what_cannot_be_tested_is_said(tmp_path: Path, pair: list[Path]) -> None:
@@ -160,7 +159,7 @@ def test_what_cannot_be_tested_is_said(tmp_path: Path, pair: list[Path]) -> None
     assert "other classes than A" in said
     assert "no predictions." in said
     assert found[-1].folder.name == "classes", "no image right"
-    figures = measure(next(one for one in found if one.folder.name == "without"))
+    figures = next(one for one in found if one.folder.name == "without").summary
     assert figures.accuracy == pytest.approx(1 / 6)
     assert (figures.images, figures.top2_accuracy) == (12, None)
     assert figures.accuracy_high is not None
@@ -171,7 +170,7 @@ def test_no_predictions_at_all_leave_the_figures(pair: list[Path]) -> None:
         (folder / VALIDATION).unlink()
     found, _ = read_runs(pair)
     assert compare(found) == []
-    assert [measure(one).accuracy for one in found] == [0.75, pytest.approx(8 / 12)]
+    assert [one.summary.accuracy for one in found] == [0.75, pytest.approx(8 / 12)]
 
 
 def test_runs_that_are_not_finished(tmp_path: Path, pair: list[Path]) -> None:
@@ -183,10 +182,10 @@ def test_runs_that_are_not_finished(tmp_path: Path, pair: list[Path]) -> None:
     (empty / FAILED).write_text("no memory")
     found, left_out = read_runs([*pair, empty])
     low = found[1]
-    assert (low.state, measure(low).min_val_loss, measure(low).epochs, measure(low).parameters) == (
+    assert (low.state, low.summary.min_val_loss, low.summary.epochs, low.summary.parameters) == (
         State.interrupted, 1, 2, None,
     )  # fmt: skip
-    assert [measure(low).auc_loss, measure(low).overfitting, measure(low).seconds] == pytest.approx([3, -0.5, 5])
+    assert [low.summary.auc_loss, low.summary.overfitting, low.summary.seconds] == pytest.approx([3, -0.5, 5])
     assert left_out == {empty: State.failed}
     said = remarks(found, left_out, compare(found))
     assert said[0] == "B is interrupted: its metrics are of 2 epochs so far."
@@ -200,7 +199,7 @@ def test_a_folder_of_predictions_alone_can_be_compared(tmp_path: Path, pair: lis
     (pair[1] / CONFIG).unlink()
     found, _ = read_runs(pair)
     assert not found[0].settings
-    assert measure(found[0]).accuracy == 0.75
+    assert found[0].summary.accuracy == 0.75
     assert differing_settings(found) == {}
     assert compare(found)[0].p == 1
 

@@ -12,10 +12,9 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from kenyan13 import cli
 from kenyan13.analysis.cascade import compose, read_stages, write_cascade
-from kenyan13.analysis.run_metrics import prediction_metrics
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.directory import SOFT, TEST, VALIDATION
-from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, targets_of
+from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, read_predictions, scores, targets_of
 from kenyan13.runs.result import read_result
 from kenyan13.training.run import train
 
@@ -87,7 +86,7 @@ def test_the_stages_together(stages: dict[str, Path], tmp_path: Path) -> None:
     assert len(classes) == 13
     assert classes == tuple(sorted(classes))
     both = {"hard": composed.hard, "soft": composed.soft}
-    right = {name: round(26 * prediction_metrics(table)["accuracy"]) for name, table in both.items()}
+    right = {name: round(26 * scores(table)["accuracy"]) for name, table in both.items()}
     for name, table in both.items():
         assert probabilities_of(table).sum(axis=1) == pytest.approx(1, abs=1e-5)
         assert (matrices[name].to_numpy().sum(), np.trace(matrices[name].to_numpy())) == (26, right[name])
@@ -120,7 +119,7 @@ def test_the_command_prints_tables(kenyan13: Run, stages: dict[str, Path], tmp_p
     composed = compose(read_stages(list(stages.values())))
     code, out, err = kenyan13("cascade", *folders, "--output", str(tmp_path / "both"))
     assert code == 0, err
-    assert f"hard gating  {prediction_metrics(composed.hard)['accuracy']:>8.2%}  " in out
+    assert f"hard gating  {scores(composed.hard)['accuracy']:>8.2%}  " in out
     assert "Predictions of meats" in out
     assert max(map(len, out.splitlines()[:-1])) <= 120
     assert (tmp_path / "both" / VALIDATION).is_file()

@@ -20,6 +20,7 @@ from kenyan13.data.images import decode, load
 from kenyan13.errors import UserError
 from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer, explain
 from kenyan13.export.write import Check, export_onnx, shrink, write_timm, write_torch
+from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.predictions import labelled, probabilities_of, read_predictions, targets_of
 from kenyan13.training.composed import open_any
 from kenyan13.training.inference import TrainedRun, open_run
@@ -106,7 +107,7 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
 def test_eight_bits_leave_narrow_convolutions_as_they_are(trained: Path, tmp_path: Path) -> None:
     """The first layer and depthwise ones have few weights, and lose the most (test_efficientnet has both)."""
     export_onnx(open_any(trained / "two"), tmp_path / GRAPH)
-    shrink(open_any(trained / "two"), tmp_path / GRAPH, tmp_path / "small.onnx", "int8")
+    shrink(read_settings(trained / "two"), tmp_path / GRAPH, tmp_path / "small.onnx", "int8")
     graph = onnx.load(tmp_path / "small.onnx").graph
     weights = {one.name: one for one in graph.initializer}
     exact = [weights[node.input[1]] for node in graph.node if node.op_type == "Conv" and node.input[1] in weights]
@@ -197,7 +198,7 @@ def test_torch_loads_the_program(name: str, trained: Path, photos: list[Path], t
 @pytest.mark.parametrize("to", ["float16", "int8"])
 def test_smaller_graphs_say_what_they_cost(to: str, run: Path, photos: list[Path]) -> None:
     small = run / f"model_{to}.onnx"
-    header, whole, smaller = shrink(open_any(run), run / GRAPH, small, to)
+    header, whole, smaller = shrink(read_settings(run), run / GRAPH, small, to)
     assert header == ("", "accuracy", "same class", "MB", "ms an image")
     assert (whole[0], whole[2], smaller[0]) == ("float32", "100.0%", to)
     accuracy = [float(row[1].rstrip("%")) for row in (whole, smaller)]

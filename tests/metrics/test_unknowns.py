@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kenyan13.analysis.unknowns import left_out_classes
+from kenyan13.metrics.uncertainty import left_out_classes
 
 
 def blobs(spread: float, classes: int, seed: int, images: int = 60) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
