@@ -89,8 +89,9 @@ def find_target(key: str, path: str) -> Callable[..., Any]:
 
 def arguments(target: Callable[..., Any]) -> list[str] | None:
     """Return the names of the arguments that a target takes; None where it takes any."""
-    if getattr(target.__init__, "__module__", "") == "torch.nn.modules.module":
-        return []  # a module without an __init__ of its own seems to take anything
+    maker = next((kind for kind in getattr(target, "__mro__", ()) if "__init__" in vars(kind)), None)
+    if getattr(maker, "__module__", "") == "torch.nn.modules.module":
+        return []  # a module without an __init__ of its own seems to take anything; torch.compile replaces Module's
     try:
         kinds = {one.name: one.kind for one in inspect.signature(target).parameters.values()}
     except (TypeError, ValueError):

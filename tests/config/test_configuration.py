@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from kenyan13.config.compose import LIMITS, compose_settings
@@ -14,6 +15,7 @@ from kenyan13.config.explain import known_settings
 from kenyan13.config.identity import config_hash, differences, plain, run_name
 from kenyan13.config.presets import CONF
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
+from kenyan13.config.targets import arguments
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_settings, write_config
 from kenyan13.runs.directory import CONFIG
@@ -236,3 +238,13 @@ def test_a_smoke_run_is_small_and_kept_apart() -> None:
     given = ["data.root=drawings", "trainer.max_epochs=1", "runs=elsewhere"]
     other = compose_settings(["experiment=CBC", "debug=smoke", *given])
     assert (other.data.root, other.trainer["max_epochs"], other.runs) == ("drawings", 1, "elsewhere")
+
+
+def test_a_module_without_an_init_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(torch.nn.Module):
+        pass
+
+    assert arguments(Own) == []
+    monkeypatch.setattr(torch.nn.Module, "__init__", lambda *given, **named: None)  # as torch.compile replaces it
+    assert arguments(Own) == []
+    assert arguments(torch.nn.Dropout) == ["p", "inplace"]

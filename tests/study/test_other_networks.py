@@ -31,6 +31,8 @@ def overrides(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFac
     shared = ["debug=smoke", f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}"]
     made = {name: [*shared, "model=efficientnet_lite0", f"model.backbone={name}"] for name in NETWORKS}
     with pytest.MonkeyPatch.context() as patched:
+        for name in ("KENYAN13_FULL_ERROR", "HYDRA_FULL_ERROR"):
+            patched.setenv(name, "")  # and put back at the end
         for own in made.values():
             arguments = ["-m", "experiment=C*", *own, "logger=none", "data.workers=0"]
             patched.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
