@@ -1,4 +1,4 @@
-"""Hydra's plugins for `python train.py -m`: a sweeper that goes on after failures, and launchers that report kills.
+"""Hydra's plugins for `python train.py -m`: a sweeper that goes on after failures, and a launcher that reports kills.
 
 Hydra finds plugins by the name of this folder, which for the same reason has no __init__.py. What may stand in a
 sweep's list: kenyan13/config/arguments.py. The presets in conf/hydra choose these classes.
@@ -21,11 +21,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import OmegaConf, open_dict
@@ -45,7 +44,7 @@ from kenyan13.training.device_sharing import runs_at_once
 class Presets(SearchPathPlugin):
     """Registers the study's experiments as choices like the files of conf/, and what the launchers' presets ask for.
 
-    The plugins' own launchers are renamed: joblib to joblib_plugin, from which ours inherits: Hydra would check ours
+    The plugins' own presets are renamed: joblib to joblib_plugin, from which ours inherits: Hydra would check ours
     against those of the same name. This hook is the first moment at which all plugins have registered theirs.
     """
 
@@ -58,21 +57,6 @@ class Presets(SearchPathPlugin):
             if f"{name}.yaml" in presets:
                 inherited = f"{name}_plugin.yaml"
                 presets[inherited] = replace(presets.pop(f"{name}.yaml"), name=inherited)
-
-
-class JoblibLauncher(joblib_launcher.JoblibLauncher):  # type: ignore[misc]
-    """`n_jobs` runs at the same time, in processes that take one run after the other."""
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs. Raises UserError where a process was killed: joblib then ends the others."""
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-        try:
-            return super().launch(job_overrides, initial_job_idx)  # type: ignore[no-any-return]
-        except TerminatedWorkerError as error:
-            problem = "A process of the sweep was killed, perhaps for want of memory, and with it all others."
-            step = "the same command goes on; with fewer runs at once: hydra.launcher.n_jobs=1"
-            raise UserError(problem, step) from error
 
 
 class SlurmLauncher(submitit_launcher.SlurmLauncher):  # type: ignore[misc]
@@ -152,11 +136,17 @@ class ResumableSweeper(BasicSweeper):
 
         assert self.launcher is not None
         assert self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        loader = self.hydra_context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides(translate([*self._parse_config(), *arguments], sweep=True))
         for override in overrides:
-            if isinstance(override.value(), Glob):
-                refuse_idle_pattern(override)
+            value = override.value()
+            patterns: list[str] = value.include if isinstance(value, Glob) else []  # names beside them, too
+            for pattern in patterns:
+                options = loader.get_group_options(override.key_or_group)
+                if not any(fnmatch(option, pattern) for option in options):
+                    problem = f"No {override.key_or_group}= is called '{pattern}'.{did_you_mean(pattern, options)}"
+                    raise UserError(problem, "see python train.py --help, for experiments kenyan13 study list")
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         planned = sweep.make_plan([(job, *self.compose(job)) for job in jobs])
         sweep.print_plan(planned)
@@ -184,16 +174,6 @@ class ResumableSweeper(BasicSweeper):
         with open_dict(config):
             del config["hydra"]
         return finish(to_settings(config, job)), experiment
-
-
-def refuse_idle_pattern(override: Override) -> None:
-    """Raise UserError for a pattern, or a name beside one, that no choice of the group is called."""
-    assert override.config_loader is not None
-    options = override.config_loader.get_group_options(override.key_or_group)
-    for pattern in override.value().include:  # type: ignore[union-attr]
-        if not any(fnmatch(option, pattern) for option in options):
-            problem = f"No {override.key_or_group}= is called '{pattern}'.{did_you_mean(pattern, options)}"
-            raise UserError(problem, "see python train.py --help, for experiments kenyan13 study list")
 
 
 def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:

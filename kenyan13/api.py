@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from kenyan13.config.arguments import quoted
 from kenyan13.data.images import decode
 from kenyan13.errors import UserError, first_line
 from kenyan13.runs.predictions import read_predictions
@@ -90,8 +91,8 @@ class Run:
         """The network, a module of timm's; its `transform` makes float [3, crop, crop] of an image of `predict`."""
         import torch
 
-        from kenyan13.data.augmentation import centre_crop, normalise
-        from kenyan13.data.images import resize_length, resize_short_side
+        from kenyan13.data.augmentation import normalise
+        from kenyan13.export.session import seen
         from kenyan13.model.backbones import normalisation
         from kenyan13.training.inference import open_run
 
@@ -100,8 +101,8 @@ class Run:
         mean, std = torch.tensor(colours.mean), torch.tensor(colours.std)
 
         def transform(image: Picture) -> torch.Tensor:
-            small = np.asarray(resize_short_side(Image.fromarray(pixels(image)), resize_length(crop)))
-            return normalise(torch.from_numpy(centre_crop(small, crop).copy())[None], mean, std)[0]
+            middle = np.array(seen(Image.fromarray(pixels(image)), crop))
+            return normalise(torch.from_numpy(middle)[None], mean, std)[0]
 
         opened.network.transform = transform  # type: ignore[assignment]
         return opened.network.eval()
@@ -144,7 +145,7 @@ def as_text(value: Any) -> str:
     """Return a setting's value as it is written on the command line; texts such as "[a,b]" are written so already."""
     text = "null" if value is None else str(value)
     odd = isinstance(value, str | Path) and re.search(r"^[^\[{].*[,'\"(){}\[\]$]", text)
-    return "'" + text.replace("'", "\\'") + "'" if odd else text
+    return quoted(text) if odd else text
 
 
 def load(folder: str | Path) -> Run:

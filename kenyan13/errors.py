@@ -25,6 +25,10 @@ SHORTAGES = {
     r"DataLoader worker .*(killed by signal|exited unexpectedly)": (
         "A loader process was killed, perhaps for want of memory", SMALLER,
     ),
+    r"TerminatedWorkerError": (  # of joblib, which then ends the others
+        "A process of the sweep was killed, perhaps for want of memory, and with it all others",
+        "the same command goes on; with fewer runs at once: hydra.launcher.n_jobs=1",
+    ),
     r"PytorchStreamWriter|file write failed|unexpected pos": ("A file could not be written whole", ROOM),
 }  # fmt: skip
 

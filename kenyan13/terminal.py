@@ -30,6 +30,9 @@ class Console(rich.console.Console):
         super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
 
 
+console = Console(highlight=False, soft_wrap=True, markup=False)
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
     """Yield items behind a progress bar with an estimate of the time left; no bar where nobody watches."""
     console = Console(stderr=True)

@@ -14,12 +14,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
+from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from omegaconf import OmegaConf
 from test_commands import ROOT, TINY, assert_one_screen, call
 
-from hydra_plugins.kenyan13_sweeps import JoblibLauncher, SlurmLauncher, create_executor, job_return
+from hydra_plugins.kenyan13_sweeps import SlurmLauncher, create_executor, job_return
 from kenyan13.config.presets import CONF
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, one_screen
 from kenyan13.runs import directory
 from kenyan13.runs.directory import VALIDATION
 
@@ -170,13 +171,17 @@ def test_a_killed_job_of_submitit_has_failed(tmp_path: Path) -> None:
         _ = result.return_value
 
 
-def test_a_killed_process_of_joblib_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_of_joblib_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     def killed(*arguments: object, **named: object) -> None:
-        raise TerminatedWorkerError("killed")
+        raise TerminatedWorkerError("A worker process managed by the executor was unexpectedly terminated.")
 
     monkeypatch.setattr("hydra_plugins.hydra_joblib_launcher._core.launch", killed)
-    with pytest.raises(UserError, match="A process of the sweep was killed") as caught:
-        JoblibLauncher(n_jobs=2).launch([["seed=1"]], 0)
-    assert "the same command goes on" in str(caught.value)
+    with pytest.raises(SystemExit), one_screen():
+        joblib_launcher.JoblibLauncher(n_jobs=2).launch([["seed=1"]], 0)
+    told = capsys.readouterr().err
+    assert "A process of the sweep was killed" in told
+    assert "the same command goes on" in told

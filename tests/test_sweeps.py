@@ -20,7 +20,7 @@ from kenyan13.config.compose import compose_settings
 from kenyan13.config.settings import Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.config_file import read_settings, write_config
-from kenyan13.runs.locate import differing_settings, run_directory
+from kenyan13.runs.locate import changed_settings, run_directory
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.study.definitions import experiments
 from kenyan13.study.tables import list_groups
@@ -168,8 +168,8 @@ def test_a_finished_run_of_other_groups_is_another_run(tmp_path: Path) -> None:
     folder = run_directory(now)
     folder.mkdir()
     write_config(folder, before, {"classes": ["a", "b"]})
-    assert differing_settings(folder, before) == []
-    assert differing_settings(folder, now) == ["data.groups.meats=['pilau', 'bhaji'] there, None now"]
+    assert changed_settings(folder, before) == []
+    assert changed_settings(folder, now) == ["data.groups.meats=['pilau', 'bhaji'] there, None now"]
     (folder / "result.json").write_text("{}")
     assert [one.intent for one in make_plan([([], now, None)])] == ["to do"]
 

@@ -8,7 +8,6 @@ Groups come from a confusion matrix, re-ordered so that the largest confusions l
 average linkage is our own way of doing that.
 """
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from kenyan13.config.arguments import quoted
 from kenyan13.data.stages import FIRST
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs import predictions
@@ -60,9 +60,9 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
             raise UserError(f"{runs[stage].folder} and {run.folder} are both of data.stage={stage}.", "give one")
         runs[stage] = run
     one = next(iter(runs.values()))
-    groups = one.setting("data.groups")
+    groups = {name: {*members} for name, members in one.setting("data.groups").items()}  # in whatever order
     for run in runs.values():
-        if members(run) != members(one):
+        if {name: {*members} for name, members in run.setting("data.groups").items()} != groups:
             raise UserError(f"{one.folder} and {run.folder} have different data.groups.", "give stages of the same")
     missing = [stage for stage in (FIRST, *groups) if stage not in runs]
     if missing:
@@ -74,11 +74,6 @@ def read_stages(folders: Sequence[Path]) -> dict[str, pd.DataFrame]:
             step = "train all stages on the same data with the same split: data.split_seed, data.fold, data.subset"
             raise UserError(problem, step)
     return stages
-
-
-def members(run: Run) -> dict[str, set[str]]:
-    """Return a run's groups without the order of their members, which does not matter."""
-    return {name: set(classes) for name, classes in run.setting("data.groups").items()}
 
 
 def compose(stages: Mapping[str, pd.DataFrame]) -> Composed:
@@ -113,9 +108,6 @@ def write_cascade(folder: Path, composed: Composed) -> None:
         predictions.write_predictions(folder / name, table)
 
 
-SPECIAL = {"null", "true", "false", "nan", "inf"}  # what Hydra would not read as a name
-
-
 def mutual_confusion(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return, for each two classes, the share of their images (0..1) that is taken for the other of the two.
 
@@ -144,31 +136,19 @@ def reorder(confusion: NDArray[np.int64]) -> list[int]:
     return order
 
 
-def propose_groups(confusion: NDArray[np.int64], threshold: float) -> list[list[int]]:
-    """Return groups of classes that are much confused: positions, each group and the list of groups in rising order.
+def propose_groups(confusion: pd.DataFrame, threshold: float) -> dict[str, list[str]]:
+    """Return groups of classes that are much confused, as group1, group2 and so on, in the order of the classes.
 
     The mean mutual confusion between the clusters that make a group is above the threshold (0..1). Clusters of one
-    class are no groups. confusion: counts [k, k], k at least 2.
+    class are no groups. confusion: counts [k, k] with the classes' names, k at least 2.
     """
-    cluster_of = fcluster(linked(confusion), np.nextafter(1 - threshold, 0), "distance")  # which takes equals, too
-    clusters = [np.flatnonzero(cluster_of == one).tolist() for one in np.unique(cluster_of)]
-    return sorted(cluster for cluster in clusters if len(cluster) > 1)
-
-
-def name_groups(groups: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Return groups by name, group1, group2 and so on, with their classes' names."""
-    return {f"group{k}": [classes[member] for member in group] for k, group in enumerate(groups, start=1)}
+    limit = np.nextafter(1 - threshold, 0)  # fcluster takes equals, too
+    cluster_of = pd.Series(fcluster(linked(confusion.to_numpy()), limit, "distance"), confusion.index)
+    clusters = [list(cluster_of.index[cluster_of == one]) for one in cluster_of.unique()]
+    return {f"group{k}": names for k, names in enumerate(filter(lambda names: len(names) > 1, clusters), start=1)}
 
 
 def as_setting(groups: Mapping[str, Sequence[str]]) -> str:
     """Return groups as the shell word that sets data.groups, with names quoted where Hydra needs it."""
-    lists = [f"{name}:[{','.join(map(quote, members))}]" for name, members in groups.items()]
+    lists = [f"{group}:[{','.join(map(quoted, names))}]" for group, names in groups.items()]
     return shlex.quote(f"data.groups={{{','.join(lists)}}}")
-
-
-def quote(name: str) -> str:
-    """Return a class name as Hydra reads it as a text."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in SPECIAL:
-        return name
-    escaped = re.sub(r'(\\*)"', r'\1\1\\"', name)  # Hydra halves backslashes before a quote only
-    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'

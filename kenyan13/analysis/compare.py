@@ -169,9 +169,18 @@ def conclusion(comparisons: Sequence[Comparison], name: Callable[[int], str] = l
     name: of the run at an index.
     """
     tested = [one for one in comparisons if one.p is not None]
-    if len(tested) > 1:
-        return conclude_many(tested, name)
-    return [conclude_pair(one, name) for one in tested]
+    if len(tested) < 2:
+        return [conclude_pair(one, name) for one in tested]
+    against, sentences = name(tested[0].against), []
+    for word, sign in (("Worse", -1), ("Better", 1)):
+        runs = [name(one.run) for one in tested if one.significant and one.lead * sign > 0]
+        if runs:
+            beyond = f"by more than chance gives (corrected p < {SIGNIFICANT})"
+            sentences.append(f"{word} than {against} {beyond}: {shorten(runs)}.")
+    if unsure := [name(one.run) for one in tested if not one.significant]:
+        sentences.append(f"Not to be told from {against}, as the difference is within chance: {shorten(unsure)}.")
+    sentences.append(f"{against} was chosen as the most accurate on these images, so that part of its lead is luck.")
+    return sentences
 
 
 def conclude_pair(one: Comparison, name: Callable[[int], str]) -> str:
@@ -185,19 +194,3 @@ def conclude_pair(one: Comparison, name: Callable[[int], str]) -> str:
         better = name(one.run if one.lead > 0 else one.against)
         return f"{difference} is more than chance gives on {images} ({p_value(one.p)}): {better} is better."
     return f"{difference} is within what chance gives on {images} ({p_value(one.p)})."
-
-
-def conclude_many(tested: Sequence[Comparison], name: Callable[[int], str]) -> list[str]:
-    """Return the conclusions of several tests against the same run."""
-    against = name(tested[0].against)
-    sentences = []
-    for word, sign in (("Worse", -1), ("Better", 1)):
-        runs = [name(one.run) for one in tested if one.significant and one.lead * sign > 0]
-        if runs:
-            beyond = f"by more than chance gives (corrected p < {SIGNIFICANT})"
-            sentences.append(f"{word} than {against} {beyond}: {shorten(runs)}.")
-    unsure = [name(one.run) for one in tested if not one.significant]
-    if unsure:
-        sentences.append(f"Not to be told from {against}, as the difference is within chance: {shorten(unsure)}.")
-    sentences.append(f"{against} was chosen as the most accurate on these images, so that part of its lead is luck.")
-    return sentences

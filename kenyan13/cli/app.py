@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 
 from kenyan13.errors import UserError
 from kenyan13.runs.locate import resolve_run
-from kenyan13.terminal import Console, number
+from kenyan13.terminal import console as console
+from kenyan13.terminal import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def words(metavar: str, told: str, **more: Any) -> Any:

@@ -1,9 +1,13 @@
-"""Commands that put runs together: ensemble; groups and cascade, of the two-stage classifier."""
+"""Commands on several runs: compare, ensemble; groups and cascade, of the two-stage classifier."""
 
+import json
+import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +20,67 @@ from kenyan13.terminal import WIDTH, align, fit, number
 if TYPE_CHECKING:
     import pandas as pd
 
+WIDEST = 24  # of a setting's text
 Method = Literal["AP", "MP", "V1", "V2"]  # the study's ways to combine runs
+
+
+@app.command(epilog=examples("compare runs/first runs/second", "compare runs/efficientnet_b4_*"))
+def compare(
+    runs: Runs,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compare runs: settings, metrics, and tests of chance.
+
+    Runs are listed by accuracy, the highest first, not in the order given. Metrics are of the epoch with the lowest
+    validation loss; shares are 0..1. Each run is tested against the most accurate one on the validation images that
+    both have predicted, by McNemar's exact test, with Holm's correction for several tests.
+    """
+    import pandas as pd
+
+    from kenyan13.analysis import compare as comparing
+    from kenyan13.runs.run import differing_settings
+
+    found, left_out = comparing.read_runs(runs)
+    comparisons = comparing.compare(found)
+    remarks = [*comparing.other_origins(found), *comparing.remarks(found, left_out, comparisons)]
+    concluded = comparing.conclusion(comparisons)
+    names, settings = [str(run.folder) for run in found], differing_settings(found)
+    listed = [
+        {"run": names[k], "state": run.state.value, "settings": {key: settings[key][k] for key in settings}}
+        | asdict(run.summary) for k, run in enumerate(found)
+    ]  # fmt: skip
+    if as_json:
+        tests = [{**asdict(one), "run": names[one.run], "against": names[one.against]} for one in comparisons]
+        whole = {"runs": listed, "tests": tests, "remarks": remarks, "conclusion": " ".join(concluded)}
+        print(json.dumps(whole, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        {"McNemar's test": f"{comparing.letter(one.run)} and {comparing.letter(one.against)}", "images": one.images,
+         "only it right": one.only_run, "only the other": one.only_against, "p": one.p, "p corrected": one.corrected}
+        for one in comparisons if one.p is not None
+    ]  # fmt: skip
+    tested = pd.DataFrame(rows).to_string(index=False, float_format="{:.3g}".format) if rows else ""
+    texts = [align([(comparing.letter(k), name) for k, name in enumerate(names)]), run_table(listed), tested]
+    fill = partial(textwrap.fill, width=WIDTH, break_long_words=False, break_on_hyphens=False)
+    console.print("\n\n".join(filter(None, [*texts, "\n".join(map(fill, remarks + concluded))])))
+
+
+def run_table(listed: Sequence[dict[str, Any]]) -> str:
+    """Return settings and metrics as rows with a column a run, broken to a terminal's width."""
+    import pandas as pd
+
+    from kenyan13.analysis.compare import letter
+    from kenyan13.runs.run import value_text
+
+    columns = {}
+    for k, one in enumerate(listed):
+        texts = {key: fit(value_text(value), WIDEST) for key, value in one["settings"].items()}
+        for key in [key for key in one if key not in ("run", "settings")]:
+            value = one[key]
+            shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+            texts[key.replace("_", " ")] = shown or "-"
+        columns[letter(k)] = texts
+    return str(pd.DataFrame(columns).to_string(line_width=WIDTH))
 
 
 @app.command(epilog=examples("ensemble runs/GF*", "ensemble runs/fold* --save all", "ensemble runs/H* --test"))
@@ -39,8 +103,16 @@ def ensemble(
     Runs that differ in data.fold alone count as one model: on each image by the run that was not trained on it, on
     test images by their mean.
     """
+    from kenyan13.analysis.ensemble import METHODS, mean_over_folds, read_models
+    from kenyan13.runs.predictions import write_submission
+
     if test and save is None:
-        combine_test(runs, method or "AP", top, file or Path("submission.csv"))
+        models, file = read_models(runs, top), file or Path("submission.csv")
+        aligned = mean_over_folds(models)
+        predicted = METHODS[method or "AP"](aligned.probabilities)
+        write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
+        told = f"{sum(map(len, models))} runs, {method or 'AP'}: {file}"
+        console.print(f"{len(aligned.ids):,} test images predicted by {told}")
     elif method or file or test:
         problem = "--method and --output go with --test, and --save with neither of them."
         raise UserError(problem, "see kenyan13 ensemble --help")
@@ -78,18 +150,6 @@ def print_accuracies(folders: Sequence[Path], top: int | None, save: str | None)
         print_next(["kenyan13", "predict", str(saved), "photo.jpg"])
 
 
-def combine_test(folders: Sequence[Path], method: Method, top: int | None, file: Path) -> None:
-    """Combine the predictions of the test images and write them."""
-    from kenyan13.analysis.ensemble import METHODS, mean_over_folds, read_models
-    from kenyan13.runs.predictions import write_submission
-
-    models = read_models(folders, top)
-    aligned = mean_over_folds(models)
-    predicted = METHODS[method](aligned.probabilities)
-    write_submission(file, aligned.ids, [aligned.classes[k] for k in predicted])
-    console.print(f"{len(aligned.ids):,} test images predicted by {sum(map(len, models))} runs, {method}: {file}")
-
-
 @app.command(epilog=examples("groups runs/demo"))
 def groups(
     run: RunFolder,
@@ -98,25 +158,23 @@ def groups(
     ] = 0.04,  # on the study's composed matrix, any value from 0.026 to 0.050 gives the study's three groups
 ) -> None:
     """Propose groups of classes that a run confuses. A two-stage classifier tells groups first, then their classes."""
-    from kenyan13.analysis.cascade import as_setting, name_groups, propose_groups, reorder
-    from kenyan13.runs.predictions import classes_of, confusion_of, labelled, read_predictions
+    from kenyan13.analysis.cascade import as_setting, propose_groups, reorder
+    from kenyan13.runs.predictions import confusion_of, labelled, read_predictions
 
     stage = read_settings(run).data.stage
     if stage is not None:
         raise UserError(f"{run} is a run of data.stage={stage}.", "give a run of all classes, without data.stage")
-    table = labelled(read_predictions(run))
-    classes = classes_of(table)
-    matrix = confusion_of(table)
+    matrix = confusion_of(labelled(read_predictions(run)))
     order = reorder(matrix.to_numpy())
-    found = propose_groups(matrix.to_numpy(), threshold)
+    found = propose_groups(matrix, threshold)
     print("Rows are targets, columns are predictions; confused classes stand together.\n")
     console.print(matrix_text(matrix.iloc[order, order]))
-    if not found or len(found[0]) == len(classes):
+    if not found or len(found["group1"]) == len(matrix):
         told = "All" if found else "No"
         print(f"\n{told} classes are confused above {threshold:g}: another --threshold proposes groups.")
         return
     print(f"\nGroups above a mutual confusion of {threshold:g}, for data.stage=first and each group:\n")
-    console.print(as_setting(name_groups(found, classes)))
+    console.print(as_setting(found))
 
 
 @app.command(epilog=examples("cascade runs/first runs/greens runs/meats --save two_stages"))

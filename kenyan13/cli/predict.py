@@ -14,6 +14,7 @@ import typer
 from kenyan13.cli.app import RunFolder, app, console, examples, output, words
 from kenyan13.cli.runs import open_run, tell_stage
 from kenyan13.errors import UserError, first_line, shorten
+from kenyan13.runs.config_file import read_yaml
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.terminal import WIDTH, align, cell, fit, print_note
 
@@ -90,7 +91,13 @@ def predict_photos(
     told: list[dict[str, Any]] = []
     if (run / GRAPH).is_file() and not overrides:
         graph = Graph(run / GRAPH)
-        check_classes(run, graph.classes)
+        try:
+            own = read_yaml(run / CONFIG)["data"]["classes"]
+        except Exception as error:  # a file that may be anybody's
+            raise UserError(f"{run / CONFIG} cannot be read: {first_line(error)}", "kenyan13 runs lists runs") from None
+        if list(graph.classes) != own:
+            problem = f"The graph in {run} is of another run: its classes are {shorten(graph.classes)}."
+            raise UserError(problem, f"make it again: kenyan13 export {shlex.quote(str(run))}")
         tell_stage(graph.meta["stage"])
         for found in graph.run_files(paths):
             told.append({"error": found} if isinstance(found, str) else answer(graph, found, top, coverage))
@@ -102,21 +109,6 @@ def predict_photos(
             classes = [{"class": opened.classes[k], "probability": float(one[k])} for k in best]
             told.append({"error": bad[row]} if row in bad else {"classes": classes})
     return [{"image": str(path), **one} for path, one in zip(paths, told, strict=True)]
-
-
-def check_classes(run: Path, classes: Sequence[str]) -> None:
-    """Raise UserError where the graph in a run directory is of other classes than config.yaml tells."""
-    import yaml
-
-    try:
-        own = yaml.load((run / CONFIG).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["data"][
-            "classes"
-        ]
-    except Exception as error:  # a file that may be anybody's
-        raise UserError(f"{run / CONFIG} cannot be read: {first_line(error)}", "kenyan13 runs lists runs") from None
-    if list(classes) != own:
-        problem = f"The graph in {run} is of another run: its classes are {shorten(classes)}."
-        raise UserError(problem, f"make it again: kenyan13 export {shlex.quote(str(run))}")
 
 
 def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -138,29 +130,27 @@ def explain_photos(run: Path, listed: Sequence[Mapping[str, Any]], folder: Path)
 def print_photos(listed: Sequence[Mapping[str, Any]], as_json: bool, file: Path | None) -> None:
     """Print predictions as a table or as JSON, or write them to a CSV or JSON file."""
     text = json.dumps(listed, indent=2, ensure_ascii=False)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
-            temporary.write_text(as_csv(listed) if file.suffix.lower() == ".csv" else text, "utf-8")
-        console.print(f"{sum('classes' in one for one in listed):,} of {len(listed):,} images predicted: {file}")
-    else:
+    if file is None:
         print(text if as_json else as_table(listed))
+        return
+    if file.suffix.lower() == ".csv":
+        import pandas as pd
 
-
-def as_csv(listed: Sequence[Mapping[str, Any]]) -> str:
-    """Return predictions as CSV for spreadsheets, which would take a cell that begins with = for a formula."""
-    import pandas as pd
-
-    rows = [
-        {"image": one["image"]}
-        | {f"{name}{k}": value for k, found in enumerate(one.get("classes", []), 1) for name, value in found.items()}
-        | {key: one.get(key, "") for key in ("unknown", "error") if key in one or key == "error"}
-        for one in listed
-    ]
-    table = pd.DataFrame(rows)
-    table["error"] = table.pop("error")  # last
-    safe = table.map(lambda cell: re.sub(r"^(?=[=+\-@\t\r])", "'", cell) if isinstance(cell, str) else cell)
-    return safe.to_csv(index=False)
+        rows = []
+        for one in listed:
+            row = {"image": one["image"]}
+            for k, found in enumerate(one.get("classes", []), 1):
+                row |= {f"{name}{k}": value for name, value in found.items()}
+            rows.append(row | {key: one[key] for key in ("unknown", "error") if key in one})
+        table = pd.DataFrame(rows)
+        # last; spreadsheets would take a cell that begins with = for a formula
+        table["error"] = table.pop("error") if "error" in table else ""
+        safe = table.map(lambda cell: re.sub(r"^(?=[=+\-@\t\r])", "'", cell) if isinstance(cell, str) else cell)
+        text = safe.to_csv(index=False)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        temporary.write_text(text, "utf-8")
+    console.print(f"{sum('classes' in one for one in listed):,} of {len(listed):,} images predicted: {file}")
 
 
 def as_table(listed: Sequence[Mapping[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from kenyan13.config.identity import differences
 from kenyan13.config.settings import Layout, Settings
 from kenyan13.errors import UserError
 from kenyan13.runs.directory import CONFIG, TEST, State, read_state
-from kenyan13.runs.locate import differing_settings, run_directory
+from kenyan13.runs.locate import changed_settings, run_directory
 from kenyan13.runs.result import Result, read_result
 from kenyan13.study.definitions import CASCADE, Experiment, run_key
 from kenyan13.terminal import align, duration, fit
@@ -58,21 +58,16 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Settings, Experiment | None]])
         if any(one.folder == folder and differences(one.settings, settings) for one in planned.values()):
             raise UserError(f"Several runs of this sweep would be called {folder.name}.", "leave out name=")
         key = run_key(experiment, settings) if experiment else ("", str(folder))
-        planned.setdefault(key, Planned(job, settings, folder, experiment, intent(settings, folder)))
+        state = read_state(folder)
+        if state is State.finished:
+            state = State.not_started  # a damaged or another one, too, will be refused by its own words
+            with suppress(UserError):
+                read_result(folder)
+                if not changed_settings(folder, settings):
+                    done = not settings.data.test or (folder / TEST).exists()
+                    state = State.finished if done else State.interrupted
+        planned.setdefault(key, Planned(job, settings, folder, experiment, INTENTS[state]))
     return list(planned.values())
-
-
-def intent(settings: Settings, folder: Path) -> str:
-    """Return in words what will be done about a run."""
-    state = read_state(folder)
-    if state is State.finished:
-        with suppress(UserError):
-            read_result(folder)  # a damaged one, too, will be refused by its own words
-            if not differing_settings(folder, settings):
-                done = not settings.data.test or (folder / TEST).exists()
-                return INTENTS[state if done else State.interrupted]
-        return INTENTS[State.not_started]
-    return INTENTS[state]
 
 
 def result_of(folder: Path) -> Result | None:

@@ -35,15 +35,12 @@ def translate(arguments: Sequence[str], sweep: bool = False) -> list[str]:
     optim.lr=1e-6..1e-2 become lists of values (see `expand`), model=vgg* Hydra's glob. A part of what Hydra builds may
     be any argument of its target: optim.eps=1e-7 becomes ++optim.eps=1e-7. Raises UserError for a range that is none,
     and, unless it is for a sweep, for one that stands for several runs.
+
+    One's own images get recipe=modern: the study's batches and rates are poor for them.
     """
-    return [translate_one(argument, sweep) for argument in with_recipe(arguments)]
-
-
-def with_recipe(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with recipe=modern for one's own images, for which the study's batches and rates are poor."""
     keys = {argument.partition("=")[0] for argument in arguments}
     own = {"data=folder", "data=table"} & {*arguments} and not keys & {"recipe", "experiment", "debug"}
-    return [*arguments, *(["recipe=modern"] if own else [])]
+    return [translate_one(argument, sweep) for argument in (*arguments, *(["recipe=modern"] if own else []))]
 
 
 def translate_one(argument: str, sweep: bool) -> str:
@@ -77,6 +74,14 @@ def quote_text(key: str, value: str) -> str:
     home = os.path.expanduser(value) if key in PATHS else value  # noqa: PTH111 (Path's fails for ~nobody)
     plain = re.fullmatch(r"(?ai)(?!(true|false|inf|nan)$)([a-z_/]|\.{1,2}(?=/|$))[\w./~\\-]*", home)
     return home if plain else f"'{home}'"
+
+
+def quoted(text: str) -> str:
+    """Return a text for Hydra's lists, in quotes unless it is a plain word; backslashes before a quote are doubled."""
+    if re.fullmatch(r"(?ai)(?!(null|true|false|nan|inf)$)[a-z_]\w*", text):
+        return text
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
 def keep_text(override: str) -> str:

@@ -1,7 +1,6 @@
 """What Hydra and OmegaConf raise for a user's mistake, said in the user's words."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -20,7 +19,15 @@ def explain(error: Exception) -> UserError | None:
     if isinstance(error, UserError):
         return error
     if isinstance(error, MissingConfigException):
-        return explain_choice(str(error.missing_cfg_file or ""), error.options or [])
+        group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+        options = error.options or list(presets(group))
+        steps = [f"choices: {', '.join(sorted(one for one in options if not one.endswith('_plugin')))}"]
+        if group == "experiment":
+            steps = ["the study's: kenyan13 study list; of conf/experiment: python train.py --help"]
+            options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
+        if group == "model":
+            steps.append(f"any other timm architecture: model.backbone={choice}")
+        return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
     if isinstance(error, OverrideParseException):
         step = "write key=value without blanks, as in optim.lr=1e-4; quote brackets: 'augment.scale=[0.9,1.1]'"
         return UserError(f"'{error.override}' is not an override that Hydra can read.", step)
@@ -32,24 +39,11 @@ def explain(error: Exception) -> UserError | None:
         unknown = re.match(r"Key '([^']+)' (?:is )?not in", first_line(cause))
         return unknown_setting(key) if unknown else UserError(f"{key}: {first_line(cause)}", ALL)
     if isinstance(error, HydraException):
-        if group := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", str(error)):
-            return unknown_setting(group[1])
+        if unmatched := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", str(error)):
+            return unknown_setting(unmatched[1])
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return UserError(lines[0], *lines[1:3], ALL)
     return None
-
-
-def explain_choice(missing: str, options: Sequence[str]) -> UserError:
-    """Say which choice of a config group does not exist, and which do."""
-    group, _, choice = missing.rpartition("/")
-    options = options or list(presets(group))
-    steps = [f"choices: {', '.join(sorted(one for one in options if not one.endswith('_plugin')))}"]
-    if group == "experiment":
-        steps = ["the study's: kenyan13 study list; of conf/experiment: python train.py --help"]
-        options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
-    if group == "model":
-        steps.append(f"any other timm architecture: model.backbone={choice}")
-    return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
 
 
 def unknown_setting(key: str) -> UserError:

@@ -67,18 +67,14 @@ def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity(settings: Settings) -> dict[str, Any]:
     """Return what a run's result depends on and is not as by default: dotted key -> plain value."""
-    own = plain(settings)
-    usual, chosen = dict(flatten(usual_settings(own))), relevant(own)
-    left_out = {key: None for key in relevant(default_settings())
+    own, default = plain(settings), default_settings()
+    # compared with conf/train.yaml's targets, and each target's arguments by its own preset
+    targets = {key: node.get(TARGET) for group in BUILT for key, node in nodes(group, default[group])}
+    built = map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)})
+    usual, chosen = dict(flatten(default | built)), relevant(own)
+    left_out = {key: None for key in relevant(default)
                 if key.startswith("callbacks.") and key.endswith(TARGET) and key not in chosen}  # fmt: skip
     return {key: value for key, value in chosen.items() if not (key in usual and usual[key] == value)} | left_out
-
-
-def usual_settings(own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return defaults to compare with: conf/train.yaml's targets, each target's arguments by its own preset."""
-    usual = default_settings()
-    targets = {key: node.get(TARGET) for group in BUILT for key, node in nodes(group, usual[group])}
-    return usual | map_nodes(own, lambda group, key, node: {**node_defaults(group, node), TARGET: targets.get(key)})
 
 
 @cache
@@ -122,7 +118,9 @@ def chosen_words(settings: Settings) -> list[str]:
         for key in (key for key in chosen if key == name or key.startswith(f"{name}.")):
             group, last, value = key.partition(".")[0], key.rpartition(".")[2], chosen[key]
             if group in ("balance", "augment"):
-                word = preset_name(group, own[group])
+                unset, mine = plain(Settings())[group], dict(flatten(own[group]))
+                equal = [name for name, preset in presets(group).items() if dict(flatten(merge(unset, preset))) == mine]
+                word = f"no{group}" if equal[:1] == ["none"] else [*equal, group][0]
             elif last in (TARGET, "interval"):
                 same = presets_of(group, target := str(own[group].get(TARGET)))
                 named = [choice for choice, node in same if node.keys() == own[group].keys()]
@@ -134,15 +132,6 @@ def chosen_words(settings: Settings) -> list[str]:
                 continue
             words.append(re.sub(r"[^\w.+-]|_", "", word)[:24])
     return list(dict.fromkeys(words))[:WORDS]
-
-
-def preset_name(group: str, own: Mapping[str, Any]) -> str:
-    """Return the name of the preset that a group's settings are those of, as noaugment for none; else the group's."""
-    unset = plain(Settings())[group]
-    for name, preset in presets(group).items():
-        if dict(flatten(merge(unset, preset))) == dict(flatten(own)):
-            return f"no{group}" if name == "none" else name
-    return group
 
 
 def short(value: str | float) -> str:

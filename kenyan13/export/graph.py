@@ -1,6 +1,5 @@
 """A run as one graph, which torch.onnx writes: any image in; probabilities, likeness and heat maps out."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -111,15 +110,13 @@ class Together(nn.Module):
         self.members, self.temperature = nn.ModuleList(map(complete, run.members)), run.temperature
         stages = [str(member.settings.data.stage) for member in run.members]
         self.first = stages.index(FIRST) if FIRST in stages and len(set(stages)) > 1 else None
-        self.factors = [list(self.factors_of(run, name)) for name in run.classes]
-
-    def factors_of(self, run: ComposedRun, name: str) -> Iterator[tuple[int, int]]:
-        """Yield (stage, column) of the probabilities whose product is that of a class."""
-        for at, member in enumerate(run.members):
-            if name in member.classes:
-                yield at, member.classes.index(name)
-                if self.first is not None and at != self.first:  # a group's stage: times the group's own probability
-                    yield self.first, run.members[self.first].classes.index(str(member.settings.data.stage))
+        self.factors: list[list[tuple[int, int]]] = []  # of each class: what it is the product of, (stage, column)
+        for name in run.classes:
+            factors = [(at, one.classes.index(name)) for at, one in enumerate(run.members) if name in one.classes]
+            at = factors[0][0]
+            if self.first not in (None, at):  # a group's stage: times the group's own probability
+                factors.append((self.first, run.members[self.first].classes.index(stages[at])))
+            self.factors.append(factors)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """Return probabilities, float [n, classes], of images, uint8 [n, height, width, 3]."""

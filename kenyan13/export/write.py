@@ -58,8 +58,12 @@ def export_onnx(run: OpenRun, file: Path) -> Check | None:
     module = complete(run).eval()
     meta: dict[str, Any] = {
         "name": run.folder.name, "classes": list(run.classes), "crop": run.settings.model.crop,
-        "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage, "set_scores": scores_of(run),
+        "max_pixels": run.settings.data.max_pixels, "stage": run.settings.data.stage,
+        "set_scores": [[] for _ in run.classes],
     }  # fmt: skip
+    if (run.folder / VALIDATION).is_file():
+        known = labelled(read_predictions(run.folder))
+        meta["set_scores"] = set_scores(scale(probabilities_of(known), run.temperature), targets_of(known))
     crops = {part.crop for part in module.modules() if isinstance(part, One)}
     meta |= {"length": resize_length(crops.pop())} if len(crops) == 1 else {}
     data = None
@@ -116,14 +120,6 @@ def describe(module: One, train: Images, validation: Images) -> dict[str, Any]:
         "known": quantiles((pooled @ bank.T).max(axis=1), probabilities.max(axis=1)),
         "left_out": left_out_classes(bank, targets, pooled, right),
     }
-
-
-def scores_of(run: OpenRun) -> list[list[float]]:
-    """Return what sets of classes need, by class, of the run's validation images; nothing without predictions."""
-    if not (run.folder / VALIDATION).is_file():
-        return [[] for _ in run.classes]
-    known = labelled(read_predictions(run.folder))
-    return set_scores(scale(probabilities_of(known), run.temperature), targets_of(known))
 
 
 def features(module: One, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

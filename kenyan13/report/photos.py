@@ -99,6 +99,14 @@ def grid_of(title: str, captions: Sequence[tuple[Path, str]]) -> Grid:
     return Grid(title, photos, SHOWN)
 
 
+def graph_of(run: Run) -> Graph | None:
+    """Return a run's graph; None where there is none, or a damaged one, or another run's."""
+    with suppress(UserError):
+        graph = Graph(run.folder / GRAPH)
+        return graph if list(graph.classes) == run.data.get("classes") else None
+    return None
+
+
 def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
     """Return the most confident mistakes, those of the most confused pairs, and heat maps of the first.
 
@@ -115,7 +123,7 @@ def mistake_grids(run: Run, wrong: pd.DataFrame, pairs: Table) -> list[Grid]:
         captions = [(files[id_], f"{target}, named {named} ({share:.0%})") for id_, target, named, share in rows]
         grids.append(grid_of(title, captions))
     heat = Grid("Why: what speaks for the named class rather than the right one", [], SHOWN)
-    graph = Graph(run.folder / GRAPH) if (run.folder / GRAPH).is_file() else None
+    graph = graph_of(run)
     for id_, target, named, _ in wrong[:MISTAKES].reset_index().to_numpy().tolist():
         with suppress(Exception):  # Pillow's formats raise nearly everything
             if graph and "maps" in graph.names:

@@ -1,7 +1,6 @@
 """The page of one run: its metrics, plots, mistakes, settings; and what can be concluded from several runs."""
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from kenyan13.analysis.compare import best_first, compare, conclusion
 from kenyan13.config.presets import flatten
 from kenyan13.config.settings import Layout
 from kenyan13.errors import shorten
-from kenyan13.export.session import GRAPH, Graph
 from kenyan13.metrics.classification import per_class, reliability, standard_error, wilson
 from kenyan13.metrics.losses import kept, minimised
 from kenyan13.metrics.uncertainty import cross_coverage
 from kenyan13.plots.predictions import confusion_plot, precision_recall_plot, reliability_plot
 from kenyan13.plots.training import accuracy_plot, loss_plot
-from kenyan13.report.photos import mistake_grids, mistake_table, mistakes, pair_table, sheets
+from kenyan13.report.photos import graph_of, mistake_grids, mistake_table, mistakes, pair_table, sheets
 from kenyan13.report.tables import Column, Folder, Plot, Section, Table
 from kenyan13.runs.predictions import classes_of, confusion_of, labelled, probabilities_of, scores, targets_of
 from kenyan13.runs.result import Result
@@ -30,9 +28,14 @@ from kenyan13.terminal import duration
 
 def run_page(run: Run, output: Path) -> Section:
     """Make the page of a run, and write its plots below the report's folder."""
-    page = Section(anchor_of(run), run.name, texts=[in_words(run), *notes([run])])
+    page = Section(anchor_of(run), run.name)
     if run.problem:
+        page.texts = [f"This run cannot be read: {run.problem}"]
         return page
+    words = [f"{run.state.value}: {run.failure}" if run.failure else run.state.value]
+    if run.result:
+        words.append(run.result.stopped if run.setting("members") else f"ended by {run.result.stopped}")
+    page.texts = [f"{run.folder}: {', '.join(words)}.", *notes([run])]
     metrics, folder = metric_table(run), Folder(output, run.name)
     page.tables = [metrics] if metrics.rows else []
     if run.metrics is not None:
@@ -50,16 +53,6 @@ def run_page(run: Run, output: Path) -> Section:
     page.grids += sheets(run)
     page.details.append(settings_table(run))
     return page
-
-
-def in_words(run: Run) -> str:
-    """Return what a run is, in a line or two."""
-    if run.problem:
-        return f"This run cannot be read: {run.problem}"
-    words = [f"{run.state.value}: {run.failure}" if run.failure else run.state.value]
-    if run.result:
-        words.append(run.result.stopped if run.setting("members") else f"ended by {run.result.stopped}")
-    return f"{run.folder}: {', '.join(words)}."
 
 
 def metric_table(run: Run) -> Table:
@@ -177,13 +170,12 @@ def unknown_tables(run: Run, known: pd.DataFrame) -> list[Table]:
     for coverage in (0.8, 0.9, 0.95):
         held, size = cross_coverage(probabilities_of(known), targets_of(known), coverage)
         sets.add(100 * coverage, 100 * held, size)
-    if not (run.folder / GRAPH).is_file():
-        return [sets]
     left_out = Table("", "Images of no class", [Column("class", "class left out"), Column("auroc", "AUROC", 2)], notes=[
         "How well a class's images are told from the others by a linear classifier that knows nothing of the class; "
         "0.5 is chance. The features are of the network that was trained on all."
     ])  # fmt: skip
-    for place, auroc in Graph(run.folder / GRAPH).meta.get("left_out", {}).items():
+    graph = graph_of(run)
+    for place, auroc in (graph.meta.get("left_out", {}) if graph else {}).items():
         left_out.add(classes_of(known)[int(place)], auroc)
     return [sets, left_out] if left_out.rows else [sets]
 
@@ -218,9 +210,9 @@ def notes(runs: Sequence[Run]) -> list[str]:
 
 def grouped(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
     """Return runs with the same key together."""
-    groups: dict[Hashable, list[Run]] = defaultdict(list)
+    groups: dict[Hashable, list[Run]] = {}
     for run in runs:
-        groups[key(run)].append(run)
+        groups.setdefault(key(run), []).append(run)
     return list(groups.values())
 
 
@@ -232,15 +224,13 @@ def same_images(runs: Iterable[Run]) -> list[list[Run]]:
 
 def among(runs: Sequence[Run]) -> list[str]:
     """Return sentences on which runs can be told from the most accurate one, for each set of validation images."""
-    sets = [conclude(sorted(some, key=best_first)) for some in same_images(runs) if len(some) > 1]
-    return [*sets, ONE_SEED] if sets else ["One run, or runs on different images: there is nothing to compare."]
-
-
-def conclude(runs: Sequence[Run]) -> str:
-    """Return which runs are the equals of the first, the most accurate one, as far as these images can tell."""
-    names, best = labels(runs), runs[0].summary
-    ties = [name for name, run in zip(names[1:], runs[1:], strict=True) if run.summary.accuracy == best.accuracy]
-    tied = f", with {shorten(ties)} as accurate" if ties else ""
-    interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
-    start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(runs)} runs ({interval})"
-    return " ".join([f"{start}{tied}.", *conclusion(compare(runs), names.__getitem__)])
+    sentences = []
+    for same in (sorted(some, key=best_first) for some in same_images(runs) if len(some) > 1):
+        names, best = labels(same), same[0].summary
+        ties = [name for name, run in zip(names[1:], same[1:], strict=True) if run.summary.accuracy == best.accuracy]
+        tied = f", with {shorten(ties)} as accurate" if ties else ""
+        interval = f"{best.accuracy:.1%}, 95 % interval {best.accuracy_low:.1%} to {best.accuracy_high:.1%}"
+        start = f"On the same {best.images:,} images, {names[0]} is the most accurate of {len(same)} runs ({interval})"
+        sentences.append(" ".join([f"{start}{tied}.", *conclusion(compare(same), names.__getitem__)]))
+    alone = "One run, or runs on different images: there is nothing to compare."
+    return [*sentences, ONE_SEED] if sentences else [alone]

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from kenyan13.metrics.classification import standard_error
 from kenyan13.plots.accuracy import Point, interval_plot, scatter_plot
 from kenyan13.plots.training import sweep_plot
 from kenyan13.report.run_page import among, anchor_of, grouped, is_synthetic, notes, results, same_images
-from kenyan13.report.tables import Column, Folder, Plot, Row, Section, Table, Value
+from kenyan13.report.tables import Column, Folder, Plot, Row, Section, Table
 from kenyan13.runs.predictions import labelled
 from kenyan13.runs.run import Run, differing_settings
 
@@ -96,8 +96,10 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     headings = [Column(key, key.replace(".", " ").replace("_", " ")) for key in shown]
     table = Table("", title, [METRICS[0], *headings, *METRICS[1:]])
     for run, result in zip(runs, results(runs), strict=True):
+        values = {key: run.setting(key) for key in shown}  # of paths, the file is shown
+        cells = {key: float(one) if is_number(one) else str(one).rpartition("/")[2] for key, one in values.items()}
         table.rows.append({
-            "run": run.name, **{key: of_setting(run.setting(key)) for key in shown}, **asdict(result),
+            "run": run.name, **cells, **asdict(result),
             "accuracy": 100 * result.accuracy,
             "standard_error": 100 * standard_error(result.accuracy, result.validation_images),
             "minutes": result.seconds / 60, "parameters": result.parameters / 1e6,
@@ -106,11 +108,6 @@ def run_table(title: str, runs: Sequence[Run], first: str | None = None) -> Tabl
     if len(keys) > SETTINGS:
         table.notes.append(f"The runs differ also in {shorten(keys[SETTINGS:])}; kenyan13 compare shows all settings.")
     return table
-
-
-def of_setting(value: object) -> Value:
-    """Return a setting's value for a table: numbers as they are, of paths the file, True and lists as texts."""
-    return float(str(value)) if is_number(value) else str(value).rpartition("/")[2]
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -159,25 +156,23 @@ def how_made(runs: Sequence[Run]) -> Section:
 
 
 def sweep_jobs(runs: Sequence[Run], output: Path) -> list[Callable[[], Section]]:
-    """Return what makes the sections of sweeps. Runs of named experiments belong to these, and are left out."""
+    """Return what makes the sections of sweeps. Runs of named experiments belong to these, and are left out.
+
+    A sweep: a setting with three or more numbers as values, in runs that share all other settings, and images.
+    """
     others = [run for run in runs if run.result and not run.setting("experiment")]
-    return [
-        partial(sweep_section, key, swept, Folder(output, f"sweep-{number}"))
-        for number, (key, swept) in enumerate(sweeps(others), start=1)
-    ]
-
-
-def sweeps(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
-    """Yield settings with three or more numbers as values, in runs that share all other settings, and images."""
-    for key in differing(runs) if len(runs) >= VALUES else []:
+    jobs: list[Callable[[], Section]] = []
+    for key in differing(others) if len(others) >= VALUES else []:
 
         def shared(run: Run, key: str = key) -> str:
-            others = {name: value for name, value in run.relevant.items() if name != key}
-            return json.dumps([others, run.data], sort_keys=True)
+            rest = {name: value for name, value in run.relevant.items() if name != key}
+            return json.dumps([rest, run.data], sort_keys=True)
 
-        for same in grouped([run for run in runs if is_number(run.setting(key))], shared):
+        for same in grouped([run for run in others if is_number(run.setting(key))], shared):
             if len({run.setting(key) for run in same}) >= VALUES:
-                yield key, sorted(same, key=lambda run: float(run.setting(key)))
+                swept = sorted(same, key=lambda run: float(run.setting(key)))
+                jobs.append(partial(sweep_section, key, swept, Folder(output, f"sweep-{len(jobs) + 1}")))
+    return jobs
 
 
 def is_number(value: object) -> bool:

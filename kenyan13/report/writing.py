@@ -55,7 +55,12 @@ def write_report(
     drawn = draw(jobs, output)
     sections = [section for section, _ in drawn[: len(own) + 1]]
     write_tables(sections, output)
-    remove_other_plots([section for section, _ in drawn], output)
+    kept = {f"{output / plot.path}{ending}" for section, _ in drawn for plot in section.plots for ending in ENDINGS}
+    for file in sorted((output / PLOTS).glob("**/*"), reverse=True):  # of an older report; a folder is behind its files
+        if file.is_dir() and not any(file.iterdir()):
+            file.rmdir()
+        elif file.is_file() and str(file) not in kept:
+            file.unlink()
     menu = {section.anchor: section.title for section in sections}
     made = f"Made by kenyan13 report at commit {git_commit()}, from {len(runs)} run directories."
     return write_page(output, "kenyan13 report", made, menu, [article for _, article in drawn]), runs, sections
@@ -67,16 +72,6 @@ def write_single_page(section: Section, output: Path) -> Path:
     write_tables([section], output)
     made = f"Made by kenyan13 at commit {git_commit()}."
     return write_page(output, section.title, made, {}, [render_article(section, output)])
-
-
-def remove_other_plots(sections: Sequence[Section], output: Path) -> None:
-    """Remove the plots of an older report that this one does not have."""
-    kept = {f"{output / plot.path}{ending}" for section in sections for plot in section.plots for ending in ENDINGS}
-    for file in sorted((output / PLOTS).glob("**/*"), reverse=True):  # a folder comes behind its files
-        if file.is_dir() and not any(file.iterdir()):
-            file.rmdir()
-        elif file.is_file() and str(file) not in kept:
-            file.unlink()
 
 
 def prepare(output: Path) -> None:

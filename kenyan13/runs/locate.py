@@ -67,7 +67,7 @@ def run_directory(settings: Settings) -> Path:
     return folder
 
 
-def differing_settings(folder: Path, settings: Settings) -> list[str]:
+def changed_settings(folder: Path, settings: Settings) -> list[str]:
     """Return the settings that matter to the result and are others in the folder's run: "key=there there, here now"."""
     return [
         f"{key}={there} there, {here} now"
@@ -80,7 +80,7 @@ def check_same(folder: Path, settings: Settings, data: Mapping[str, Any]) -> Non
     """Raise UserError when the folder holds a run with other settings, other classes or other images."""
     if not (folder / CONFIG).exists():
         return
-    different = differing_settings(folder, settings)
+    different = changed_settings(folder, settings)
     ways = ("another name, as in name=second", f"to train anew: remove {folder}")
     if different:
         raise UserError(f"{folder} holds a run with other settings ({shorten(different, 4)}).", *ways)

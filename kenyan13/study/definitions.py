@@ -11,7 +11,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -81,11 +81,6 @@ class Group:
         ids = dict.fromkeys([*self.reported, *self.experiments])
         return [self.experiments[id_] for id_ in ids if id_ in self.experiments]
 
-    def ids_for_tables(self) -> list[str]:
-        """Return the ids of all experiments that the group's tables and claims are made from."""
-        own = [id_ for letter in (self.letter, *self.ensembles_of) for id_ in groups()[letter].experiments]
-        return [*dict.fromkeys([*own, *(id_ for claim in self.claims for id_ in claim.get("second", ()))])]
-
 
 GIVEN = ("title", "question", "tables", "reference", "ensembles_of", "reported", "reported_tables", "claims")
 
@@ -125,20 +120,16 @@ def read_experiments(group: str, definition: Level, shared: Level) -> Iterator[E
 
 
 def axis(experiments: Any) -> list[Level]:
-    """Return a set's experiments as a list; one setting that is varied becomes one experiment a value."""
+    """Return a set's experiments as a list; one setting that is varied becomes one experiment a value.
+
+    Rates have one digit in names, as 3E-4 for 3.16e-4; whole numbers stay.
+    """
     if isinstance(experiments, list):
         return experiments
     key, over, label = experiments["vary"], experiments["over"], experiments["label"]
     values = expand(key, over) if isinstance(over, str) else over
-    return [{key: value, "label": label.format(rate_label(value))} for value in values]
-
-
-def rate_label(value: float) -> str | int:
-    """Return a rate as names have it, with one digit: 3E-4 for 3.16e-4. Whole numbers stay."""
-    if isinstance(value, int):
-        return value
-    mantissa, exponent = f"{value:.0E}".split("E")
-    return f"{mantissa}E{int(exponent)}"
+    short = [one if isinstance(one, int) else f"{one:.0E}".replace("E-0", "E-").replace("E+0", "E") for one in values]
+    return [{key: value, "label": label.format(word)} for value, word in zip(values, short, strict=True)]
 
 
 class SharedNode(ConfigNode):
@@ -153,16 +144,12 @@ def register_experiments() -> None:
     nodes = ConfigStore.instance().repo.setdefault("experiment", {})
     for one in [] if nodes else experiments().values():  # Hydra asks at each composition
         choices = {key: value for key, value in one.settings.items() if "." not in key and key != "seed"}
-        node: dict[str, Any] = {
-            "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
-            "experiment": one.id,
-            "name": one.name,
-        }
+        chosen = [{f"override /{group}": choice} for group, choice in choices.items()]
+        node = OmegaConf.create({"defaults": chosen, "experiment": one.id, "name": one.name})
         for key in [key for key in one.settings if key not in choices]:
-            *parents, last = key.split(".")
-            reduce(lambda inner, parent: inner.setdefault(parent, {}), parents, node)[last] = one.settings[key]
+            OmegaConf.update(node, key, one.settings[key])
         name = f"{one.id}.yaml"
-        nodes[name] = SharedNode(name, OmegaConf.create(node), "experiment", "_global_", "kenyan13.study")
+        nodes[name] = SharedNode(name, node, "experiment", "_global_", "kenyan13.study")
 
 
 # Labelled images of KenyanFood13, by class.

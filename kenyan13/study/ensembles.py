@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -148,24 +147,20 @@ def ensemble_plot(models: Sequence[int], accuracies: Shares, study: Shares, imag
         axes.set_title(f"{name}, {number:,} images. Band: one standard error")
         axes.set_xlabel("Models")
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
-        _draw_methods(axes, models, values, number)
+        every: list[float] = []
+        for k, (method, label) in enumerate(LABELS.items()):
+            known = [(n, one) for n, one in zip(models, values.get(method, []), strict=False) if one is not None]
+            every += [share for _, share in known]
+            xs, ys = np.array(known).reshape(-1, 2).T
+            style = {"color": COLOURS[k], "marker": MARKERS[k], "linestyle": LINES[k]}
+            axes.plot(xs, 100 * ys, markersize=5.5, label=label, **style)
+        if every:
+            best, error = 100 * max(every), 100 * standard_error(max(every), number)
+            axes.axhspan(best - error, best + error, color="#e6e6e6", zorder=0)
+            axes.axhline(best, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
     panels[0].set_ylabel("Accuracy (%)")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower left", ncols=2, borderpad=0)
     return figure
-
-
-def _draw_methods(axes: Axes, models: Sequence[int], values: Shares, images: int) -> None:
-    """Draw a line for each method, and the band of one standard error of the best value."""
-    every: list[float] = []
-    for k, (method, label) in enumerate(LABELS.items()):
-        known = [(n, one) for n, one in zip(models, values.get(method, []), strict=False) if one is not None]
-        every += [share for _, share in known]
-        xs, ys = np.array(known).reshape(-1, 2).T
-        axes.plot(xs, 100 * ys, color=COLOURS[k], marker=MARKERS[k], linestyle=LINES[k], markersize=5.5, label=label)
-    if every:
-        best, error = 100 * max(every), 100 * standard_error(max(every), images)
-        axes.axhspan(best - error, best + error, color="#e6e6e6", zorder=0)
-        axes.axhline(best, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
 
 
 @styled

@@ -17,7 +17,7 @@ from kenyan13.runs.run import Run, read_run
 from kenyan13.study import definitions
 from kenyan13.study.definitions import Group, experiments, groups, other_network, run_key
 from kenyan13.study.ensembles import ensembles_of_models, ensembles_of_seeds
-from kenyan13.study.tables import beside, compared, comparison, measured, noise, noise_notes, within_noise
+from kenyan13.study.tables import beside, compared, measured, noise, noise_notes, within_noise
 
 Runs = Mapping[str, Run]  # by id; those that there are
 PACKED = (CONFIG, METRICS, RESULT, VALIDATION, TEST, SOFT)
@@ -36,7 +36,7 @@ def caution(experiment: str | None, layout: str, root: str, network: str = "") -
 
 
 def tables(group: Group, runs: Runs, caution: str = "") -> list[Table]:
-    """Return a group's tables, from our runs of Group.ids_for_tables. caution: a part of their titles."""
+    """Return a group's tables, from our runs of `runs_of_settings`. caution: a part of their titles."""
     made = []
     for entry in group.tables:
         built = BUILDERS[entry.get("builder", "comparison")](group, entry, runs)
@@ -58,7 +58,8 @@ def runs_of_settings(letter: str, overrides: Sequence[str] = ()) -> tuple[Group,
         raise UserError(f"The study has no group {letter}.", f"groups: {', '.join(groups())}")
     group = groups()[letter]
     different: dict[tuple[str, ...], tuple[str, Settings]] = {}
-    for id_ in group.ids_for_tables():
+    own = [id_ for one in (letter, *group.ensembles_of) for id_ in groups()[one].experiments]
+    for id_ in dict.fromkeys([*own, *(id_ for claim in group.claims for id_ in claim.get("second", ()))]):
         settings = compose_settings([f"experiment={id_}", *others])
         different.setdefault(run_key(experiments()[id_], settings), (id_, settings))
     chosen = dict(different.values())
@@ -95,11 +96,26 @@ def pack(letter: str, overrides: Sequence[str], file: Path) -> int:
     return len(runs)
 
 
+COMPARISON = [
+    Column("id", "id"), Column("experiment", "experiment"), *compared("min_val_loss", "loss", 3),
+    *compared("accuracy", "acc %", 2), Column("noise", "noise"), *compared("overfitting", "overfit", 3),
+    Column("precision", "precision", wide=True), Column("device", "device", wide=True),
+    Column("threads", "threads", 0, wide=True), Column("deterministic", "deterministic", wide=True),
+]  # fmt: skip
+
+
 def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
-    """All experiments of the group, or of one series."""
-    series = entry.get("series")
-    chosen = [one for one in group.in_order() if series in (None, one.series)]
-    return [comparison(entry["name"], entry.get("title") or entry["series"], chosen, runs)]
+    """What the group, or one series of it, trains: lowest loss, accuracy there and overfitting, beside the study's."""
+    table = Table(entry["name"], entry.get("title") or entry["series"], COMPARISON)
+    results = []
+    for one in group.in_order():
+        if one.kind == definitions.TRAINING and entry.get("series") in (None, one.series):
+            result = runs[one.id].result if one.id in runs else None
+            results += [result] if result else []
+            metrics = beside(measured(result), one.reported)
+            table.rows.append({"id": one.id, "experiment": one.label, **metrics, "noise": noise(result, one)})
+    table.notes = noise_notes(results, table.rows)
+    return [table]
 
 
 def loader_times(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
@@ -150,8 +166,7 @@ BEST_RATES = [
 
 def two_stages(group: Group, entry: Mapping[str, Any], runs: Runs) -> list[Table]:
     """The stages, and the two stages together."""
-    stages = [one for one in group.in_order() if one.kind == definitions.TRAINING]
-    table = comparison(entry["name"], entry["title"], stages, runs)
+    (table,) = compare_experiments(group, entry, runs)
     composed = next(one for one in group.experiments.values() if one.kind == definitions.CASCADE)
     run = runs.get(composed.id)
     for gating, file, study in (("hard", VALIDATION, composed.reported), ("soft", SOFT, {})):

@@ -16,9 +16,9 @@ from kenyan13.runs.config_file import write_config
 from kenyan13.runs.locate import check_same, run_directory
 from kenyan13.runs.predictions import classes_of, scores
 from kenyan13.study.definitions import CASCADE, SHEETS, TRAINING, Experiment, groups
+from kenyan13.terminal import console
 from kenyan13.training.board import remove_events
 from kenyan13.training.contact_sheets import write_contact_sheets
-from kenyan13.training.display import console
 from kenyan13.training.inference import open_data
 from kenyan13.training.run import describe
 

@@ -49,31 +49,19 @@ def deviations_section() -> Section:
     """Return the ledger of deviations: where we differ from the study, and what it does not tell."""
     ledger = load_plain(definitions.FILES.with_name("deviations.yaml"))
     headings = {"deviations": ("what", "study", "here", "why"), "not told by the study": ("what", "here")}
-    tables = [
-        Table(
-            key,
-            key,
-            [Column(name, name) for name in names],
-            [dict(zip(names, row, strict=True)) for row in ledger[key]],
-        )
-        for key, names in headings.items()
-    ]
-    return Section("deviations", "Where we differ from the study", tables=tables)
-
-
-def study_id(run: Run) -> str | None:
-    """Return the study's id of the experiment that a run is, or is a variant of, by its configuration; or None."""
-    experiment, name = run.setting("experiment"), f"{run.setting('name')}-"
-    known = experiments().values()
-    return next((one.id for one in known if one.id == experiment or name.startswith(f"{one.name}-")), None)
+    section = Section("deviations", "Where we differ from the study")
+    for key, names in headings.items():
+        rows = [dict(zip(names, row, strict=True)) for row in ledger[key]]
+        section.tables.append(Table(key, key, [Column(name, name) for name in names], rows))
+    return section
 
 
 def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
-    """Return runs by what sets them apart from the study's (see `caution`), and by id.
+    """Return runs by what sets them apart from the study's (see `caution`), and by id, which their configuration tells.
 
     Of several runs of an experiment this is a finished one, and of several finished ones the newest.
     """
-    found: dict[str, dict[str, Run]] = defaultdict(dict)
+    known, found = experiments().values(), defaultdict[str, dict[str, Run]](dict)
 
     def age(run: Run) -> tuple[bool, float]:
         # Files other than these do not count: predictions may be made years after a run.
@@ -81,8 +69,10 @@ def by_kind(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
         return run.state is State.finished, next((one.stat().st_mtime for one in written if one.is_file()), 0.0)
 
     for run in sorted(runs, key=age):
-        if not run.problem and (id_ := study_id(run)):
-            experiment, layout, root = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
+        experiment, layout, root = (run.setting(key) for key in ("experiment", "data.layout", "data.root"))
+        name = f"{run.setting('name')}-"  # begins with an experiment's where the run is a variant of it
+        id_ = next((one.id for one in known if one.id == experiment or name.startswith(f"{one.name}-")), None)
+        if not run.problem and id_:
             network = other_network(id_, str(run.setting("model.backbone") or ""))
             found[caution(experiment, layout, root, network)][id_] = run
     return dict(sorted(found.items()))
@@ -110,19 +100,14 @@ def group_section(group: Group, found: Found, said: str, folder: Folder) -> Sect
     except (UserError, ValueError, KeyError) as error:
         section.texts.append(f"Not all can be shown: {error}")
     section.links = {id_: anchor_of(run) for id_, run in found.items()}
-    section.conclusions = [*([] if said else against_study(section.tables)), *among(list(mine.values()))]
+    section.conclusions = among(list(mine.values()))
+    rows = [row for table in section.tables for row in table.rows if "id" in row and "accuracy_difference" in row]
+    if rows and not said:
+        beyond = [f"{row['id']} ({row['accuracy_difference']:+.1f})" for row in rows if row["noise"] != WITHIN]
+        within = f"{len(rows) - len(beyond)} of {len(rows)} are within noise (two standard errors of a difference)"
+        told = f"; beyond it: {', '.join(beyond)} points." if beyond else "."
+        section.conclusions.insert(0, f"Beside the study's accuracies, {within}{told}")
     return section
-
-
-def against_study(tables: Sequence[Table]) -> list[str]:
-    """Return how many accuracies differ from the study's by more than noise, and which."""
-    rows = [row for table in tables for row in table.rows if "id" in row and "accuracy_difference" in row]
-    if not rows:
-        return []
-    beyond = [f"{row['id']} ({row['accuracy_difference']:+.1f})" for row in rows if row["noise"] != WITHIN]
-    within = f"{len(rows) - len(beyond)} of {len(rows)} are within noise (two standard errors of a difference)"
-    start = f"Beside the study's accuracies, {within}"
-    return [f"{start}; beyond it: {', '.join(beyond)} points." if beyond else f"{start}."]
 
 
 def plots_a(runs: Found, tables: Sequence[Table], folder: Folder) -> list[Plot]:

@@ -12,7 +12,6 @@ from kenyan13.report.tables import Column, Row, Table
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import State, read_state
 from kenyan13.runs.result import Result
-from kenyan13.runs.run import Run
 from kenyan13.study.definitions import GROUPS, Experiment, experiments, groups
 
 STUDY_IMAGES = 1308  # validation images of the study (study, Data)
@@ -37,30 +36,6 @@ def measured(result: Result | None) -> Row:
         return {}
     loss = result.min_val_loss if result.weighted_loss is None else result.weighted_loss
     return {**asdict(result), "accuracy": 100 * result.accuracy, "min_val_loss": loss}
-
-
-COMPARISON = [
-    Column("id", "id"), Column("experiment", "experiment"), *compared("min_val_loss", "loss", 3),
-    *compared("accuracy", "acc %", 2), Column("noise", "noise"), *compared("overfitting", "overfit", 3),
-    Column("precision", "precision", wide=True), Column("device", "device", wide=True),
-    Column("threads", "threads", 0, wide=True), Column("deterministic", "deterministic", wide=True),
-]  # fmt: skip
-
-
-def comparison(name: str, title: str, experiments: Sequence[Experiment], runs: Mapping[str, Run]) -> Table:
-    """Return the table of some experiments: lowest loss, accuracy there and overfitting, ours beside the study's.
-
-    runs: ours by id. The mark "within" says that the difference of accuracies is smaller than two standard errors
-    of a difference.
-    """
-    table = Table(name, title, COMPARISON)
-    done = {one.id: result for one in experiments if one.id in runs and (result := runs[one.id].result)}
-    for one in experiments:
-        result = done.get(one.id)
-        metrics = beside(measured(result), one.reported)
-        table.rows.append({"id": one.id, "experiment": one.label, **metrics, "noise": noise(result, one)})
-    table.notes = noise_notes([*done.values()], table.rows)
-    return table
 
 
 def noise(result: Result | None, study: Experiment) -> str:
@@ -114,15 +89,10 @@ def list_groups(prefix: str, runs: Path) -> Iterator[str]:
         if chosen:
             title = f"Group {group.letter}: {group.title}. {group.question}"
             rows = [{"id": one.id, "name": one.label, **one.reported, "state": state(one, runs)} for one in chosen]
-            yield Table("", title, COLUMNS, rows, [f"All: {shared_settings(chosen)}"]).text()
-
-
-def shared_settings(chosen: Sequence[Experiment]) -> str:
-    """Return the settings that experiments have in common, as they are written on the command line."""
-    shared = {key: value for key, value in chosen[0].settings.items()
-              if all(one.settings.get(key) == value for one in chosen) and not isinstance(value, dict)}  # fmt: skip
-    words = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in shared.items()}
-    return "  ".join(f"{key}={value}" for key, value in words.items())
+            shared = [(key, value) for key, value in chosen[0].settings.items() if not isinstance(value, dict)
+                      and all(one.settings.get(key) == value for one in chosen)]  # fmt: skip
+            words = (f"{key}={one:.3g}" if isinstance(one, float) else f"{key}={one}" for key, one in shared)
+            yield Table("", title, COLUMNS, rows, [f"All: {'  '.join(words)}"]).text()
 
 
 def state(one: Experiment, runs: Path) -> str:

@@ -19,7 +19,7 @@ from kenyan13.machine import git_commit, versions
 from kenyan13.metrics.classification import mcnemar
 from kenyan13.report.tables import Column, Table
 from kenyan13.runs.directory import State
-from kenyan13.runs.locate import differing_settings
+from kenyan13.runs.locate import changed_settings
 from kenyan13.runs.predictions import labelled, predicted_of
 from kenyan13.runs.run import Run
 from kenyan13.study.definitions import TRAINING, Experiment, Group, other_network
@@ -45,7 +45,7 @@ def broken_rules(one: Experiment, settings: Settings, run: Run) -> Iterator[str]
     if run.state is not State.finished or result is None:
         yield f"has finished: {run.state.value}"
         return
-    different = differing_settings(run.folder, settings)
+    different = changed_settings(run.folder, settings)
     if different or settings.experiment != one.id:
         yield f"is the study's: {', '.join(different[:3]) or 'a variant: other settings or images'}"
     parts = [run.data.get(part, {}) for part in ("train", "validation")]
@@ -70,9 +70,10 @@ def verdicts_table(group: Group, runs: Runs) -> Table:
     """Return whether each accuracy is within the tolerance of the study's, which is data of the group: both ways."""
     table = Table(f"{group.letter}-verdict", "accuracies against the study's", VERDICTS)
     errors = group.reference["tolerance_errors"]
-    for id_, one in group.experiments.items():
-        result, reported = (runs[id_].result if id_ in runs else None), one.reported.get("accuracy")
-        if result is None or reported is None:
+    done = {id_: result for id_ in group.experiments if id_ in runs and (result := runs[id_].result)}
+    for id_, result in done.items():
+        reported = group.experiments[id_].reported.get("accuracy")
+        if reported is None:
             continue
         accuracy = 100 * result.accuracy
         error = error_of_difference(accuracy, result.validation_images, reported)
@@ -83,7 +84,6 @@ def verdicts_table(group: Group, runs: Runs) -> Table:
         f"+-: {errors} standard errors of a difference, as both have some {STUDY_IMAGES:,} images. can tell: the "
         f"difference in points that one run finds four times in five. Source: {group.reference['source']}."
     )
-    done = {id_: result for id_ in group.experiments if id_ in runs and (result := runs[id_].result)}
     if len({group.experiments[id_].settings["seed"] for id_ in done}) > 1:
         ours = [100 * result.accuracy for result in done.values()]
         low, high = t.interval(0.95, len(ours) - 1, np.mean(ours), np.std(ours, ddof=1) / sqrt(len(ours)) or 1e-9)

@@ -21,10 +21,9 @@ from kenyan13.metrics.classification import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result
-from kenyan13.terminal import Console, align, duration, fit, print_note
+from kenyan13.terminal import align, console, duration, fit, print_note
 from kenyan13.training.callbacks import History, find_callback
 
-console = Console(highlight=False, soft_wrap=True, markup=False)
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
 
 

@@ -39,9 +39,9 @@ from kenyan13.runs.predictions import (
     write_predictions,
 )
 from kenyan13.runs.result import Result, read_result, write_result
-from kenyan13.terminal import print_note
+from kenyan13.terminal import console, print_note
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
-from kenyan13.training.display import console, print_end, print_findings, print_start, quiet_libraries
+from kenyan13.training.display import print_end, print_findings, print_start, quiet_libraries
 from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
 from kenyan13.training.inference import forward, open_run, read_data
 from kenyan13.training.stopping import StopRule

@@ -29,7 +29,7 @@ from kenyan13.errors import UserError, explain_machine, first_line
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs.config_file import read_config
 from kenyan13.runs.directory import CONFIG, replacing
-from kenyan13.training.display import console
+from kenyan13.terminal import console
 
 P = TypeVar("P")
 FLOAT, MIXED = "32-true", "bf16-mixed"  # all that trainer.precision=auto may be

@@ -2,14 +2,16 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from kenyan13 import cli
-from kenyan13.analysis.cascade import as_setting, mutual_confusion, name_groups, propose_groups, reorder
+from kenyan13.analysis.cascade import as_setting, mutual_confusion, propose_groups, reorder
 from kenyan13.config.compose import compose_settings
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.predictions import prediction_table, write_predictions
@@ -37,6 +39,10 @@ STUDY_GROUPS = {
 SMALL = np.array([[6, 0, 1, 3], [0, 9, 0, 1], [0, 0, 10, 0], [3, 1, 0, 6]])
 
 
+def named(counts: NDArray[np.int64], classes: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(counts, index=list(classes), columns=list(classes))
+
+
 def test_mutual_confusion_by_hand() -> None:
     expected = [[0, 0, 0.05, 0.3], [0, 0, 0, 0.1], [0.05, 0, 0, 0], [0.3, 0.1, 0, 0]]
     np.testing.assert_allclose(mutual_confusion(SMALL), expected)
@@ -52,18 +58,19 @@ def test_order_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("threshold", "groups"),
-    [(0.3, []), (0.29, [[0, 3]]), (0.05, [[0, 3]]), (0.04, [[0, 1, 3]]), (0.01, [[0, 1, 2, 3]])],
+    [(0.3, []), (0.29, ["ad"]), (0.05, ["ad"]), (0.04, ["abd"]), (0.01, ["abcd"])],
 )
-def test_groups_by_hand(threshold: float, groups: list[list[int]]) -> None:
-    """Joined: 0-3 at 0.3; then 1 to {0, 3} at (0 + 0.1) / 2 = 0.05; 2 to {0, 1, 3} at 0.05 / 3 = 0.017."""
-    assert propose_groups(SMALL, threshold) == groups
+def test_groups_by_hand(threshold: float, groups: list[str]) -> None:
+    """Joined: a-d at 0.3; then b to {a, d} at (0 + 0.1) / 2 = 0.05; c to {a, b, d} at 0.05 / 3 = 0.017."""
+    found = propose_groups(named(SMALL, "abcd"), threshold)
+    assert found == {f"group{k}": list(group) for k, group in enumerate(groups, start=1)}
 
 
 def test_the_studys_groups_are_proposed_from_its_matrix() -> None:
     assert STUDY.sum() == 1308
-    assert name_groups(propose_groups(STUDY, 0.04), CLASSES) == STUDY_GROUPS
+    assert propose_groups(named(STUDY, CLASSES), 0.04) == STUDY_GROUPS
     for threshold in (0.026, 0.03, 0.05):
-        assert name_groups(propose_groups(STUDY, threshold), CLASSES) == STUDY_GROUPS
+        assert propose_groups(named(STUDY, CLASSES), threshold) == STUDY_GROUPS
 
 
 def test_neighbours_in_the_studys_order() -> None:

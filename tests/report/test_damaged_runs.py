@@ -10,6 +10,7 @@ import pytest
 from hand_made import answering
 
 from kenyan13.errors import UserError
+from kenyan13.export.session import GRAPH
 from kenyan13.report.writing import write_report
 from kenyan13.runs.config_file import read_settings
 from kenyan13.runs.result import read_result
@@ -48,6 +49,12 @@ def test_metrics_that_cannot_be_are_damage(tmp_path: Path, metrics: dict[str, An
     change(folder, **metrics)
     with pytest.raises(UserError, match=r"result.json is damaged"):
         read_result(folder)
+
+
+def test_a_damaged_graph_costs_heat_maps_only(tmp_path: Path) -> None:
+    (answering(tmp_path / "runs", "one", "abc") / GRAPH).write_bytes(b"no graph")
+    page, _, _ = write_report([tmp_path / "runs"], tmp_path / "report")
+    assert "Sets of classes" in page.read_text()
 
 
 def test_other_runs_are_reported(tmp_path: Path) -> None:

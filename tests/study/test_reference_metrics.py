@@ -9,7 +9,7 @@ import pytest
 from hand_made import composed_correct
 from numpy.typing import NDArray
 
-from kenyan13.analysis.cascade import name_groups, propose_groups, reorder
+from kenyan13.analysis.cascade import propose_groups, reorder
 from kenyan13.metrics.classification import per_class, standard_error
 from kenyan13.runs.directory import State
 from kenyan13.runs.result import Result
@@ -98,7 +98,7 @@ def test_what_the_study_says_is_hard_to_tell_apart() -> None:
 
 
 def test_greedy_order_and_groups_are_the_studys() -> None:
-    assert name_groups(propose_groups(COMPOSED, 0.04), CLASSES) == GROUPS
+    assert propose_groups(pd.DataFrame(COMPOSED, index=CLASSES, columns=CLASSES), 0.04) == GROUPS
     order = [CLASSES[k] for k in reorder(COMPOSED)]
     for names in GROUPS.values():
         places = sorted(order.index(name) for name in names)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from kenyan13.config.arguments import with_recipe
+from kenyan13.config.arguments import translate
 from kenyan13.config.settings import Keep, Settings
 from kenyan13.errors import UserError
 from kenyan13.metrics.classification import reliability, scale, scale_by_others
@@ -27,10 +27,10 @@ NETWORK = ("model.backbone=test_resnet", "model.pretrained=false", "logger=none"
 
 def test_images_of_ones_own_get_the_modern_recipe() -> None:
     own = ["data=folder", "data.root=birds"]
-    assert with_recipe(own) == [*own, "recipe=modern"]
+    assert translate(own) == [*own, "recipe=modern"]
     for chosen in ("recipe=study", "recipe=quick", "experiment=CBC", "debug=smoke"):
-        assert with_recipe([*own, chosen]) == [*own, chosen]
-    assert with_recipe(["data=demo"]) == ["data=demo"]
+        assert translate([*own, chosen]) == [*own, chosen]
+    assert translate(["data=demo"]) == ["data=demo"]
 
 
 def test_settings_on_the_command_line_are_stronger_than_the_recipe(compose: Compose) -> None:
