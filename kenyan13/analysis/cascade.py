@@ -20,7 +20,7 @@ from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from kenyan13.config.arguments import quoted
-from kenyan13.data.stages import FIRST
+from kenyan13.data.catalogue import FIRST
 from kenyan13.errors import UserError, shorten
 from kenyan13.runs import predictions
 from kenyan13.runs.directory import SOFT, VALIDATION, replacing

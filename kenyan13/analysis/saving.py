@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kenyan13.data.stages import FIRST
+from kenyan13.data.catalogue import FIRST
 from kenyan13.errors import UserError, shorten
 from kenyan13.metrics.classification import fit_temperature
 from kenyan13.runs.config_file import read_config, read_settings, write_config

@@ -119,7 +119,7 @@ def open_run(run: Path, overrides: list[str]) -> "OpenRun":
 
 def tell_stage(stage: str | None) -> None:
     """Say of a stage of a two-stage classifier what it does, and what not."""
-    from kenyan13.data.stages import FIRST
+    from kenyan13.data.catalogue import FIRST
 
     if stage:
         told = "groups" if stage == FIRST else stage

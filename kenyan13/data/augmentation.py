@@ -217,19 +217,16 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def erase_and_add_noise(
-    images: Tensor, erased: NDArray[np.int64] | None, noise: NDArray[np.bool_] | None, seed: int,
-    settings: AugmentSettings,
-) -> None:  # fmt: skip
+    images: Tensor, erased: NDArray[np.int64], noise: NDArray[np.bool_], seed: int, settings: AugmentSettings
+) -> None:
     """Apply random erasing, then Gaussian noise, to normalised images, float [n, 3, height, width], in place.
 
     erased: [n, 4] rectangles; noise: [n]; seed: decides the random values, drawn on the images' device.
     """
     random = torch.Generator(images.device).manual_seed(seed)
-    if erased is not None:
-        for row in np.flatnonzero(erased.any(axis=1)).tolist():
-            top, left, height, width = erased[row].tolist()
-            part = images[row, :, top : top + height, left : left + width]
-            part.normal_(generator=random) if settings.erasing.fill is Fill.random else part.zero_()
-    if noise is not None:
-        for row in np.flatnonzero(noise).tolist():
-            images[row] += settings.noise.std * torch.empty_like(images[row]).normal_(generator=random)
+    for row in np.flatnonzero(erased.any(axis=1)).tolist():
+        top, left, height, width = erased[row].tolist()
+        part = images[row, :, top : top + height, left : left + width]
+        part.normal_(generator=random) if settings.erasing.fill is Fill.random else part.zero_()
+    for row in np.flatnonzero(noise).tolist():
+        images[row] += settings.noise.std * torch.empty_like(images[row]).normal_(generator=random)

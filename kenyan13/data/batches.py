@@ -27,8 +27,8 @@ class RawBatch(NamedTuple):
     images: Tensor  # uint8 [n, crop, crop, 3]
     targets: Tensor  # int64 [n]
     rows: Tensor  # int64 [n]
-    erased: NDArray[np.int64] | None  # [n, 4], None where no image has a rectangle; stays on the host
-    noise: NDArray[np.bool_] | None  # [n], None where no image gets noise; stays on the host
+    erased: NDArray[np.int64]  # [n, 4], rectangles; stays on the host
+    noise: NDArray[np.bool_]  # [n], which get noise; stays on the host
     seed: int
 
 
@@ -65,14 +65,8 @@ class ImageDataset(Dataset[RawBatch]):
         rows = [draw.row for draw in draws]
         pixels, views, seeds = zip(*map(self.view, draws), strict=True)
         erased, noise = np.array([view.erased for view in views]), np.array([view.noise for view in views])
-        return RawBatch(
-            torch.from_numpy(np.stack(pixels)),
-            torch.from_numpy(self.images.catalogue.targets[rows]),
-            torch.tensor(rows),
-            erased if erased.any() else None,
-            noise if noise.any() else None,
-            seeds[0],
-        )
+        targets = torch.from_numpy(self.images.catalogue.targets[rows])
+        return RawBatch(torch.from_numpy(np.stack(pixels)), targets, torch.tensor(rows), erased, noise, seeds[0])
 
     def view(self, draw: Draw) -> tuple[Pixels, View, int]:
         """Return one view of an image, uint8 [crop, crop, 3], its parameters, and a seed of what is left to do."""

@@ -15,13 +15,12 @@ from torch.utils.data import DataLoader
 from kenyan13.config.settings import AugmentSettings, OnBad, Settings, StoreKind
 from kenyan13.data.augmentation import erase_and_add_noise, normalise
 from kenyan13.data.batches import Batch, FeatureDataset, Features, ImageDataset, Images, RawBatch
-from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.catalogue import Catalogue, read, stage_classes, stage_view
 from kenyan13.data.check import NO_HASH, Finding, duplicates, of_classes, perceptual_hash, table_of
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
 from kenyan13.data.source import describe_source, print_once
 from kenyan13.data.split import split
-from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.data.store import Store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
@@ -177,8 +176,7 @@ class ImageDataModule(LightningDataModule):
         """Return a batch of views that were drawn by `augment` as the network gets it, on the device where it is."""
         device = batch.images.device
         images = normalise(batch.images, self.mean.to(device), self.std.to(device))
-        if batch.erased is not None or batch.noise is not None:
-            erase_and_add_noise(images, batch.erased, batch.noise, batch.seed, augment)
+        erase_and_add_noise(images, batch.erased, batch.noise, batch.seed, augment)
         if not self.settings.model.channels_last:
             images = images.contiguous()
         return Batch(images, batch.targets, batch.rows)

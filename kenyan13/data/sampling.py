@@ -1,6 +1,7 @@
 """Which images an epoch draws, in which order: pure functions of (seed, epoch), so that resuming needs no state."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,18 +56,18 @@ def balanced_order(targets: NDArray[np.int64], seed: int, epoch: int) -> NDArray
     """
     present = np.unique(targets)
     members = [np.flatnonzero(targets == target) for target in present]
-    first = epoch * len(targets)
-    rows = np.empty(len(targets), dtype=np.int64)
-    shuffles: dict[tuple[int, int], NDArray[np.int64]] = {}
-    for number in range(first // len(present), (first + len(targets) - 1) // len(present) + 1):
-        for position, k in enumerate(generator(ROUNDS, seed, number).permutation(len(present))):
-            at = number * len(present) + position - first
-            if 0 <= at < len(targets):
-                turn, offset = divmod(number, len(members[k]))
-                if (k, turn) not in shuffles:
-                    shuffles[k, turn] = generator(ROUNDS + 1 + int(k), seed, turn).permutation(members[k])
-                rows[at] = shuffles[k, turn][offset]
-    return rows
+    first, before = divmod(epoch * len(targets), len(present))  # the first round, and its draws in the epoch before
+    rounds = range(first, first + -(-(before + len(targets)) // len(present)))
+
+    @cache
+    def shuffle(k: int, turn: int) -> NDArray[np.int64]:
+        return generator(ROUNDS + 1 + k, seed, turn).permutation(members[k])
+
+    rows = [
+        shuffle(k, r // len(members[k]))[r % len(members[k])]
+        for r in rounds for k in generator(ROUNDS, seed, r).permutation(len(present)).tolist()
+    ]  # fmt: skip
+    return np.array(rows[before : before + len(targets)], dtype=np.int64)
 
 
 def generator(*key: int) -> np.random.Generator:

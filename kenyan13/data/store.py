@@ -66,14 +66,18 @@ class Store:
         file = self.folder / "images.bin"
         if file.stat().st_size != self.offsets[-1]:
             raise OSError(f"{file} has been cut short")
-        if checksum is not None and checksum != file_checksum(file):  # 2 GB/s, and read anyway
+        pixels = np.memmap(file, np.uint8, mode="r") if self.offsets[-1] else b""  # an empty file cannot be mapped
+        if checksum is not None and checksum != crc32(pixels):  # 2 GB/s, and read anyway
             raise OSError(f"{file} has a wrong checksum")
 
     def is_current(self) -> bool:
         """Return whether the files are those decoded: by size and time, else by contents; the bad ones are tried."""
         changed = np.flatnonzero((file_stats(self.paths) != self.stats).any(axis=1)).tolist()
         again = decode_all([self.paths[row] for row in self.bad], self.length, self.max_pixels)
-        same = all(content_digest(self.paths[row]) == self.digests[row] for row in changed)
+        try:
+            same = all(digest_of(read_file(self.paths[row])) == self.digests[row] for row in changed)
+        except OSError:
+            return False
         return same and all(pixels is None for pixels, _, _ in again)
 
     def build(self) -> None:
@@ -99,15 +103,18 @@ class Store:
 
     def announce(self) -> None:
         """Say how much is going to be decoded, by the files' headers. Raises UserError where the disk is too small."""
-        sizes = np.array([size for path in self.paths if (size := header_size(path))], dtype=np.int64).reshape(-1, 2)
-        pixels = sum(map(np.prod, (stored_size(width, height, self.length) for width, height in sizes.tolist())))
+        sizes: list[tuple[int, int]] = []  # of what can be opened; decoding will name the others
+        for path in filter(Path.is_file, self.paths):  # a named pipe would be waited for
+            with suppress(Exception), Image.open(path) as image:  # Pillow's formats raise nearly everything
+                sizes.append(image.size)
+        pixels = sum(map(np.prod, (stored_size(width, height, self.length) for width, height in sizes)))
         cache, expected = self.folder.parent, int(pixels * BYTES[self.kind])
         if expected > (free := shutil.disk_usage(cache).free):
             problem = f"Decoded images need about {expected / 1e9:.1f} GB in {cache}, where {free / 1e9:.1f} are free."
             raise UserError(problem, "data.cache= on a larger disk, data.store=jpeg (a tenth) or data.store=off")
         kept = f"about {expected / 1e6:,.0f} MB in {cache}" if expected else "nothing is kept"
         print_note(f"Decoding {len(self.paths):,} images once, to {self.length} px: {kept}")
-        if longer := int((sizes.max(axis=1) > MAX_ASPECT * sizes.min(axis=1)).sum()):
+        if longer := sum(max(size) > MAX_ASPECT * min(size) for size in sizes):
             print_note(f"Cut to the middle, as longer than {MAX_ASPECT} times their short side: {longer:,} images")
 
     def __getitem__(self, row: int) -> Pixels:
@@ -138,15 +145,6 @@ class Store:
         return {**self.__dict__, "pixels": None}
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """Return an image's width and height, by its header; None for what is none, which decoding will name."""
-    with suppress(Exception):  # Pillow's formats raise nearly everything
-        if path.is_file():  # a named pipe would be waited for
-            with Image.open(path) as image:
-                return image.size
-    return None
-
-
 def decode_all(
     paths: Sequence[Path], length: int, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[Pixels | None, str, str]]:
@@ -173,23 +171,6 @@ def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np
     found = [path.stat() if path.exists() else None for path in paths]
     rows = [(status.st_size, status.st_mtime_ns) if status else (-1, -1) for status in found]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
-
-
-def file_checksum(file: Path) -> int:
-    """Return the CRC-32 of a file."""
-    checksum = 0
-    with file.open("rb") as opened:
-        while part := opened.read(2**20):
-            checksum = crc32(part, checksum)
-    return checksum
-
-
-def content_digest(path: Path) -> str:
-    """Return a digest of a file's bytes, 32 hex digits; empty for a file that cannot be opened."""
-    try:
-        return digest_of(read_file(path))
-    except OSError:
-        return ""
 
 
 def digest_of(contents: bytes) -> str:

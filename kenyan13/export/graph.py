@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kenyan13.data.catalogue import FIRST
 from kenyan13.data.images import MAX_ASPECT, resize_length
-from kenyan13.data.stages import FIRST
 from kenyan13.model.backbones import normalisation
 from kenyan13.training.composed import ComposedRun
 from kenyan13.training.inference import OpenRun, TrainedRun

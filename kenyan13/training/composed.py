@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kenyan13.data.stages import FIRST
+from kenyan13.data.catalogue import FIRST
 from kenyan13.errors import UserError
 from kenyan13.metrics.classification import scale
 from kenyan13.runs import predictions

@@ -18,10 +18,9 @@ from torch import Tensor
 from kenyan13.config.settings import OnBad, Settings
 from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Batch
-from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.catalogue import Catalogue, read, stage_view
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.images import Pixels, list_unreadable, resize_length
-from kenyan13.data.stages import stage_view
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten

@@ -44,7 +44,8 @@ def finished(
     settings: AugmentSettings,
 ) -> torch.Tensor:
     done = images.clone()
-    erase_and_add_noise(done, erased, None if noise is None else np.array(noise), seed, settings)
+    rectangles = np.zeros((len(images), 4), dtype=np.int64) if erased is None else erased
+    erase_and_add_noise(done, rectangles, np.array(noise or [False] * len(images)), seed, settings)
     assert done.is_contiguous(memory_format=torch.channels_last)
     return done
 

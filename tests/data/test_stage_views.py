@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from kenyan13.config.settings import Settings
-from kenyan13.data.catalogue import Catalogue, read
+from kenyan13.data.catalogue import Catalogue, read, stage_classes, stage_view
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.split import split
-from kenyan13.data.stages import stage_classes, stage_view
 from kenyan13.errors import UserError
 
 Compose = Callable[..., Settings]
