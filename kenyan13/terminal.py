@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import rich.console
@@ -42,6 +43,9 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterab
 def print_note(text: str) -> None:
     """Print a line on standard error."""
     Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(text)
+
+
+note_once = cache(print_note)  # the same text is printed once
 
 
 def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:

@@ -1,5 +1,6 @@
 """The LightningDataModule: from a data set's settings to batches of normalised images on the device."""
 
+import hashlib
 import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,12 +20,12 @@ from kenyan13.data.catalogue import Catalogue, read, stage_classes, stage_view
 from kenyan13.data.check import NO_HASH, Finding, duplicates, of_classes, perceptual_hash, table_of
 from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.sampling import Draw, EpochSampler, Order, epoch_order
-from kenyan13.data.source import describe_source, print_once
+from kenyan13.data.source import describe_source
 from kenyan13.data.split import split
 from kenyan13.data.store import Store
 from kenyan13.errors import UserError, shorten
 from kenyan13.machine import available_cores
-from kenyan13.terminal import print_note
+from kenyan13.terminal import note_once, print_note
 
 
 class ImageDataModule(LightningDataModule):
@@ -41,7 +42,7 @@ class ImageDataModule(LightningDataModule):
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
         source = read(settings.data)
         train, validation = split(source, settings.data)
-        print_once(tuple(describe_source(source, train, validation)))
+        note_once("\n".join(describe_source(source, train, validation)))  # the runs of a sweep have the same data
         self.classes = stage_classes(train.classes, settings.data.groups, settings.data.stage)
         test = [source.test] if settings.data.test and source.test else []
         if settings.data.test and not test:
@@ -63,6 +64,19 @@ class ImageDataModule(LightningDataModule):
         if empty or len(labels[0]) < 2 or not self.validation_images:
             missing = f"of {shorten(empty)}" if empty else "to train on, or to validate by"
             raise UserError(f"There are too few images {missing}.", "repair them, add others, or take classes out")
+
+    def describe(self) -> dict[str, Any]:
+        """Return the data as config.yaml records it: classes, sizes, digests of ids, labels and the files' contents."""
+
+        def digest(images: Images) -> str:
+            contents = images.store.digests[images.store_rows]
+            rows = zip(images.catalogue.ids, images.catalogue.targets, contents, strict=True)
+            text = "\n".join(f"{id_},{target},{content}" for id_, target, content in rows)
+            return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+        parts = {"train": self.train, "validation": self.validation}
+        described = {name: {"images": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
+        return {"classes": list(self.classes), **described}
 
     def findings(self) -> list[Finding]:
         """Return what `kenyan13 data check` would find, as far as the decoded images show it in a moment."""

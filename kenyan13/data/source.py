@@ -6,7 +6,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -149,13 +148,6 @@ def describe_source(source: Source, train: Catalogue, validation: Catalogue) -> 
     images = f"Images: {len(train):,} to train, {len(validation):,} to validate{test}"
     lines = [images, f"Classes: {len(train.classes)} of {sizes}", *source.notes[: LINES - 3]]
     return lines + left_out_lines(source.left_out, LINES - len(lines))
-
-
-@cache
-def print_once(lines: tuple[str, ...]) -> None:
-    """Print lines on standard error, but not the same ones twice: the runs of a sweep have the same data."""
-    for line in lines:
-        print_note(line)
 
 
 def find_images(named: Sequence[Path]) -> list[Path]:

@@ -66,7 +66,7 @@ class Store:
         file = self.folder / "images.bin"
         if file.stat().st_size != self.offsets[-1]:
             raise OSError(f"{file} has been cut short")
-        pixels = np.memmap(file, np.uint8, mode="r") if self.offsets[-1] else b""  # an empty file cannot be mapped
+        pixels = np.memmap(file, np.uint8, mode="r").data if self.offsets[-1] else b""  # nothing cannot be mapped
         if checksum is not None and checksum != crc32(pixels):  # 2 GB/s, and read anyway
             raise OSError(f"{file} has a wrong checksum")
 

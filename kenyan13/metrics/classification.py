@@ -137,8 +137,7 @@ def holm(p_values: list[float]) -> list[float]:
 
     The k-th smallest of m is multiplied by m - k + 1, and is no smaller than those before it; at most 1.
     """
-    corrected, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = highest
-    return corrected
+    order, corrected = np.argsort(p_values), np.empty(len(p_values))
+    factors = np.arange(len(p_values), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(factors * np.asarray(p_values)[order]))
+    return corrected.tolist()

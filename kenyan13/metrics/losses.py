@@ -1,7 +1,7 @@
 """Metrics of losses over epochs; the study's own are marked so."""
 
 from collections.abc import Sequence
-from math import inf, isfinite, isnan, nan
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,7 @@ def lowest(validation_losses: Sequence[float]) -> int:
 
     The study's "min loss" is the loss there, its "accuracy" the accuracy there (study, What is measured).
     """
-    losses = [inf if isnan(loss) else loss for loss in validation_losses]
-    return losses.index(min(losses))
+    return int(pd.Series(validation_losses, dtype=float).fillna(inf).argmin())
 
 
 def minimised(epochs: pd.DataFrame) -> "pd.Series[float]":

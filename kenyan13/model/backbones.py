@@ -65,7 +65,11 @@ def check_model(settings: ModelSettings) -> None:
     with torch.device("meta"):
         try:
             network = build(settings, 2, pretrained=False)
-            check_patches(network, settings.crop)
+            patches = getattr(network, "patch_embed", None)
+            side = patches.patch_size[0] if isinstance(patches, PatchEmbed) else 1
+            if rest := settings.crop % side:  # timm would leave out the border
+                near = [f"model.crop={crop}" for crop in (settings.crop - rest + side, settings.crop - rest) if crop]
+                raise ValueError(f"its patches of {side} px fit {' or '.join(near)}")
             logits = network(torch.empty(min(2, settings.batch_size), 3, settings.crop, settings.crop))
         except (RuntimeError, AssertionError, ValueError, ZeroDivisionError) as error:
             raise UserError(
@@ -77,15 +81,6 @@ def check_model(settings: ModelSettings) -> None:
     head_prefixes(network)
     if settings.weights is not None and not Path(settings.weights).expanduser().is_file():
         raise UserError(f"There is no weights file {settings.weights}.", *WAYS_TO_WEIGHTS[1:])
-
-
-def check_patches(network: nn.Module, crop: int) -> None:
-    """Raise ValueError where a transformer's patches do not cover the crop: timm would leave out its border."""
-    patches = getattr(network, "patch_embed", None)
-    side = patches.patch_size[0] if isinstance(patches, PatchEmbed) else 1
-    if crop % side:
-        above = crop - crop % side + side
-        raise ValueError(f"its patches of {side} px fit model.crop={above}" + f" or {above - side}" * (crop > side))
 
 
 def create(settings: ModelSettings, classes: tuple[str, ...]) -> nn.Module:

@@ -120,9 +120,7 @@ class Classifier(LightningModule):
         logits = mean_logits(self, batch.images) if self.mirror else self(batch.images)
         self.outputs.append((batch.rows, batch.targets, logits.float()))
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the batch's logits for the epoch's end."""
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's logits, float32 [n, classes], on the CPU."""

@@ -47,7 +47,12 @@ def scatter_plot(points: Sequence[Point], x_label: str) -> Figure:
     xs, ys = [point.x for point in best], [100 * point.accuracy for point in best]
     axes.step(xs, ys, where="post", color="#aaaaaa", linewidth=1, zorder=1)
     for rank, family in enumerate(dict.fromkeys(point.family for point in points)):
-        _draw_family(axes, [point for point in points if point.family == family], family, rank)
+        own = [point for point in points if point.family == family]
+        colour, marker = COLOURS[rank % len(COLOURS)], MARKERS[(rank + rank // len(COLOURS)) % len(MARKERS)]
+        xs, ys = [point.x for point in own], [100 * point.accuracy for point in own]
+        lows, highs = 100 * np.array([wilson(point.accuracy, point.images) for point in own]).T
+        axes.vlines(xs, lows, highs, colors=colour, linewidths=0.7, alpha=0.45, zorder=1)
+        axes.plot(xs, ys, marker, color=colour, markersize=6.5, markeredgecolor="white", label=short(family))
     axes.set_xscale("log")
     set_log_ticks(axes.xaxis, min(point.x for point in points), max(point.x for point in points))
     axes.margins(x=0.12)
@@ -58,15 +63,6 @@ def scatter_plot(points: Sequence[Point], x_label: str) -> Figure:
     if len(labels) > 1:
         figure.legend(handles[:FAMILIES], labels[:FAMILIES], loc="outside right upper", borderpad=0, handlelength=1)
     return figure
-
-
-def _draw_family(axes: Axes, points: Sequence[Point], family: str, rank: int) -> None:
-    """Draw a family's points and intervals."""
-    xs, ys = [point.x for point in points], [100 * point.accuracy for point in points]
-    colour, marker = COLOURS[rank % len(COLOURS)], MARKERS[(rank + rank // len(COLOURS)) % len(MARKERS)]
-    lows, highs = 100 * np.array([wilson(point.accuracy, point.images) for point in points]).T
-    axes.vlines(xs, lows, highs, colors=colour, linewidths=0.7, alpha=0.45, zorder=1)
-    axes.plot(xs, ys, marker, color=colour, markersize=6.5, markeredgecolor="white", label=short(family))
 
 
 def _name(axes: Axes, points: Sequence[Point]) -> None:

@@ -121,7 +121,6 @@ def _draw_ratio(axes: Axes, train: Numbers, validation: Numbers) -> None:
 
 
 FEW = 5  # runs of which none is an outlier
-Values = NDArray[np.float64]
 Maybe = Sequence[float | None]
 
 
@@ -160,7 +159,7 @@ def sweep_plot(
 
 
 @styled
-def range_test_plot(rates: Sequence[float], losses: Values, smoothed: Values, suggested: float) -> Figure:
+def range_test_plot(rates: Sequence[float], losses: Numbers, smoothed: Numbers, suggested: float) -> Figure:
     """Draw the training loss at rates that rise from step to step; the suggested one is marked and named.
 
     Faint: each step; strong: smoothed. Losses far above the first are outside the limits.
@@ -178,8 +177,12 @@ def range_test_plot(rates: Sequence[float], losses: Values, smoothed: Values, su
     return figure
 
 
-def _draw_metric(axes: Axes, xs: Values, values: Values, name: str, k: int) -> None:
-    """Draw one metric; its best value is ringed, and named above the panel."""
+def _draw_metric(axes: Axes, xs: Numbers, values: Numbers, name: str, k: int) -> None:
+    """Draw one metric; its best value is ringed, and named above the panel.
+
+    Outside the limits are outliers above the others, farther than these are apart. The study left out outliers on both
+    sides; but what is better than usual is what the plot is looked at for.
+    """
     there = ~np.isnan(values)
     xs, values = xs[there], values[there]
     axes.set_ylabel(name)
@@ -189,7 +192,11 @@ def _draw_metric(axes: Axes, xs: Values, values: Values, name: str, k: int) -> N
         return
     sign = -1 if name.startswith("Accuracy") else 1  # high accuracies and low losses are good
     best = int(np.argmin(np.where(np.isfinite(values), sign * values, np.inf)))
-    far = _far_and_bad(sign * values)
+    far = ~np.isfinite(values)
+    if len(values) > FEW:
+        bad = outliers(values) & (sign * values > np.median(sign * values))
+        rest = sign * values[~bad]
+        far = bad & (sign * values > rest.max() + (rest.max() - rest.min()))
     axes.plot(xs[~far], values[~far], color=COLOURS[(0, 2, 3)[k]], marker=MARKERS[k], markersize=5)
     axes.plot([xs[best]], [values[best]], **RING)
     shown = f"Highest {values[best]:.1f} %" if sign < 0 else f"Lowest {values[best]:.4g}"
@@ -204,13 +211,3 @@ def _draw_metric(axes: Axes, xs: Values, values: Values, name: str, k: int) -> N
         axes.plot([x], [float(up)], "^" if up else "v", color="black", transform=at, clip_on=False, markersize=6)
         va = "top" if up else "bottom"
         axes.text(x, 0.93 if up else 0.07, f"{value:.3g}", transform=at, rotation=90, fontsize=8, ha="center", va=va)
-
-
-def _far_and_bad(losses: Values) -> NDArray[np.bool_]:
-    """Return which values are left outside the limits: outliers above the others, farther than these are apart.
-
-    The study left out outliers on both sides; but what is better than usual is what the plot is looked at for.
-    """
-    far = outliers(losses) & (losses > np.median(losses))
-    rest = losses[~far]
-    return far & (losses > rest.max() + (rest.max() - rest.min())) if len(losses) > FEW else ~np.isfinite(losses)

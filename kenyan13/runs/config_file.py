@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +21,10 @@ from kenyan13.errors import UserError, did_you_mean, first_line, shorten
 from kenyan13.machine import git_commit, versions
 from kenyan13.runs.directory import CONFIG, replacing
 from kenyan13.runs.upgrade import upgrade_config
-from kenyan13.terminal import print_note
+from kenyan13.terminal import note_once
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST, DEEPEST = 2**22, 30  # bytes and levels of a config.yaml, far above those of any run
-note_once = cache(print_note)
 
 
 def write_config(

@@ -64,21 +64,17 @@ def read_result(folder: Path) -> Result | None:
     try:
         read = json.loads((folder / RESULT).read_text())
         saved = {RESULT_NAMES.get(key, key): value for key, value in read.items()}
-        return checked(Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved}))
+        result = Result(**{item.name: saved[item.name] for item in fields(Result) if item.name in saved})
+        for name, kind in get_type_hints(Result).items():
+            value = getattr(result, name)
+            if not isinstance(value, kind if kind is str else kind | int):
+                raise ValueError(f"{name} is {value!r}")
+        above = min(result.validation_images, result.temperature)
+        if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and above > 0):
+            raise ValueError("loss, accuracy or number of images cannot be")
+        return result
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         step = "remove it: the same command makes it again"
         raise UserError(f"{folder / RESULT} is damaged: {error}", step) from None
-
-
-def checked(result: Result) -> Result:
-    """Return a result. Raises ValueError for what no run writes: texts in place of numbers, or what cannot be."""
-    for name, kind in get_type_hints(Result).items():
-        value = getattr(result, name)
-        if not isinstance(value, kind if kind is str else kind | int):
-            raise ValueError(f"{name} is {value!r}")
-    above = min(result.validation_images, result.temperature)
-    if not (isfinite(result.min_val_loss) and 0 <= result.accuracy <= 1 and above > 0):
-        raise ValueError("loss, accuracy or number of images cannot be")
-    return result

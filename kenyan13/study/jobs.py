@@ -20,7 +20,6 @@ from kenyan13.terminal import console
 from kenyan13.training.board import remove_events
 from kenyan13.training.contact_sheets import write_contact_sheets
 from kenyan13.training.inference import open_data
-from kenyan13.training.run import describe
 
 
 def draw_contact_sheets(experiment: Experiment, overrides: Sequence[str]) -> None:
@@ -31,7 +30,7 @@ def draw_contact_sheets(experiment: Experiment, overrides: Sequence[str]) -> Non
     """
     settings = compose_settings(overrides)
     folder, data = run_directory(settings), open_data(settings)
-    described = describe(data)
+    described = data.describe()
     check_same(folder, settings, described)
     with directory.only_process(folder):
         write_config(folder, settings, described)

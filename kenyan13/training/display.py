@@ -3,7 +3,6 @@
 import logging
 import os
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,20 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import nn
 from tqdm.auto import tqdm as Bar
 
-from kenyan13.config.settings import Keep, Layout, Settings
-from kenyan13.data.check import Finding
+from kenyan13.config.settings import Keep, Layout
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.metrics.classification import standard_error, wilson
 from kenyan13.model.freezing import Freeze, parameter_counts
 from kenyan13.model.linear import Fitted
 from kenyan13.runs.result import Result
-from kenyan13.terminal import align, console, duration, fit, print_note
+from kenyan13.terminal import align, console, duration, fit
 from kenyan13.training.callbacks import History, find_callback
 
 LEVEL_NAMES = ("head", "group 1 (last)", "group 2", "group 3", "group 4", "group 5 (first)")
 
 
 def print_start(
-    settings: Settings,
-    folder: Path,
-    data: ImageDataModule,
-    network: nn.Module,
-    freeze: Callback | None,
-    resumed: bool,
-    brief: bool = False,
+    folder: Path, data: ImageDataModule, network: nn.Module, freeze: Callback | None, resumed: bool, brief: bool
 ) -> None:
     """Print what is going to be trained on what, how many parameters of each layer group train, and for how long.
 
@@ -44,6 +36,7 @@ def print_start(
     if brief:
         console.print(f"\n{folder.name}{again}", style="bold")
         return
+    settings = data.settings
     if settings.data.layout is Layout.demo:
         console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
     model = settings.model
@@ -60,14 +53,6 @@ def print_start(
     console.print(f"Run directory: {folder}{again}")
     best = "lowest validation loss" if settings.keep is Keep.loss else "the epoch to keep"
     console.print(f"\n* {best} so far", style="dim")
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Print a line for each thing that is odd in the data."""
-    for finding in findings:
-        print_note(finding.text)
-    if findings:
-        print_note("  -> kenyan13 data check shows them; data.group_duplicates=true keeps equal ones together")
 
 
 def print_levels(network: nn.Module, freeze: Freeze) -> None:

@@ -15,6 +15,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from kenyan13.config.settings import AugmentSettings, Sampling, Settings, StoreKind
+from kenyan13.config.targets import build
 from kenyan13.data.batches import Features, ImageDataset, Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
@@ -65,32 +66,27 @@ def check_features(settings: Settings, network: nn.Module) -> None:
         raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
 
-def cached_features(
-    settings: Settings, data: ImageDataModule, network: nn.Module, described: dict[str, Any]
-) -> Features:
+def cached_features(data: ImageDataModule, network: nn.Module) -> Features:
     """Return the features of all images, from the cache or computed now; the network is left on the CPU.
 
-    described: what config.yaml records of the data. Features are known by it, by the weights and by the settings.
+    They are known by the images, the weights and the settings.
     """
-    body, _ = split_network(network)
+    (body, _), settings = split_network(network), data.settings
     views = int(settings.freeze.get("views", 1))
 
     def make() -> dict[str, Tensor]:
-        train = compute(settings, data, network, body, data.train, settings.augment, views)
-        return {"train": train, "validation": compute(settings, data, network, body, data.validation, None, 1)}
+        train = compute(data, network, body, data.train, settings.augment, views)
+        return {"train": train, "validation": compute(data, network, body, data.validation, None, 1)}
 
-    key = digest(settings, network, described, [settings.augment, views, settings.seed])
+    key = digest(settings, network, data.describe(), [settings.augment, views, settings.seed])
     return Features(**cached(settings, key, make))
 
 
-def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
+def plain_features(data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
     """Return what the last layer gets of each training image and its mirror image, their mean: float32 [n, d].
 
-    In the cache lie those of all labelled images by content: the folds of a data set share them. Raises UserError for a
-    network whose last layer is not linear.
+    In the cache lie those of all labelled images by content: the folds of a data set share them.
     """
-    if linear_end(network) is None:
-        raise UserError(f"{type(network).__name__} ends in no linear layer: no head=linear.", "head=random")
 
     def body(images: Tensor) -> Tensor:
         return (pooled_features(network, images) + pooled_features(network, images.flip(3))) / 2
@@ -100,23 +96,25 @@ def plain_features(settings: Settings, data: ImageDataModule, network: nn.Module
     distinct, first = np.unique(np.concatenate(contents), return_index=True)
 
     def make() -> dict[str, Tensor]:
-        made = [compute(settings, data, network, body, images, None, 1)[:, 0] for images in parts]
+        made = [compute(data, network, body, images, None, 1)[:, 0] for images in parts]
         return {"features": torch.cat(made)[torch.from_numpy(first)]}
 
-    made = cached(settings, digest(settings, network, distinct.tolist(), "mirrored"), make)["features"]
+    made = cached(data.settings, digest(data.settings, network, distinct.tolist(), "mirrored"), make)["features"]
     features: NDArray[np.float32] = made.numpy()[np.searchsorted(distinct, contents[0])]
     return features
 
 
-def co_tuning(settings: Settings, data: ImageDataModule, network: nn.Module) -> CoTuning | None:
+def co_tuning(data: ImageDataModule, network: nn.Module) -> CoTuning | None:
     """Return the auxiliary loss that model.cotuning asks for; None where the weights came without a classifier."""
-    classifier = pretrained_classifier(settings.model) if settings.model.cotuning else None
-    if classifier is None or linear_end(network) is None:
-        if settings.model.cotuning:
-            print_note("These weights came without a classifier: no Co-Tuning.")
+    model = data.settings.model
+    if not model.cotuning:
         return None
-    auxiliary = CoTuning(classifier, len(data.classes), settings.model.cotuning)
-    features = torch.from_numpy(plain_features(settings, data, network))
+    classifier = pretrained_classifier(model)
+    if classifier is None or linear_end(network) is None:
+        print_note("These weights came without a classifier: no Co-Tuning.")
+        return None
+    auxiliary = CoTuning(classifier, len(data.classes), model.cotuning)
+    features = torch.from_numpy(plain_features(data, network))
     auxiliary.relate(features, torch.from_numpy(data.train.catalogue.targets))
     return auxiliary
 
@@ -157,16 +155,11 @@ def digest(settings: Settings, network: nn.Module, described: Any, views: Any) -
 
 
 def compute(
-    settings: Settings,
-    data: ImageDataModule,
-    network: nn.Module,
-    body: Callable[[Tensor], Tensor],
-    images: Images,
-    augment: AugmentSettings | None,
-    views: int,
-) -> Tensor:
+    data: ImageDataModule, network: nn.Module, body: Callable[[Tensor], Tensor], images: Images,
+    augment: AugmentSettings | None, views: int,
+) -> Tensor:  # fmt: skip
     """Return what body, a part of the network, makes of some views of each image, float32 [n, views, ...]."""
-    device = one_device(settings)
+    settings, device = data.settings, one_device(data.settings)
     network.to(device).eval()
     draws = [Draw(row, view, row) for row in range(len(images.catalogue)) for view in range(views)]
     loader = data.loader(ImageDataset(images, data.crop, settings.seed, augment), draws)
@@ -181,13 +174,16 @@ def compute(
     return features.reshape(len(images.catalogue), views, *features.shape[1:])
 
 
-def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, network: nn.Module) -> tuple[Fitted, float]:
-    """Fit a classifier to the training images' features and put it in place of the network's last layer.
+def set_head(data: ImageDataModule, network: nn.Module, context: dict[str, Any]) -> tuple[Fitted, float]:
+    """Fit the classifier of conf/head to the training images' features, in place of the network's last layer.
 
-    Classes count the same where conf/balance asks for that in training. Returns the classifier, and its mean cross
-    entropy on the images that it was fitted to. Raises UserError where classes are too small.
+    Classes count the same where conf/balance asks for that in training. context: what interpolations may name. Returns
+    the classifier, and its mean cross entropy on the images that it was fitted to. Raises UserError where classes are
+    too small.
     """
-    features, targets = plain_features(settings, data, network), data.train.catalogue.targets
+    settings = data.settings
+    head: LinearHead = build("head", settings.head, context=context, kind=LinearHead)
+    features, targets = plain_features(data, network), data.train.catalogue.targets
     balanced = settings.balance.weighted_loss or settings.balance.sampling is not Sampling.shuffled
     try:
         fitted = head.fit(features, targets, settings.seed, balanced)
@@ -202,20 +198,14 @@ def set_head(head: LinearHead, settings: Settings, data: ImageDataModule, networ
     return fitted, float(loss)
 
 
-def begin_with_head(
-    head: LinearHead,
-    settings: Settings,
-    data: ImageDataModule,
-    module: Classifier,
-    trainer: Trainer,
-) -> None:
+def begin_with_head(data: ImageDataModule, module: Classifier, trainer: Trainer, context: dict[str, Any]) -> None:
     """Set the head, and make the network with it epoch 0 of the run: its metrics, predictions and weights are written.
 
     Out-of-fold predictions of the training images are written, too. Being killed here costs no more than the features,
     which are kept: the run then begins again.
     """
     begin, history = perf_counter(), find_callback(trainer, History)
-    fitted, loss = set_head(head, settings, data, module.network)
+    fitted, loss = set_head(data, module.network, context)
     trainer.validate(module, datamodule=data, verbose=False)
     history.add(trainer, module, 0, perf_counter() - begin, train_loss=loss)
     find_callback(trainer, RunFiles).write(trainer, module)

@@ -125,7 +125,16 @@ class TrainedRun(OpenRun):
     def predict(self, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
         """See OpenRun."""
         bad: dict[int, str] = {}
-        known = forward(self, readable_crops(paths, self.settings, bad), len(paths))
+        crop, most = self.settings.model.crop, self.settings.data.max_pixels
+
+        def readable() -> Iterator[Pixels]:
+            for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), most)):
+                if pixels is None:
+                    bad[row] = reason
+                else:
+                    yield centre_crop(pixels, crop)
+
+        known = forward(self, readable(), len(paths))
         if bad and self.settings.data.on_bad is OnBad.stop:
             problem = list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths))
             raise UserError(problem, "repair or remove these files, or leave them out: data.on_bad=skip")
@@ -234,13 +243,3 @@ def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.
     logits = trainer.predict(classifier(run, Classifier), batches()) or []
     parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
     return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
-
-
-def readable_crops(paths: Sequence[Path], settings: Settings, bad: dict[int, str]) -> Iterator[Pixels]:
-    """Yield the centre crops, uint8 [crop, crop, 3], of the images that can be read; put others, by row, into bad."""
-    crop = settings.model.crop
-    for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), settings.data.max_pixels)):
-        if pixels is None:
-            bad[row] = reason
-        else:
-            yield centre_crop(pixels, crop)

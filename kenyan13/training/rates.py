@@ -19,16 +19,14 @@ from torch.optim import Optimizer
 
 from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
-from kenyan13.config.targets import build
 from kenyan13.errors import UserError
 from kenyan13.machine import keep_freed_memory
 from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier
-from kenyan13.model.linear import LinearHead
 from kenyan13.training.display import quiet_libraries
-from kenyan13.training.features import set_head
+from kenyan13.training.features import check_features, set_head
 from kenyan13.training.inference import open_data
-from kenyan13.training.run import describe, make_module
+from kenyan13.training.run import make_module
 from kenyan13.training.trainer import build_trainer, check_device
 
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -74,13 +72,14 @@ def find_rate(settings: Settings, steps: int) -> tuple[pd.DataFrame, float]:
     data = open_data(settings)
     seed_everything(settings.seed, workers=False, verbose=False)
     network = create(settings.model, data.classes)
+    check_features(settings, network)
     endless = {**settings.trainer, "max_epochs": -1, "check_val_every_n_epoch": steps + 1}
-    bare = replace(settings, schedule={}, callbacks={}, stop={}, logger={}, trainer=endless)
+    data.settings = bare = replace(settings, schedule={}, callbacks={}, stop={}, logger={}, trainer=endless)
     with TemporaryDirectory() as folder:
         context = {**plain(bare), "run": {"folder": folder, "name": "lr-find"}}
         if settings.head:
-            set_head(build("head", settings.head, context=context, kind=LinearHead), bare, data, network)
-        module, freeze = make_module(bare, data, describe(data), network, context, RangeTest)
+            set_head(data, network, context)
+        module, freeze = make_module(data, network, context, RangeTest)
         trainer = build_trainer(bare, Path(folder), context, freeze)
         # Lightning draws a bar, which nobody watches in a log
         with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):

@@ -1,6 +1,5 @@
 """One run from settings to result: data, network, module, callbacks, loggers, trainer, fit; Hydra builds the parts."""
 
-import hashlib
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.batches import Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import is_first_process, keep_freed_memory
@@ -25,23 +23,15 @@ from kenyan13.metrics.losses import of_epochs
 from kenyan13.model.backbones import create
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import Freeze, parameter_counts
-from kenyan13.model.linear import LinearHead
 from kenyan13.model.losses import inverse_frequency_weights
-from kenyan13.runs import directory
+from kenyan13.runs import directory, predictions
 from kenyan13.runs.config_file import write_config
 from kenyan13.runs.directory import TEST
 from kenyan13.runs.locate import check_same, run_directory
-from kenyan13.runs.predictions import (
-    prediction_table,
-    probabilities_of,
-    read_predictions,
-    targets_of,
-    write_predictions,
-)
 from kenyan13.runs.result import Result, read_result, write_result
 from kenyan13.terminal import console, print_note
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
-from kenyan13.training.display import print_end, print_findings, print_start, quiet_libraries
+from kenyan13.training.display import print_end, print_start, quiet_libraries
 from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
 from kenyan13.training.inference import forward, open_run, read_data
 from kenyan13.training.stopping import StopRule
@@ -76,7 +66,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
         check_features(settings, network)
         note_idle_norms(settings, network)
     data.decode()
-    described = describe(data)
+    described = data.describe()
     first = is_first_process()
     check_same(folder, settings, described)
     lacks_test = data.test is not None and not (folder / TEST).exists()
@@ -89,13 +79,17 @@ def train(settings: Settings, brief: bool = False) -> Result:
             if problem and settings.trainer.get("enable_checkpointing", True):
                 print_note(f"{problem}: the run cannot predict. To train it again: remove {folder}.")
         if before is None and first and not brief:
-            print_findings(data.findings())
-        result = before or fit(settings, folder, data, described, network, brief)
+            findings = [finding.text for finding in data.findings()]
+            way = "  -> kenyan13 data check shows them; data.group_duplicates=true keeps equal ones together"
+            for text in [*findings, way] if findings else []:
+                print_note(text)
+        result = before or fit(settings, folder, data, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
             crops = (centre_crop(data.test.store[row], data.crop) for row in data.test.store_rows)
             probabilities = forward(open_run(folder), crops, len(data.test.store_rows))  # with the best epoch's weights
-            table = prediction_table(data.test.catalogue.ids, data.classes, probabilities, data.test.catalogue.targets)
-            write_predictions(folder / TEST, table)
+            ids, targets = data.test.catalogue.ids, data.test.catalogue.targets
+            table = predictions.prediction_table(ids, data.classes, probabilities, targets)
+            predictions.write_predictions(folder / TEST, table)
     return result
 
 
@@ -107,34 +101,32 @@ def note_idle_norms(settings: Settings, network: nn.Module) -> None:
         print_note("From scratch, frozen batch norms never see an image: take freeze=pt5 or pretrained weights.")
 
 
-def fit(
-    settings: Settings, folder: Path, data: ImageDataModule, described: dict[str, Any], network: nn.Module, brief: bool
-) -> Result:
+def fit(settings: Settings, folder: Path, data: ImageDataModule, network: nn.Module, brief: bool) -> Result:
     """Train from the start or from last.ckpt, and write everything that the run directory holds."""
     epochs = epochs_of(settings, len(data.train.catalogue))
     arithmetic = run_precision(settings, folder, network)
-    here = replace(settings, trainer={**settings.trainer, "max_epochs": epochs, "precision": arithmetic})
+    chosen = {**settings.trainer, "max_epochs": epochs, "precision": arithmetic}
+    data.settings = here = replace(settings, trainer=chosen)
     context = {**plain(here), "run": {"folder": str(folder), "name": folder.name}}
-    module, freeze = make_module(here, data, described, network, context)
+    module, freeze = make_module(data, network, context)
     trainer = build_trainer(here, folder, context, freeze)
     history, _ = find_callback(trainer, History), find_callback(trainer, RunFiles)
     last = find_last(folder, network)
     (folder / directory.BEST).parent.mkdir(parents=True, exist_ok=True)
     if trainer.is_global_zero:
-        write_config(folder, settings, described, precision=arithmetic)
-        print_start(here, folder, data, network, freeze, resumed=last is not None, brief=brief)
+        write_config(folder, settings, data.describe(), precision=arithmetic)
+        print_start(folder, data, network, freeze, resumed=last is not None, brief=brief)
         if last is None:
             call_hook(trainer, "on_run_start", trainer, data, network)
     if settings.head and last is None:
-        head_of = build("head", settings.head, context=context, kind=LinearHead)
-        begin_with_head(head_of, here, data, module, trainer)
+        begin_with_head(data, module, trainer, context)
     if trainer.max_epochs:
         fit_or_leave(trainer, module, data, last)
     if settings.trainer.get("profiler") and trainer.is_global_zero:
         console.print(trainer.profiler.summary())  # type: ignore[attr-defined]
     if not history.rows:
         raise UserError("No epoch was trained.", "trainer.limit_train_batches and trainer.max_steps above 0")
-    result = summarise(folder, data, history, network, freeze, trainer)
+    result = summarise(data, network, freeze, trainer)
     if trainer.is_global_zero:
         try:
             call_hook(trainer, "on_run_end", trainer, settings, result)
@@ -152,25 +144,21 @@ def epochs_of(settings: Settings, images: int) -> int:
 
 
 def make_module(
-    settings: Settings,
-    data: ImageDataModule,
-    described: dict[str, Any],
-    network: nn.Module,
-    context: dict[str, Any],
-    kind: type[Classifier] = Classifier,
+    data: ImageDataModule, network: nn.Module, context: dict[str, Any], kind: type[Classifier] = Classifier
 ) -> tuple[Classifier, Callback | None]:
-    """Return what the settings make of a network to be trained, and what freezes it; data may be given features.
+    """Return what the data's settings make of a network to be trained, and what freezes it; data may be given features.
 
-    described, context: what config.yaml records of the data, and what interpolations may name.
+    context: what interpolations may name.
     """
+    settings = data.settings
     if settings.model.channels_last:
         network = network.to(memory_format=torch.channels_last)
     freeze = next(iter(build_group("freeze", settings, context, Callback)), None)
     head = None
     if isinstance(freeze, Freeze) and freeze.features == "cached":
-        data.features = cached_features(settings, data, network, described)
+        data.features = cached_features(data, network)
         head = split_network(network)[1]
-    auxiliary = co_tuning(settings, data, network)
+    auxiliary = co_tuning(data, network)
     if settings.model.compile:
         network.compile()  # in place, so that names in checkpoints stay
         if auxiliary is not None:  # for which this part is called by itself
@@ -185,25 +173,10 @@ def make_module(
     return kind(network, data.classes, loss, optim, settings.schedule, head, mirror, auxiliary), freeze
 
 
-def describe(data: ImageDataModule) -> dict[str, Any]:
-    """Return the data as config.yaml records it: classes, sizes, a digest of ids, labels and the files' contents."""
-
-    def digest(images: Images) -> str:
-        contents = images.store.digests[images.store_rows]
-        rows = zip(images.catalogue.ids, images.catalogue.targets, contents, strict=True)
-        text = "\n".join(f"{id_},{target},{content}" for id_, target, content in rows)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    parts = {"train": data.train, "validation": data.validation}
-    described = {name: {"images": len(part.catalogue), "digest": digest(part)} for name, part in parts.items()}
-    return {"classes": list(data.classes), **described}
-
-
-def summarise(
-    folder: Path, data: ImageDataModule, history: History, network: nn.Module, freeze: Callback | None, trainer: Trainer
-) -> Result:
+def summarise(data: ImageDataModule, network: nn.Module, freeze: Callback | None, trainer: Trainer) -> Result:
     """Return the result of the epochs trained."""
-    predictions = read_predictions(folder)
+    history = find_callback(trainer, History)
+    table = predictions.read_predictions(Path(trainer.default_root_dir))
     trainable = sum(value.numel() for value in network.parameters() if value.requires_grad)
     if isinstance(freeze, Freeze):
         trainable = sum(parameter_counts(network)[: freeze.level_at(trainer.max_epochs or 0) + 1])
@@ -216,7 +189,7 @@ def summarise(
         validation_images=data.validation_images,
         parameters=sum(value.numel() for value in network.parameters()),
         trainable_parameters=trainable,
-        temperature=fit_temperature(probabilities_of(predictions), targets_of(predictions)),
+        temperature=fit_temperature(predictions.probabilities_of(table), predictions.targets_of(table)),
         device=str(trainer.strategy.root_device),  # Lightning has moved the network back to the CPU
         precision=str(trainer.precision),
         threads=torch.get_num_threads(),

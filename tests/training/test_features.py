@@ -17,7 +17,7 @@ from kenyan13.runs.locate import run_directory
 from kenyan13.training import features
 from kenyan13.training.features import cached_features, split_network
 from kenyan13.training.inference import open_data, open_run
-from kenyan13.training.run import describe, train
+from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
 CACHED = ["freeze=pt0", "freeze.features=cached"]
@@ -91,7 +91,7 @@ def test_features_are_computed_once_for_all_runs(compose_here: Compose, monkeypa
 def test_views_are_augmented_and_each_epoch_draws_from_them(compose_here: Compose) -> None:
     settings = compose_here("model.backbone=test_resnet", "model.pretrained=false", *CACHED, "freeze.views=3")
     data = open_data(settings)
-    made = cached_features(settings, data, create(settings.model, data.classes), describe(data))
+    made = cached_features(data, create(settings.model, data.classes))
     assert made.train.shape[:2] == (104, 3)
     assert made.validation.shape[:2] == (26, 1)
     spread = made.train.std(dim=1).mean()

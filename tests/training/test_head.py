@@ -18,8 +18,8 @@ from kenyan13.report.writing import write_report
 from kenyan13.runs.locate import run_directory
 from kenyan13.runs.predictions import probabilities_of, read_predictions, targets_of
 from kenyan13.runs.result import read_result
-from kenyan13.training.features import plain_features
-from kenyan13.training.inference import open_data, open_run
+from kenyan13.training.features import check_features
+from kenyan13.training.inference import open_run
 from kenyan13.training.run import train
 
 Compose = Callable[..., Settings]
@@ -78,10 +78,8 @@ def test_networks_without_a_linear_end_are_refused(compose: Compose) -> None:
         volo, deit, vgg = (timm.create_model(name) for name in names)
     assert (linear_end(volo), linear_end(deit)) == (None, None)
     assert linear_end(vgg) is vgg.get_classifier()  # type: ignore[operator]
-    settings = compose()
-    data = open_data(settings)
     with pytest.raises(UserError, match="VOLO ends in no linear layer: no head=linear"):
-        plain_features(settings, data, volo)
+        check_features(compose("head=linear"), volo)
 
 
 def folders(root: Path, images: list[Path], **counts: int) -> Path:
