@@ -172,7 +172,9 @@ def name_experiment(settings: Settings) -> Settings:
         # group A times the loader: what is the machine's business elsewhere is the point there
         timed = reference.data.workers in (None, settings.data.workers)
         root = Path(settings.data.root).expanduser()
-        if not timed or differences(there, reference) or is_other_data(root):
+        elsewhere = Path(settings.runs) / f"{reference.name}-{config_hash(replace(settings, experiment=None))}"
+        packed = not (root / "train.csv").is_file() and elsewhere.is_dir()  # of other images, without these
+        if not timed or packed or differences(there, reference) or is_other_data(root):
             settings.experiment = None
             if settings.name == reference.name:
                 before = f"{reference.name}-{config_hash(settings)}"  # of 2026-11-28, whatever the network

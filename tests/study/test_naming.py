@@ -44,6 +44,18 @@ def test_the_reference_run_has_the_reference_name() -> None:
         assert run_directory(settings).name == "CBC_EfficientNetB4_PT5"
 
 
+def test_runs_of_other_images_are_found_without_these(tmp_path: Path) -> None:
+    """As those that `kenyan13 study pack` archives, unpacked; data.root= says where these were."""
+    overrides = ["experiment=CBC", f"data.root={tmp_path}", f"runs={tmp_path}/runs"]
+    write_labels(tmp_path, {"robin": 20})
+    there = run_directory(compose_settings(overrides))
+    (tmp_path / "train.csv").unlink()
+    assert compose_settings(overrides).experiment == "CBC", "nothing tells otherwise"
+    there.mkdir(parents=True)
+    found = compose_settings(overrides)
+    assert (found.experiment, run_directory(found)) == (None, there)
+
+
 @pytest.mark.parametrize(
     "override",
     [
