@@ -20,11 +20,10 @@ from sklearn.tree import DecisionTreeClassifier
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import Catalogue
 from kenyan13.data.images import Pixels, decode, opened, read_file, resize_short_side
-from kenyan13.data.store import digest_of, file_stats
+from kenyan13.data.store import digest_of, file_stats, kept_arrays
 from kenyan13.errors import shorten
 from kenyan13.machine import available_cores
 from kenyan13.metrics.classification import wilson
-from kenyan13.runs.directory import replacing
 from kenyan13.terminal import progress
 
 NEAR = 4  # of 64 bits of their hashes that nearly equal images may differ in
@@ -104,16 +103,15 @@ def look_at(paths: Sequence[Path], settings: DataSettings) -> pd.DataFrame:
     """Return a row a file, see `look`; kept in data.cache as long as no file changes."""
     names = "\n".join(map(str, paths)) + str(settings.max_pixels) + file_stats(paths).tobytes().hex()
     digest = hashlib.blake2b(names.encode(errors="replace"), digest_size=8).hexdigest()
-    file = Path(settings.cache).expanduser() / f"looks-{digest}.csv"
-    if not file.is_file():
+
+    def make() -> dict[str, NDArray[Any]]:
         with ThreadPoolExecutor(available_cores()) as pool:
             seen = pool.map(partial(look, max_pixels=settings.max_pixels), paths)
             rows = [*progress(seen, "Looking at images", len(paths))]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
-    texts = {name: str for name, value in UNSEEN.items() if value == ""}
-    return pd.read_csv(file, dtype=texts | {"hash": np.uint64}, keep_default_na=False)
+        types = {"hash": np.uint64}
+        return {name: np.array([row[name] for row in rows], dtype=types.get(name)) for name in UNSEEN}
+
+    return pd.DataFrame(kept_arrays(Path(settings.cache).expanduser() / f"looks-{digest}.npz", make))
 
 
 def check(table: pd.DataFrame, crop: int) -> list[Finding]:

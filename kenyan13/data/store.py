@@ -6,15 +6,17 @@ pixels, JPEG, or nothing) and index.npz, whose checksum says whether the two bel
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import cv2
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.config.settings import MAX_PIXELS, StoreKind
@@ -166,7 +168,27 @@ def decode_all(
             yield from pool.map(one, paths[start : start + 8 * cores])
 
 
-def file_stats(paths: Sequence[Path]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def kept_arrays(file: Path, make: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Return arrays by name from an .npz in a cache, made and kept there, by one process, if it is none or damaged."""
+
+    def read() -> dict[str, NDArray[Any]]:
+        with np.load(file, allow_pickle=False) as saved:
+            return dict(saved)  # zipfile looks at their checksums
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        try:
+            return read()
+        except Exception as error:  # not there yet, or torn: numpy and zip each raise their own
+            if file.exists():
+                print_note(f"{file} is damaged, and made anew: {first_line(error)}")
+        made = make()
+        with replacing(file) as temporary, temporary.open("wb") as writing:
+            np.savez(writing, allow_pickle=False, **made)
+        return read()
+
+
+def file_stats(paths: Sequence[Path]) -> NDArray[np.int64]:
     """Return size in bytes and time of change in nanoseconds of each file, int64 [n, 2]; -1 for a missing file."""
     found = [path.stat() if path.exists() else None for path in paths]
     rows = [(status.st_size, status.st_mtime_ns) if status else (-1, -1) for status in found]

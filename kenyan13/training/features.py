@@ -9,7 +9,6 @@ import joblib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
@@ -19,12 +18,13 @@ from kenyan13.config.targets import build
 from kenyan13.data.batches import Features, ImageDataset, Images
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.data.sampling import Draw
+from kenyan13.data.store import kept_arrays
 from kenyan13.errors import UserError, first_line
 from kenyan13.model.backbones import pretrained_classifier
 from kenyan13.model.classifier import Classifier
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.model.linear import CoTuning, Fitted, LinearHead, linear_end, pooled_features
-from kenyan13.runs.directory import OUT_OF_FOLD, replacing
+from kenyan13.runs.directory import OUT_OF_FOLD
 from kenyan13.runs.predictions import prediction_table, write_predictions
 from kenyan13.terminal import print_note, progress
 from kenyan13.training.callbacks import History, RunFiles, find_callback
@@ -122,23 +122,8 @@ def co_tuning(data: ImageDataModule, network: nn.Module) -> CoTuning | None:
 def cached(settings: Settings, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return tensors by name from the cache of features, made and kept there if they are new."""
     file = Path(settings.data.cache).expanduser().parent / "features" / f"{key}.npz"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"):
-        try:
-            return read_tensors(file)
-        except Exception as error:  # not there yet, or torn: numpy and zip each raise their own
-            if file.exists():
-                print_note(f"{file} is damaged, and made anew: {first_line(error)}")
-        made = {name: value.numpy() for name, value in make().items()}
-        with replacing(file) as temporary, temporary.open("wb") as writing:
-            np.savez(writing, **made)  # type: ignore[arg-type]
-        return read_tensors(file)
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Return the arrays of an .npz by name; zipfile checks their checksums. Raises what numpy and zipfile do."""
-    with np.load(file, allow_pickle=False) as saved:
-        return {name: torch.from_numpy(saved[name]) for name in saved}
+    kept = kept_arrays(file, lambda: {name: value.numpy() for name, value in make().items()})
+    return {name: torch.from_numpy(value) for name, value in kept.items()}
 
 
 def digest(settings: Settings, network: nn.Module, described: Any, views: Any) -> str:

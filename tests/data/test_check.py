@@ -12,6 +12,7 @@ import imagehash
 import numpy as np
 import pandas as pd
 import pytest
+from damages import DAMAGES, Damage
 from PIL import Image, ImageFilter
 
 from kenyan13.config.settings import Settings
@@ -178,6 +179,19 @@ def test_what_was_seen_is_kept_until_a_file_changes(
         pd.testing.assert_frame_equal(look_at(paths, settings), before)
     paths[0].write_bytes(b"")
     assert look_at(paths, settings)["problem"].tolist() == ["the file is empty", *[""] * (len(paths) - 1)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_was_seen_is_seen_again_where_its_file_is_damaged(
+    compose: Compose, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Damage
+) -> None:
+    settings = compose("data=folder", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}").data
+    paths = sorted(folder.glob("*/*/*"))[:5]
+    before = look_at(paths, settings)
+    (file,) = (one for one in (tmp_path / "cache").glob("looks-*") if one.suffix != ".lock")
+    damage(file)
+    pd.testing.assert_frame_equal(look_at(paths, settings), before)
+    assert f"{file} is damaged, and made anew" in capsys.readouterr().err
 
 
 def test_hashes_are_those_of_imagehash(demo_root: Path) -> None:
