@@ -85,7 +85,6 @@ class Classifier(LightningModule):
         self.predictions: Predictions | None = None
         self.schedule: LRScheduler | None = None
         self.saved_schedule: dict[str, Any] | None = None
-        self.steps = 0  # of the optimiser, at the last step of the schedule
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> "Classifier":
@@ -182,7 +181,7 @@ class Classifier(LightningModule):
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Let the optimiser take a step; what it raises itself is explained, but not what its closure raises."""
+        """Let the optimiser take a step, and a schedule by steps; what the closure raises is not explained."""
         with ExitStack() as stack:
 
             def closure() -> Any:
@@ -191,19 +190,14 @@ class Classifier(LightningModule):
                 return result
 
             super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        if self.by_step:
+            self.step_schedule()
 
     def on_train_start(self) -> None:
         """Put a resumed schedule where it was."""
         if self.saved_schedule is not None and self.schedule is not None:
             own = self.schedule.state_dict()
             self.schedule.load_state_dict({**own, **{k: v for k, v in self.saved_schedule.items() if k in own}})
-        self.steps = self.trainer.global_step
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Step a schedule by steps, once the optimiser has taken one: not between accumulated batches."""
-        if self.by_step and self.trainer.global_step > self.steps:
-            self.step_schedule()
-            self.steps = self.trainer.global_step
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule by epochs."""

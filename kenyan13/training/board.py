@@ -79,7 +79,14 @@ class TensorBoardImages(Callback):
         remove_events(Path(logger.log_dir), END)
         with SummaryWriter(logger.log_dir, filename_suffix=END) as writer:
             add_predictions(writer, read_predictions(folder), folder.name, result.best_epoch)
-            add_settings(writer, settings, result)
+            metrics = {f"Result/{name}": getattr(result, name) for name in METRICS}
+            for name, value in metrics.items():
+                if value is not None:
+                    writer.add_scalar(name, value, result.epochs)
+            # without the summary of all runs that torch and Lightning write with each: TensorBoard makes its own then,
+            # and shows the settings that differ between runs first
+            for summary in hparams(hyperparameters(settings), metrics)[1:]:  # type: ignore[no-untyped-call]
+                writer._get_file_writer().add_summary(summary)
 
 
 def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
@@ -132,21 +139,6 @@ def add_predictions(writer: SummaryWriter, predictions: pd.DataFrame, name: str,
     writer.add_figure("confusion_matrix", confusion_plot(counts, classes, f"{name}, epoch {epoch}"), epoch)
     for k, class_name in enumerate(classes):
         writer.add_pr_curve(f"precision_recall/{class_name}", targets == k, probabilities[:, k], epoch)
-
-
-def add_settings(writer: SummaryWriter, settings: Settings, result: Result) -> None:
-    """Add the settings that matter to the result and the final metrics, for the HPARAMS tab.
-
-    Without the summary of all runs that torch and Lightning write with each: TensorBoard makes its own then, from all
-    runs, and shows the settings that differ between them first.
-    """
-    metrics = {f"Result/{name}": getattr(result, name) for name in METRICS}
-    for name, value in metrics.items():
-        if value is not None:
-            writer.add_scalar(name, value, result.epochs)
-    _, start, end = hparams(hyperparameters(settings), metrics)  # type: ignore[no-untyped-call]
-    for summary in (start, end):
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
 def hyperparameters(settings: Settings) -> dict[str, float | str]:
