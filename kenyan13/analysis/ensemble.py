@@ -13,11 +13,13 @@ from statistics import mean
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import log_loss
 
 from kenyan13.analysis.compare import best_first, check_several
 from kenyan13.errors import UserError, shorten
+from kenyan13.metrics.classification import fit_temperature, scale
 from kenyan13.runs.directory import RESULT, TEST
-from kenyan13.runs.predictions import classes_of, labelled, prediction_table, read_predictions, scores, targets_of
+from kenyan13.runs.predictions import classes_of, prediction_table, read_predictions, targets_of
 from kenyan13.runs.run import Run, read_run
 
 ANOTHER_SPLIT = (
@@ -205,19 +207,25 @@ def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]
     """Return the names of the models to average, the best first, and their mean predictions.
 
     The model with the lowest log loss is first; then comes the one, again and again, with which the mean has the lowest
-    loss, until none lowers it. Source: Caruana et al., Ensemble Selection from Libraries of Models (ICML 2004), without
-    its repetitions. tables: predictions by name, of the same images. Raises UserError for others.
+    loss, until none lowers it; each time after a temperature, as runs put together predict with one. Source: Caruana et
+    al., Ensemble Selection from Libraries of Models (ICML 2004), without its repetitions. tables: predictions by name,
+    of the same images. Raises UserError for others.
     """
     aligned = align(tables)
     probabilities = dict(zip(tables, aligned.probabilities, strict=True))
+    known = aligned.targets >= 0
+
+    def loss(mean: NDArray[np.float64]) -> float:
+        scaled = scale(mean[known], fit_temperature(mean[known], aligned.targets[known]))
+        return float(log_loss(aligned.targets[known], scaled, labels=range(len(aligned.classes))))
+
     chosen: list[str] = []
-    best: tuple[float, pd.DataFrame] | None = None
+    lowest, best = np.inf, aligned.probabilities[0]
     while rest := [name for name in tables if name not in chosen]:
-        means = [aligned.table(sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1)) for name in rest]
-        losses = [scores(labelled(mean))["loss"] for mean in means]
-        lowest = losses.index(min(losses))
-        if best is not None and losses[lowest] >= best[0]:
+        means = {name: sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1) for name in rest}
+        losses = {name: loss(mean) for name, mean in means.items()}
+        name = min(losses, key=losses.__getitem__)
+        if losses[name] >= lowest:
             break
-        chosen, best = [*chosen, rest[lowest]], (losses[lowest], means[lowest])
-    assert best is not None
-    return chosen, best[1]
+        chosen, lowest, best = [*chosen, name], losses[name], means[name]
+    return chosen, aligned.table(best)
