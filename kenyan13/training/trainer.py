@@ -1,10 +1,8 @@
 """Lightning's trainer: built from conf/, checked, run; its arithmetic; what goes wrong in it in a user's words."""
 
-import json
 import os
 import signal
 import sys
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from time import perf_counter
@@ -12,8 +10,10 @@ from traceback import walk_tb
 from typing import Any, TypeVar
 
 import joblib
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
@@ -25,10 +25,11 @@ from kenyan13.config.presets import nodes
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
 from kenyan13.data.datamodule import ImageDataModule
+from kenyan13.data.store import kept_arrays
 from kenyan13.errors import UserError, explain_machine, first_line
 from kenyan13.model.classifier import Classifier
 from kenyan13.runs.config_file import read_config
-from kenyan13.runs.directory import CONFIG, replacing
+from kenyan13.runs.directory import CONFIG
 from kenyan13.terminal import console
 
 P = TypeVar("P")
@@ -78,20 +79,17 @@ def remembered_seconds(settings: Settings, network: nn.Module) -> dict[str, floa
     model = settings.model
     known_by = [machine.processor()[0], machine.available_cores(), torch.__version__, model.backbone, model.crop]
     key = joblib.hash([*known_by, model.batch_size, model.channels_last])
-    file = Path(settings.data.cache).expanduser().parent / "arithmetic" / f"{key}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
-        kept = json.loads(file.read_text())
-        return {name: float(kept[name]) for name in (FLOAT, MIXED)}
-    console.print("Measuring once in which arithmetic this CPU is faster ...", style="dim")
-    images = torch.zeros(model.batch_size, 3, model.crop, model.crop)
-    if model.channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
-    with torch.random.fork_rng(devices=[]):  # dropout draws
-        seconds = {name: seconds_a_step(deepcopy(network), images, name) for name in (FLOAT, MIXED)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(seconds))
-    return seconds
+
+    def measure() -> dict[str, NDArray[np.float64]]:
+        console.print("Measuring once in which arithmetic this CPU is faster ...", style="dim")
+        images = torch.zeros(model.batch_size, 3, model.crop, model.crop)
+        if model.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.random.fork_rng(devices=[]):  # dropout draws
+            return {name: np.array(seconds_a_step(deepcopy(network), images, name)) for name in (FLOAT, MIXED)}
+
+    kept = kept_arrays(Path(settings.data.cache).expanduser().parent / "arithmetic" / f"{key}.npz", measure)
+    return {name: float(seconds) for name, seconds in kept.items()}
 
 
 def seconds_a_step(network: nn.Module, images: Tensor, arithmetic: str) -> float:

@@ -92,7 +92,7 @@ def test_times_are_remembered_by_machine_and_shape(stand: Stand, settings: Compo
     stand.name, stand.seconds = "Other", {FLOAT: 1, MIXED: 1}
     assert chosen(settings(), tmp_path / "run") == FLOAT
     assert stand.measured == 6
-    files = list((tmp_path / "cache" / "arithmetic").glob("*.json"))
+    files = list((tmp_path / "cache" / "arithmetic").glob("*.npz"))
     assert len(files) == 3
     for file in files:
         file.write_text("{")
