@@ -14,7 +14,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from kenyan13.config.identity import plain
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import build
-from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.datamodule import ImageDataModule
 from kenyan13.errors import UserError
 from kenyan13.machine import is_first_process, keep_freed_memory
@@ -33,7 +32,7 @@ from kenyan13.terminal import console, print_note
 from kenyan13.training.callbacks import History, RunFiles, find_callback, find_last
 from kenyan13.training.display import print_end, print_start, quiet_libraries
 from kenyan13.training.features import begin_with_head, cached_features, check_features, co_tuning, split_network
-from kenyan13.training.inference import forward, open_run, read_data
+from kenyan13.training.inference import open_run, read_data
 from kenyan13.training.stopping import StopRule
 from kenyan13.training.trainer import (
     build_group,
@@ -85,10 +84,7 @@ def train(settings: Settings, brief: bool = False) -> Result:
                 print_note(text)
         result = before or fit(settings, folder, data, network, brief)
         if first and data.test is not None and not (folder / TEST).exists():
-            crops = (centre_crop(data.test.store[row], data.crop) for row in data.test.store_rows)
-            probabilities = forward(open_run(folder), crops, len(data.test.store_rows))  # with the best epoch's weights
-            ids, targets = data.test.catalogue.ids, data.test.catalogue.targets
-            table = predictions.prediction_table(ids, data.classes, probabilities, targets)
+            table, _ = open_run(folder).predict_catalogue(data.test.catalogue)  # with the best epoch's weights
             predictions.write_predictions(folder / TEST, table)
     return result
 
