@@ -20,7 +20,7 @@ from kenyan13.data.augmentation import centre_crop, normalise
 from kenyan13.data.batches import Batch
 from kenyan13.data.catalogue import Catalogue, read, stage_view
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import Pixels, list_unreadable, resize_length
+from kenyan13.data.images import list_unreadable, resize_length
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
@@ -124,22 +124,35 @@ class TrainedRun(OpenRun):
 
     def predict(self, paths: Sequence[Path]) -> tuple[NDArray[np.float32], dict[int, str]]:
         """See OpenRun."""
+        model, colours = self.settings.model, normalisation(self.settings.model)
+        decoded = decode_all(paths, resize_length(model.crop), self.settings.data.max_pixels)
         bad: dict[int, str] = {}
-        crop, most = self.settings.model.crop, self.settings.data.max_pixels
+        self.network.to(memory_format=torch.channels_last)
+        trainer = inference_trainer(self, "bf16-mixed" if precision(self.settings) == "bf16-mixed" else "32-true")
+        device = trainer.strategy.root_device
+        mean, std = (torch.tensor(values, device=device) for values in (colours.mean, colours.std))
 
-        def readable() -> Iterator[Pixels]:
-            for row, (pixels, reason, _) in enumerate(decode_all(paths, resize_length(crop), most)):
-                if pixels is None:
-                    bad[row] = reason
-                else:
-                    yield centre_crop(pixels, crop)
+        def batches() -> Iterator[Batch]:
+            for start in progress(range(0, len(paths), model.batch_size), "Predicting"):
+                crops = []
+                for row, (pixels, reason, _) in enumerate(islice(decoded, model.batch_size), start):
+                    if pixels is None:
+                        bad[row] = reason
+                    else:
+                        crops.append(centre_crop(pixels, model.crop))
+                if crops:
+                    images = torch.from_numpy(np.stack(crops)).to(device)  # where normalising is fast
+                    unknown = torch.full((len(crops),), -1)
+                    yield Batch(normalise(images, mean, std), unknown, unknown)
 
-        known = forward(self, readable(), len(paths))
+        logits: list[Any] = trainer.predict(classifier(self, Classifier), batches()) or []
         if bad and self.settings.data.on_bad is OnBad.stop:
             problem = list_unreadable([f"{paths[row]}: {reason}" for row, reason in sorted(bad.items())], len(paths))
             raise UserError(problem, "repair or remove these files, or leave them out: data.on_bad=skip")
         probabilities = np.full((len(paths), len(self.classes)), np.nan, dtype=np.float32)
-        probabilities[[row for row in range(len(paths)) if row not in bad]] = known
+        if logits:
+            known = (torch.cat(logits) / self.temperature).softmax(dim=1).numpy()
+            probabilities[[row for row in range(len(paths)) if row not in bad]] = known
         return probabilities, bad
 
     def evaluate(self) -> Evaluation:
@@ -220,26 +233,3 @@ def open_data(settings: Settings, draw: bool = True) -> ImageDataModule:
     data = read_data(settings, draw)
     data.decode()
     return data
-
-
-def forward(run: TrainedRun, crops: Iterator[Pixels], total: int) -> NDArray[np.float32]:
-    """Return class probabilities, float32 [n, classes], of crops, uint8 [crop, crop, 3] each.
-
-    total: how many crops there are at most.
-    """
-    size, colours = run.settings.model.batch_size, normalisation(run.settings.model)
-    run.network.to(memory_format=torch.channels_last)
-    trainer = inference_trainer(run, "bf16-mixed" if precision(run.settings) == "bf16-mixed" else "32-true")
-    device = trainer.strategy.root_device
-    mean, std = (torch.tensor(values, device=device) for values in (colours.mean, colours.std))
-
-    def batches() -> Iterator[Batch]:
-        for _ in progress(range(0, total, size), "Predicting"):
-            if batch := list(islice(crops, size)):
-                images = torch.from_numpy(np.stack(batch)).to(device)  # where normalising is fast
-                unknown = torch.full((len(batch),), -1)
-                yield Batch(normalise(images, mean, std), unknown, unknown)
-
-    logits = trainer.predict(classifier(run, Classifier), batches()) or []
-    parts = [(part / run.temperature).softmax(dim=1).numpy() for part in logits]  # type: ignore[operator, union-attr]
-    return np.concatenate([np.zeros((0, len(run.classes)), dtype=np.float32), *parts])
