@@ -32,8 +32,7 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
 
 from kenyan13.config.arguments import differing, translate
-from kenyan13.config.compose import finish, to_settings
-from kenyan13.config.explain import explain
+from kenyan13.config.compose import explain, finish, to_settings
 from kenyan13.config.settings import Settings
 from kenyan13.errors import BusyError, UserError, did_you_mean, first_line
 from kenyan13.study.definitions import Experiment, experiments, register_experiments
@@ -160,9 +159,10 @@ class ResumableSweeper(BasicSweeper):
             if one_by_one:
                 sweep.print_time_left(planned, due[len(results) :])
             results += self.launcher.launch([one.job for one in together], initial_job_idx=len(results))
-        failures = find_failures(results)
-        sweep.print_outcome(planned, [due[index].folder for index in failures])
-        report_failures([one.job for one in due], failures)
+        failed, error = find_failures([one.job for one in due], results)
+        sweep.print_outcome(planned, [due[index].folder for index in failed])
+        if error:
+            raise error
         return [results]
 
     def compose(self, job: Sequence[str]) -> tuple[Settings, Experiment | None]:
@@ -176,10 +176,11 @@ class ResumableSweeper(BasicSweeper):
         return finish(to_settings(config, job)), experiment
 
 
-def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
-    """Return why jobs have failed, by their index; errors of the program itself are printed whole.
+def find_failures(jobs: Sequence[Sequence[str]], results: Sequence[JobReturn]) -> tuple[list[int], UserError | None]:
+    """Return which jobs have failed, and what is to be said of them; errors of the program itself are printed whole.
 
-    A run that another process has taken is no failure.
+    A run that another process has taken is no failure. A job that failed alone, or all for one reason, is told in that
+    reason's own words.
     """
     failures: dict[int, UserError] = {}
     for index, result in enumerate(results):
@@ -192,23 +193,15 @@ def find_failures(results: Sequence[JobReturn]) -> dict[int, UserError]:
             reason = UserError(f"{type(error).__name__}: {first_line(error)}")
         if not isinstance(reason, BusyError):
             failures[index] = reason
-    return failures
-
-
-def report_failures(jobs: Sequence[Sequence[str]], failures: dict[int, UserError]) -> None:
-    """Raise UserError that lists the jobs that failed and why.
-
-    A job that failed alone, or all for one reason, is told in that reason's own words.
-    """
-    reasons = list(failures.values())
-    if not reasons:
-        return
-    if len(reasons) == len(jobs) and len({str(reason) for reason in reasons}) == 1:
+    if not failures:
+        return [], None
+    first = next(iter(failures.values()))
+    if len(failures) == len(jobs) and {str(reason) for reason in failures.values()} == {str(first)}:
         start = "" if len(jobs) == 1 else f"All {len(jobs)} runs failed: "
-        raise UserError(start + reasons[0].problem, *reasons[0].next_steps)
+        return list(failures), UserError(start + first.problem, *first.next_steps)
     lines = []
     for index, reason in failures.items():
         told = f"{' '.join(differing(jobs[index], jobs))}: {first_line(reason)}"
         lines.append("\n     ".join([told, *reason.next_steps]))
     again = "the same command tries them again, and does not repeat what has finished"
-    raise UserError(f"{len(reasons)} of {len(jobs)} runs failed.", *lines, again)
+    return list(failures), UserError(f"{len(failures)} of {len(jobs)} runs failed.", *lines, again)

@@ -22,8 +22,7 @@ from bench import stages as parts
 from bench.measure import document, write
 from PIL import Image
 
-from kenyan13.config.compose import compose_settings
-from kenyan13.config.explain import explain
+from kenyan13.config.compose import compose_settings, explain
 from kenyan13.config.settings import DataSettings
 from kenyan13.data.catalogue import read
 from kenyan13.data.images import decode

@@ -8,7 +8,7 @@ import typer  # noqa: I001
 from kenyan13.cli import runs, predict, pages, models  # noqa: F401
 from kenyan13.cli import combine, export, study  # noqa: F401
 from kenyan13.cli.app import app as app
-from kenyan13.config.explain import explain
+from kenyan13.config.compose import explain
 from kenyan13.errors import one_screen
 
 

@@ -15,9 +15,8 @@ from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from kenyan13.cli.app import DRY_RUN, print_next
 from kenyan13.cli.export import add_graph
 from kenyan13.config.arguments import translate
-from kenyan13.config.compose import compose_settings, finish, to_settings
-from kenyan13.config.explain import explain, known_settings, unknown_setting
-from kenyan13.config.presets import CONF
+from kenyan13.config.compose import compose_settings, explain, finish, to_settings
+from kenyan13.config.presets import CONF, known_settings, unknown_setting
 from kenyan13.config.settings import Settings
 from kenyan13.errors import FULL_ERROR, UserError, one_screen
 from kenyan13.machine import is_first_process
@@ -29,37 +28,35 @@ from kenyan13.training.device_sharing import launched
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def job(config: DictConfig) -> float | None:
-    """Train one run; returns its lowest validation loss, for sweepers that search."""
+    """Train one run, or do what the study's experiment is.
+
+    Returns the lowest validation loss, if there is one, for sweepers that search.
+    """
+    hydra_config = HydraConfig.get()
     # Hydra prints all overrides above an exception that leaves a job; in a sweep, that is how to tell which job it was.
-    alone = HydraConfig.get().mode is RunMode.RUN
-    with one_screen(explain) if alone else nullcontext():
-        return run(config, alone)
-
-
-def run(config: DictConfig, alone: bool) -> float | None:
-    """Train, or do what the study's experiment is; returns the lowest validation loss, if any."""
+    alone = hydra_config.mode is RunMode.RUN
     if str(Path.cwd()) not in sys.path:  # for a user's own classes: _target_: my_parts.MyCallback
         sys.path.append(str(Path.cwd()))
-    hydra_config = HydraConfig.get()
     # As they are written: those that name ${run.folder} have no value yet.
     overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
-    settings = finish(to_settings(config, overrides))
-    experiment = experiments().get(str(hydra_config.runtime.choices.get("experiment")))
-    with launched(hydra_config, settings.trainer):
-        # Torch is imported here, so that --help and --cfg need none.
-        if experiment is not None and experiment.kind != TRAINING:
-            from kenyan13.study.jobs import JOBS
+    with one_screen(explain) if alone else nullcontext():
+        settings = finish(to_settings(config, overrides))
+        experiment = experiments().get(str(hydra_config.runtime.choices.get("experiment")))
+        with launched(hydra_config, settings.trainer):
+            # Torch is imported here, so that --help and --cfg need none.
+            if experiment is not None and experiment.kind != TRAINING:
+                from kenyan13.study.jobs import JOBS
 
-            JOBS[experiment.kind](experiment, overrides)
-            return None
-        from kenyan13.training.run import train
+                JOBS[experiment.kind](experiment, overrides)
+                return None
+            from kenyan13.training.run import train
 
-        result = train(settings, brief=not alone)
-    if alone and is_first_process():
-        if settings.export and (run_directory(settings) / BEST).is_file():
-            add_graph(run_directory(settings))
-        print_next(*next_commands(settings))
-    return result.min_val_loss
+            result = train(settings, brief=not alone)
+        if alone and is_first_process():
+            if settings.export and (run_directory(settings) / BEST).is_file():
+                add_graph(run_directory(settings))
+            print_next(*next_commands(settings))
+        return result.min_val_loss
 
 
 def next_commands(settings: Settings) -> list[list[str]]:

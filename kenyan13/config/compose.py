@@ -1,4 +1,4 @@
-"""From conf/ and the command line to checked Settings. Imports no torch: `--help` and `--cfg job` answer at once."""
+"""From conf/ and the command line to checked Settings, or a mistake in the user's words. Imports no torch."""
 
 import os
 import re
@@ -14,16 +14,15 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kenyan13.config.arguments import translate
-from kenyan13.config.explain import explain, unknown_setting
-from kenyan13.config.presets import CONF, flatten, map_nodes, node_defaults
+from kenyan13.config.presets import ALL, CONF, flatten, map_nodes, node_defaults, presets, unknown_setting
 from kenyan13.config.settings import Settings
 from kenyan13.config.targets import check_built
-from kenyan13.errors import UserError
+from kenyan13.errors import UserError, did_you_mean, first_line
 
 LONGEST = 200  # bytes of a run's name: file systems allow 255, of which files beside the folder need some
 UNRESOLVED = ("schedule", "callbacks", "logger")  # their interpolations may name what is known only when a run starts
@@ -139,6 +138,38 @@ def compose_settings(overrides: Sequence[str] = ()) -> Settings:
         return finish(deepcopy(composed(*translate(overrides))))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise (explain(error) or error) from error
+
+
+def explain(error: Exception) -> UserError | None:
+    """Turn what Hydra or OmegaConf raise for a user's mistake into a UserError; None for anything else."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MissingConfigException):
+        group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+        options = error.options or list(presets(group))
+        steps = [f"choices: {', '.join(sorted(one for one in options if not one.endswith('_plugin')))}"]
+        if group == "experiment":
+            steps = ["the study's: kenyan13 study list; of conf/experiment: python train.py --help"]
+            options = [option for option in options if option[:2] == choice[:2]] or options  # of the same set, rather
+        if group == "model":
+            steps.append(f"any other timm architecture: model.backbone={choice}")
+        return UserError(f"There is no {group}={choice}.{did_you_mean(choice, options)}", *steps)
+    if isinstance(error, OverrideParseException):
+        step = "write key=value without blanks, as in optim.lr=1e-4; quote brackets: 'augment.scale=[0.9,1.1]'"
+        return UserError(f"'{error.override}' is not an override that Hydra can read.", step)
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    key = str(getattr(cause, "full_key", None) or getattr(cause, "key", None) or "")
+    if isinstance(cause, MissingMandatoryValue):
+        return UserError(f"The setting {key} has no value.", f"give it on the command line: {key}=...")
+    if isinstance(cause, OmegaConfBaseException):
+        unknown = re.match(r"Key '([^']+)' (?:is )?not in", first_line(cause))
+        return unknown_setting(key) if unknown else UserError(f"{key}: {first_line(cause)}", ALL)
+    if isinstance(error, HydraException):
+        if unmatched := re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", str(error)):
+            return unknown_setting(unmatched[1])
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return UserError(lines[0], *lines[1:3], ALL)
+    return None
 
 
 @cache

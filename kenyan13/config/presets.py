@@ -1,19 +1,22 @@
-"""The presets in conf/ as plain values, by group and choice: which keys a target has there, and their defaults."""
+"""The presets in conf/ as plain values, by group and choice: which settings and keys of targets there are."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kenyan13.config.settings import BUILT, SEVERAL
+from kenyan13.config.settings import BUILT, SEVERAL, Settings
+from kenyan13.errors import UserError, did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
 # In a checkout beside the package, in a wheel inside of it.
 CONF = next(parent / "conf" for parent in (PACKAGE, PACKAGE.parent) if (parent / "conf").is_dir())
 TARGET = "_target_"
+ALL = "all settings: python train.py --cfg job"
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -105,3 +108,23 @@ def node_defaults(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a node has where nothing else is chosen: the first preset with its target; {} where there is none."""
     found = presets_of(group, str(node.get(TARGET)))
     return found[0][1] if found else {}
+
+
+def unknown_setting(key: str) -> UserError:
+    """Say that there is no such setting or group, and which one was probably meant."""
+    groups = [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+    if key in groups:
+        return UserError(f"{key}=... chooses a whole group of settings.", f"one of them: {key}.KEY=VALUE")
+    settings = known_settings()
+    parent, _, last = key.rpartition(".")
+    same_name = [name for name in settings if name.rpartition(".")[2] == last]
+    siblings = [name for name in settings if parent and name.startswith(f"{parent}.")]
+    close = f" Did you mean '{same_name[-1]}'?" if same_name else did_you_mean(key, siblings)
+    return UserError(f"There is no setting '{key}'.{close or did_you_mean(key, groups + settings)}", ALL)
+
+
+def known_settings() -> list[str]:
+    """Return the dotted names of all settings, those of the presets among them."""
+    own = [name for name, _ in flatten(asdict(Settings())) if name not in BUILT]
+    built = [(key, node) for group in BUILT for values in presets(group).values() for key, node in nodes(group, values)]
+    return [*own, *dict.fromkeys(f"{key}.{name}" for key, node in built for name in node if name != TARGET)]

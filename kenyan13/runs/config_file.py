@@ -11,10 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kenyan13.config.arguments import keep_text
-from kenyan13.config.compose import check, pick
-from kenyan13.config.explain import explain, unknown_setting
+from kenyan13.config.compose import check, explain, pick
 from kenyan13.config.identity import complete, default_settings, plain
-from kenyan13.config.presets import TARGET, flatten, map_nodes, merge, presets_of
+from kenyan13.config.presets import TARGET, flatten, map_nodes, merge, presets_of, unknown_setting
 from kenyan13.config.settings import BUILT, Settings
 from kenyan13.config.targets import check_node
 from kenyan13.errors import UserError, did_you_mean, first_line, shorten

@@ -76,11 +76,6 @@ class Group:
     reported_tables: Mapping[str, Any] = field(default_factory=dict)
     claims: Sequence[Mapping[str, Any]] = ()
 
-    def in_order(self) -> list[Experiment]:
-        """Return the experiments in the order of the study's tables, those that it did not report behind."""
-        ids = dict.fromkeys([*self.reported, *self.experiments])
-        return [self.experiments[id_] for id_ in ids if id_ in self.experiments]
-
 
 GIVEN = ("title", "question", "tables", "reference", "ensembles_of", "reported", "reported_tables", "claims")
 

@@ -108,7 +108,8 @@ def compare_experiments(group: Group, entry: Mapping[str, Any], runs: Runs) -> l
     """What the group, or one series of it, trains: lowest loss, accuracy there and overfitting, beside the study's."""
     table = Table(entry["name"], entry.get("title") or entry["series"], COMPARISON)
     results = []
-    for one in group.in_order():
+    ids = dict.fromkeys([*group.reported, *group.experiments])  # in the order of the study's tables, others behind
+    for one in (group.experiments[id_] for id_ in ids if id_ in group.experiments):
         if one.kind == definitions.TRAINING and entry.get("series") in (None, one.series):
             result = runs[one.id].result if one.id in runs else None
             results += [result] if result else []

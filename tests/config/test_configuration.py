@@ -11,9 +11,8 @@ import torch
 import yaml
 
 from kenyan13.config.compose import LIMITS, compose_settings
-from kenyan13.config.explain import known_settings
 from kenyan13.config.identity import config_hash, differences, plain, run_name
-from kenyan13.config.presets import CONF
+from kenyan13.config.presets import CONF, known_settings
 from kenyan13.config.settings import BUILT, Fill, Layout, Sampling, Settings
 from kenyan13.config.targets import arguments
 from kenyan13.errors import UserError
