@@ -7,7 +7,8 @@ import pytest
 from test_commands import TINY, Command, assert_one_screen
 
 from kenyan13 import cli
-from kenyan13.analysis.ensemble import name_of, pool, read_models, select_by_others
+from kenyan13.analysis.ensemble import name_of, pool, read_models
+from kenyan13.analysis.saving import select_by_others
 from kenyan13.cli.models import estimate
 from kenyan13.config.settings import Settings
 from kenyan13.export.session import GRAPH, Graph

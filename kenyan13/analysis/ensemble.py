@@ -1,4 +1,4 @@
-"""Runs combined into one classifier, from their saved probabilities (study, H. Ensembles); folds as one model.
+"""Runs combined from their saved probabilities: one classifier (study, H. Ensembles), one model of folds, wrong labels.
 
 Runs that differ in data.fold alone are one model, which has predicted all of their images out of fold: each image is
 predicted by the run that was not trained on it. Class indices are indices into the runs' classes; accuracies are 0..1.
@@ -13,12 +13,11 @@ from statistics import mean
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss
 
 from kenyan13.analysis.compare import best_first, check_several
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.classification import fit_temperature, scale
-from kenyan13.runs.directory import RESULT, TEST
+from kenyan13.runs import predictions
+from kenyan13.runs.directory import OUT_OF_FOLD, RESULT, TEST, VALIDATION
 from kenyan13.runs.predictions import classes_of, prediction_table, read_predictions, targets_of
 from kenyan13.runs.run import Run, read_run
 
@@ -191,41 +190,39 @@ def accuracy_table(aligned: Aligned) -> pd.DataFrame:
     return pd.DataFrame([{"models": models, **row} for models, row in zip(numbers, rows, strict=True)])
 
 
-def select_by_others(tables: Mapping[str, pd.DataFrame], folds: Sequence[pd.Index]) -> pd.DataFrame:
-    """Return what `select` would predict of each fold's images, ids, had it chosen models by the other folds alone.
+def rank_labels(runs: Sequence[Run]) -> tuple[pd.DataFrame, int]:
+    """Return the images by id, the likeliest wrong label first, and how many cleanlab counts as wrong.
 
-    This tells how good such a choice is: the images that models are chosen by flatter them.
+    probable: the most probable other class; quality: cleanlab's self-confidence, 0..1, low for labels that are likely
+    wrong (docs/data-check.md compares it with others); like_label, like_probable: ids of the image of either class that
+    the runs name rightly and take for most alike. Probabilities are means over the runs that were not trained on the
+    image: of validation, and of head=linear out of fold. Raises UserError for runs of other classes or without
+    predictions.
     """
-    parts = []
-    for ids in folds:
-        chosen, _ = select({name: table.drop(ids) for name, table in tables.items()})
-        parts.append(align({name: tables[name].loc[ids] for name in chosen}).mean())
-    return pd.concat(parts)
+    from cleanlab.count import num_label_issues
+    from cleanlab.rank import get_label_quality_scores
 
+    files = [(run, name) for run in runs for name in (VALIDATION, OUT_OF_FOLD) if (run.folder / name).is_file()]
+    if not files:
+        raise UserError("These runs have no predictions.", "train them to the end of an epoch, best in folds")
+    averaged = predictions.average([read_predictions(run.folder, name) for run, name in files])
+    table = predictions.labelled(averaged)
+    probabilities, targets = predictions.probabilities_of(table), targets_of(table)
+    classes = np.array(classes_of(table))
+    others = probabilities.copy()
+    others[np.arange(len(table)), targets] = -1
+    probable, right = others.argmax(axis=1), others.max(axis=1) < probabilities[np.arange(len(table)), targets]
 
-def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]:
-    """Return the names of the models to average, the best first, and their mean predictions.
+    def nearest(wanted: int, row: int) -> str:
+        rows = np.flatnonzero(right & (targets == wanted) & (np.arange(len(table)) != row))
+        distances = np.square(probabilities[rows] - probabilities[row]).sum(axis=1)
+        return str(table.index[rows[distances.argmin()]]) if len(rows) else ""
 
-    The model with the lowest log loss is first; then comes the one, again and again, with which the mean has the lowest
-    loss, until none lowers it; each time after a temperature, as runs put together predict with one. Source: Caruana et
-    al., Ensemble Selection from Libraries of Models (ICML 2004), without its repetitions. tables: predictions by name,
-    of the same images. Raises UserError for others.
-    """
-    aligned = align(tables)
-    probabilities = dict(zip(tables, aligned.probabilities, strict=True))
-    known = aligned.targets >= 0
-
-    def loss(mean: NDArray[np.float64]) -> float:
-        scaled = scale(mean[known], fit_temperature(mean[known], aligned.targets[known]))
-        return float(log_loss(aligned.targets[known], scaled, labels=range(len(aligned.classes))))
-
-    chosen: list[str] = []
-    lowest, best = np.inf, aligned.probabilities[0]
-    while rest := [name for name in tables if name not in chosen]:
-        means = {name: sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1) for name in rest}
-        losses = {name: loss(mean) for name, mean in means.items()}
-        name = min(losses, key=losses.__getitem__)
-        if losses[name] >= lowest:
-            break
-        chosen, lowest, best = [*chosen, name], losses[name], means[name]
-    return chosen, aligned.table(best)
+    ranked = pd.DataFrame({
+        "label": table["target"], "probable": classes[probable],
+        "quality": get_label_quality_scores(targets, probabilities, method="self_confidence"),
+        "p_probable": others.max(axis=1),
+        "like_label": [*map(nearest, targets, range(len(table)))],
+        "like_probable": [*map(nearest, probable, range(len(table)))],
+    })  # fmt: skip
+    return ranked.sort_values("quality", kind="stable"), num_label_issues(targets, probabilities)

@@ -1,24 +1,67 @@
-"""Runs put together and kept as a run: a run directory that holds all that predicting needs. Imports no torch."""
+"""Runs chosen, put together and kept as a run: a directory that holds all that predicting needs. Imports no torch."""
 
 import filecmp
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss
 
+from kenyan13.analysis.ensemble import align
 from kenyan13.data.catalogue import FIRST
 from kenyan13.errors import UserError, shorten
-from kenyan13.metrics.classification import fit_temperature
+from kenyan13.metrics.classification import fit_temperature, scale
 from kenyan13.runs.config_file import read_config, read_settings, write_config
 from kenyan13.runs.directory import BEST, CONFIG, MEMBERS, RESULT, VALIDATION
 from kenyan13.runs.predictions import classes_of, labelled, probabilities_of, scores, targets_of, write_predictions
 from kenyan13.runs.result import Result, write_result
 from kenyan13.runs.run import Run, read_all
+
+
+def select_by_others(tables: Mapping[str, pd.DataFrame], folds: Sequence[pd.Index]) -> pd.DataFrame:
+    """Return what `select` would predict of each fold's images, ids, had it chosen models by the other folds alone.
+
+    This tells how good such a choice is: the images that models are chosen by flatter them.
+    """
+    parts = []
+    for ids in folds:
+        chosen, _ = select({name: table.drop(ids) for name, table in tables.items()})
+        parts.append(align({name: tables[name].loc[ids] for name in chosen}).mean())
+    return pd.concat(parts)
+
+
+def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]:
+    """Return the names of the models to average, the best first, and their mean predictions.
+
+    The model with the lowest log loss is first; then comes the one, again and again, with which the mean has the lowest
+    loss, until none lowers it; each time after a temperature, as runs put together predict with one. Source: Caruana et
+    al., Ensemble Selection from Libraries of Models (ICML 2004), without its repetitions. tables: predictions by name,
+    of the same images. Raises UserError for others.
+    """
+    aligned = align(tables)
+    probabilities = dict(zip(tables, aligned.probabilities, strict=True))
+    known = aligned.targets >= 0
+
+    def loss(mean: NDArray[np.float64]) -> float:
+        scaled = scale(mean[known], fit_temperature(mean[known], aligned.targets[known]))
+        return float(log_loss(aligned.targets[known], scaled, labels=range(len(aligned.classes))))
+
+    chosen: list[str] = []
+    lowest, best = np.inf, aligned.probabilities[0]
+    while rest := [name for name in tables if name not in chosen]:
+        means = {name: sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1) for name in rest}
+        losses = {name: loss(mean) for name, mean in means.items()}
+        name = min(losses, key=losses.__getitem__)
+        if losses[name] >= lowest:
+            break
+        chosen, lowest, best = [*chosen, name], losses[name], means[name]
+    return chosen, aligned.table(best)
 
 
 def save_runs(name: str, runs: Sequence[Run], table: pd.DataFrame) -> Path:

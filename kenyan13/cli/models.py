@@ -94,8 +94,8 @@ def best(
     (recipe=modern). Of all these models, those are averaged whose mean is best out of fold. Each fold is a run:
     interrupted, the same command goes on.
     """
-    from kenyan13.analysis.ensemble import pool, select, select_by_others
-    from kenyan13.analysis.saving import save_runs
+    from kenyan13.analysis.ensemble import pool
+    from kenyan13.analysis.saving import save_runs, select, select_by_others
     from kenyan13.cli.export import add_graph
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.runs.run import read_run

@@ -127,7 +127,7 @@ def data_labels(runs: Runs, folder: Output = Path("data-labels")) -> None:
     Best are the runs of all folds (-m data.fold=0..4). OUTPUT/labels.csv lists all images; with labels corrected, or
     replaced by drop, it is what data.corrections=FILE reads.
     """
-    from kenyan13.analysis.label_errors import rank_labels
+    from kenyan13.analysis.ensemble import rank_labels
     from kenyan13.report.photos import files_by_id, grid_of
     from kenyan13.report.tables import Section
     from kenyan13.report.writing import write_single_page

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hand_made import certain, hand_made
 
-from kenyan13.analysis.label_errors import rank_labels
+from kenyan13.analysis.ensemble import rank_labels
 from kenyan13.data.tables import read_labels
 from kenyan13.errors import UserError
 from kenyan13.runs.run import read_run

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kenyan13.analysis.ensemble import select, select_by_others
+from kenyan13.analysis.saving import select, select_by_others
 from kenyan13.runs.predictions import prediction_table, probabilities_of
 
 
