@@ -174,12 +174,13 @@ def test_a_killed_job_of_submitit_has_failed(tmp_path: Path) -> None:
 def test_a_killed_process_of_joblib_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from hydra_plugins.hydra_joblib_launcher import _core
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     def killed(*arguments: object, **named: object) -> None:
         raise TerminatedWorkerError("A worker process managed by the executor was unexpectedly terminated.")
 
-    monkeypatch.setattr("hydra_plugins.hydra_joblib_launcher._core.launch", killed)
+    monkeypatch.setattr(_core, "launch", killed)
     with pytest.raises(SystemExit), one_screen():
         joblib_launcher.JoblibLauncher(n_jobs=2).launch([["seed=1"]], 0)
     told = capsys.readouterr().err

@@ -53,9 +53,9 @@ def pretrained(backbone: str) -> ModelSettings:
 @pytest.mark.parametrize(
     ("backbone", "crop", "fitting"),
     [
-        ("vit_small_patch14_reg4_dinov2", 225, "patches of 14 px fit model.crop=238 or 224"),
+        ("vit_small_patch14_reg4_dinov2", 225, "patches of 14 px fit model.crop=238 or model.crop=224"),
         ("vit_small_patch16_dinov3", 12, "patches of 16 px fit model.crop=16"),
-        ("swinv2_tiny_window8_256", 226, "patches of 4 px fit model.crop=228 or 224"),
+        ("swinv2_tiny_window8_256", 226, "patches of 4 px fit model.crop=228 or model.crop=224"),
     ],
 )
 def test_crops_that_patches_do_not_cover_are_refused(backbone: str, crop: int, fitting: str) -> None:
