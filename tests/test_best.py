@@ -52,6 +52,7 @@ def test_the_best_models_of_several_backbones_become_one_run(
     assert predicted.returncode == 0, predicted.stderr
 
 
+@pytest.mark.slow
 def test_hours_that_allow_nothing_leave_the_linear_classifiers(
     kenyan13: Command, demo_root: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_python_writes_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "losses.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_estimates_are_of_the_images_that_the_plan_has() -> None:
     rows = re.findall(r"^\| ([A-H]|all) \| (\d+) \| ([\d,]+) \|", PAGES["docs/study.md"], flags=re.MULTILINE)
     told = {group: (int(runs), int(images.replace(",", ""))) for group, runs, images in rows}

@@ -104,6 +104,7 @@ def test_without_its_images_a_run_is_exported_but_not_compared(run: Path, photos
         assert (one.likeness, Graph(run / "alone.onnx").unknown(one)) == (None, False)
 
 
+@pytest.mark.slow
 def test_eight_bits_leave_narrow_convolutions_as_they_are(trained: Path, tmp_path: Path) -> None:
     """The first layer and depthwise ones have few weights, and lose the most (test_efficientnet has both)."""
     export_onnx(open_any(trained / "two"), tmp_path / GRAPH)
