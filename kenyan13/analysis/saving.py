@@ -39,28 +39,30 @@ def select_by_others(tables: Mapping[str, pd.DataFrame], folds: Sequence[pd.Inde
 def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]:
     """Return the names of the models to average, the best first, and their mean predictions.
 
-    The model with the lowest log loss is first; then comes the one, again and again, with which the mean has the lowest
-    loss, until none lowers it; each time after a temperature, as runs put together predict with one. Source: Caruana et
-    al., Ensemble Selection from Libraries of Models (ICML 2004), without its repetitions. tables: predictions by name,
-    of the same images. Raises UserError for others.
+    The model with the fewest errors is first; then comes the one, again and again, with which the mean makes the
+    fewest, until none is better. Where errors are as many, the lower log loss decides, after a temperature, as runs put
+    together predict with one. Source: Caruana et al., Ensemble Selection from Libraries of Models (ICML 2004), without
+    its repetitions. tables: predictions by name, of the same images. Raises UserError for others.
     """
     aligned = align(tables)
     probabilities = dict(zip(tables, aligned.probabilities, strict=True))
     known = aligned.targets >= 0
 
-    def loss(mean: NDArray[np.float64]) -> float:
-        scaled = scale(mean[known], fit_temperature(mean[known], aligned.targets[known]))
-        return float(log_loss(aligned.targets[known], scaled, labels=range(len(aligned.classes))))
+    def badness(mean: NDArray[np.float64]) -> tuple[int, float]:
+        targets = aligned.targets[known]
+        scaled = scale(mean[known], fit_temperature(mean[known], targets))
+        errors = np.count_nonzero(scaled.argmax(axis=1) != targets)
+        return errors, float(log_loss(targets, scaled, labels=range(len(aligned.classes))))
 
     chosen: list[str] = []
-    lowest, best = np.inf, aligned.probabilities[0]
+    lowest, best = (len(known) + 1, np.inf), aligned.probabilities[0]
     while rest := [name for name in tables if name not in chosen]:
         means = {name: sum(probabilities[one] for one in (*chosen, name)) / (len(chosen) + 1) for name in rest}
-        losses = {name: loss(mean) for name, mean in means.items()}
-        name = min(losses, key=losses.__getitem__)
-        if losses[name] >= lowest:
+        found = {name: badness(mean) for name, mean in means.items()}
+        name = min(found, key=found.__getitem__)
+        if found[name] >= lowest:
             break
-        chosen, lowest, best = [*chosen, name], losses[name], means[name]
+        chosen, lowest, best = [*chosen, name], found[name], means[name]
     return chosen, aligned.table(best)
 
 

@@ -16,7 +16,7 @@ def table(rights: list[float]) -> pd.DataFrame:
 
 def test_models_are_added_while_the_mean_gets_better() -> None:
     """One and two make up for each other's mistakes; three adds nothing to them, though its loss is below two's."""
-    tables = {"three": table([0.5] * 4), "two": table([0.25, 0.25, 0.9, 0.9]), "one": table([0.9, 0.9, 0.3, 0.3])}
+    tables = {"three": table([0.49] * 4), "two": table([0.25, 0.25, 0.9, 0.9]), "one": table([0.9, 0.9, 0.3, 0.3])}
     losses = {name: -np.log(probabilities_of(one)[:, 0]).mean() for name, one in tables.items()}
     assert losses["one"] < losses["three"] < losses["two"]
     chosen, mean = select(tables)
@@ -41,8 +41,13 @@ def test_one_model_alone_may_be_best() -> None:
 
 
 def test_being_unsure_is_no_fault_as_a_temperature_mends_it() -> None:
-    """A temperature of 0.145 makes 0.8 of 0.55, which is right on four images of five: a log loss of 0.5004."""
-    tables = {"sure": table([0.85, 0.85, 0.85, 0.3, 0.3]), "unsure": table([0.55, 0.55, 0.55, 0.55, 0.45])}
+    """Both are right on four of five; a temperature of 0.145 makes 0.8 of 0.55, a log loss of 0.5004."""
+    tables = {"sure": table([0.9, 0.9, 0.51, 0.51, 0.35]), "unsure": table([0.55, 0.55, 0.55, 0.55, 0.45])}
     losses = {name: -np.log(probabilities_of(one)[:, 0]).mean() for name, one in tables.items()}
     assert losses["sure"] < losses["unsure"]
     assert select(tables)[0] == ["unsure"]
+
+
+def test_errors_count_before_log_loss() -> None:
+    tables = {"surer": table([0.99, 0.99, 0.99, 0.4]), "right": table([0.55] * 4)}
+    assert select(tables)[0] == ["right"]
