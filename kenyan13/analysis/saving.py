@@ -51,7 +51,7 @@ def select(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], pd.DataFrame]
     def badness(mean: NDArray[np.float64]) -> tuple[int, float]:
         targets = aligned.targets[known]
         scaled = scale(mean[known], fit_temperature(mean[known], targets))
-        errors = np.count_nonzero(scaled.argmax(axis=1) != targets)
+        errors = int(np.count_nonzero(scaled.argmax(axis=1) != targets))
         return errors, float(log_loss(targets, scaled, labels=range(len(aligned.classes))))
 
     chosen: list[str] = []
