@@ -11,8 +11,7 @@ from kenyan13.analysis.ensemble import name_of, pool, read_models
 from kenyan13.analysis.saving import select_by_others
 from kenyan13.cli.models import estimate
 from kenyan13.config.settings import Settings
-from kenyan13.export.session import GRAPH, Graph
-from kenyan13.runs.predictions import classes_of, labelled, read_predictions, scores
+from kenyan13.runs.predictions import labelled, read_predictions, scores
 from kenyan13.runs.run import read_run
 from kenyan13.training import trainer
 
@@ -44,7 +43,7 @@ def test_the_best_models_of_several_backbones_become_one_run(
     assert result.accuracy == pytest.approx(found["accuracy"])
     assert result.temperature != 1
     assert max(map(len, (line for line in done.stdout.splitlines() if str(tmp_path) not in line))) <= 80
-    assert Graph(tmp_path / "runs" / "best" / GRAPH).classes == classes_of(predictions)
+    assert f"kenyan13 export {tmp_path}/runs/best" in done.stdout, "which takes long with many networks"
     again = kenyan13(*command)
     assert again.returncode == 0, again.stderr
     assert "had finished before" in again.stdout

@@ -96,7 +96,6 @@ def best(
     """
     from kenyan13.analysis.ensemble import pool
     from kenyan13.analysis.saving import save_runs, select, select_by_others
-    from kenyan13.cli.export import add_graph
     from kenyan13.runs.predictions import read_predictions
     from kenyan13.runs.run import read_run
 
@@ -118,9 +117,8 @@ def best(
     print_ranked({**marked, "mean of those with *": select_by_others(tables, folds)})
     console.print("Which to average was chosen by the other folds, too.")
     saved = save_runs(save, [read_run(folder) for name in selected for folder in found[name]], mean)
-    if compose_settings(models[ranked[0]]).export:
-        add_graph(saved)
-    print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], ["kenyan13", "report", str(saved)])
+    done = [["kenyan13", verb, str(saved)] for verb in ("report", "export")]
+    print_next(["kenyan13", "predict", str(saved), "PHOTO.jpg"], *done)
 
 
 def chosen_models(given: Sequence[str], weights: Path | None, usual: Sequence[str]) -> dict[str, list[str]]:
