@@ -47,7 +47,8 @@ def evaluate(
 ) -> None:
     """Compute a run's metrics again, to check a checkpoint. They are compared with those in result.json.
 
-    Printed, too, is what mirror images and a temperature bring, whether or not the run predicts with them.
+    Printed, too, is what mirror images and a temperature bring, whether or not the run predicts with them; and what
+    other views do, where it has them: predict.views=[1,0.7].
     """
     from kenyan13.runs.result import read_result
 
@@ -99,12 +100,13 @@ def print_pieces(run: "OpenRun", evaluation: "Evaluation") -> None:
     scaled = mirrored.copy()
     scaled[list(run.classes)] = scale_by_others(probabilities_of(mirrored), targets_of(mirrored))
     rows: list[tuple[str, ...]] = [("", "accuracy %", "95 % interval", "log loss", "calibration error")]
-    for name, table in {"image alone": plain, "and mirror image": mirrored, "and temperature": scaled}.items():
+    chosen = run.settings.predict
+    views = "and other views, mirrored" if chosen.views else "and mirror image"
+    for name, table in {"image alone": plain, views: mirrored, "and temperature": scaled}.items():
         rows.append((name, *score_cells(table), number(scores(table)["calibration_error"], 3)))
     print(align(rows, right={1, 2, 3, 4}))
-    chosen = run.settings.predict
-    uses = ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature
-    print(f"This run predicts new images with: {' and '.join(uses) or 'the image alone'}.")
+    uses = ["other views"] * bool(chosen.views) + ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature
+    print(f"This run predicts new images with: {', '.join(uses) or 'the image alone'}.")
     print("Temperatures of this table are fitted to other images than they are used on.")
 
 

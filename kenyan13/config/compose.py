@@ -48,6 +48,7 @@ RANGES: dict[tuple[float, float], str] = {
     (0.001, 1): "stop.smoothing",
     (0.001, inf): "augment.erasing.ratio",
     (0.01, 0.99): "data.validation_fraction",
+    (0.1, 1): "predict.views",
     (0.01, 1): "augment.crop_area",
     (0.01, 100): "augment.crop_ratio",
     (0.01, inf): "augment.scale",
@@ -211,6 +212,7 @@ def check_together(settings: Settings) -> None:
         "freeze.frozen_bn=eval": freeze.get("frozen_bn") != "train",
         "model.cotuning=0": not settings.model.cotuning,
         "predict.mirror=false": not settings.predict.mirror,
+        "predict.views=[]": not settings.predict.views,
         "trainer.devices=1": trainer.get("devices", 1) == 1,
     }
     needed = [word for word, there in cached.items() if not there]

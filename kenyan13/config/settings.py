@@ -127,8 +127,12 @@ class ModelSettings:
 
 @dataclass
 class PredictSettings:
-    """How probabilities are made of an image: mirror in validation, too; temperature for new images only."""
+    """How probabilities are made of an image: views and mirror in validation, too; temperature for new images only.
 
+    views: of middle squares beside the usual one, their sides as shares of the image's short side.
+    """
+
+    views: list[float] = field(default_factory=list)
     mirror: bool = False
     temperature: bool = False
 

@@ -92,12 +92,6 @@ def draw_rectangle(settings: ErasingSettings, crop: int, random: np.random.Gener
     return (0, 0, 0, 0)
 
 
-def centre_crop(image: Pixels, crop: int) -> Pixels:
-    """Return the middle uint8 [crop, crop, 3], as torchvision's CenterCrop takes it."""
-    top, left = (round((side - crop) / 2) for side in image.shape[:2])
-    return image[top : top + crop, left : left + crop]
-
-
 def recolour(image: Pixels, view: View) -> Pixels:
     """Apply brightness, contrast, saturation and hue in the view's order, each clipped to 0..255 as in torchvision.
 

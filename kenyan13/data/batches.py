@@ -13,18 +13,21 @@ from torch.utils.data import Dataset
 
 from kenyan13.config.settings import AugmentSettings
 from kenyan13.config.targets import build
-from kenyan13.data.augmentation import View, centre_crop, draw_view, recolour, warp
+from kenyan13.data.augmentation import View, draw_view, recolour, warp
 from kenyan13.data.catalogue import Catalogue
-from kenyan13.data.images import Pixels
+from kenyan13.data.images import Pixels, centre_views
 from kenyan13.data.sampling import AUGMENTATION, EXTRA, VIEWS, Draw, generator
 from kenyan13.data.store import Store
 from kenyan13.errors import UserError
 
 
 class RawBatch(NamedTuple):
-    """Views of images, with what is left to do on the device; plain values are known without asking it."""
+    """Views of images, with what is left to do on the device; plain values are known without asking it.
 
-    images: Tensor  # uint8 [n, crop, crop, 3]
+    Where an image has v views, they are in a row; in training, v is 1.
+    """
+
+    images: Tensor  # uint8 [n * v, crop, crop, 3]
     targets: Tensor  # int64 [n]
     rows: Tensor  # int64 [n]
     erased: NDArray[np.int64]  # [n, 4], rectangles; stays on the host
@@ -35,7 +38,7 @@ class RawBatch(NamedTuple):
 class Batch(NamedTuple):
     """Images on the device, ready for the network."""
 
-    images: Tensor  # float32 [n, 3, crop, crop], normalised
+    images: Tensor  # float32 [n * v, 3, crop, crop], normalised
     targets: Tensor  # int64 [n]; -1 without label
     rows: Tensor  # int64 [n], rows of the catalogue
 
@@ -49,10 +52,16 @@ class Images(NamedTuple):
 
 
 class ImageDataset(Dataset[RawBatch]):
-    """Whole batches of images: centre crops, or with `augment` random views decided by (seed, epoch, position)."""
+    """Whole batches of images: with `augment`, a random view of each, decided by (seed, epoch, position).
 
-    def __init__(self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None) -> None:
-        self.images, self.crop, self.seed, self.augment = images, crop, seed, augment
+    Without, their centre crops, and beside each what else `views` asks for (see `centre_views`).
+    """
+
+    def __init__(
+        self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None,
+        views: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        self.images, self.crop, self.seed, self.augment, self.views = images, crop, seed, augment, views
         self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(augment.extra if augment else [])]
         if self.extra:
             apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
@@ -66,19 +75,19 @@ class ImageDataset(Dataset[RawBatch]):
         pixels, views, seeds = zip(*map(self.view, draws), strict=True)
         erased, noise = np.array([view.erased for view in views]), np.array([view.noise for view in views])
         targets = torch.from_numpy(self.images.catalogue.targets[rows])
-        return RawBatch(torch.from_numpy(np.stack(pixels)), targets, torch.tensor(rows), erased, noise, seeds[0])
+        return RawBatch(torch.from_numpy(np.concatenate(pixels)), targets, torch.tensor(rows), erased, noise, seeds[0])
 
     def view(self, draw: Draw) -> tuple[Pixels, View, int]:
-        """Return one view of an image, uint8 [crop, crop, 3], its parameters, and a seed of what is left to do."""
+        """Return views of an image, uint8 [v, crop, crop, 3], their parameters, and a seed of what is left to do."""
         image = self.images.store[self.images.store_rows[draw.row]]
         if self.augment is None:
-            return centre_crop(image, self.crop), View(), 0
+            return centre_views(image, self.crop, self.views), View(), 0
         random = generator(AUGMENTATION, self.seed, draw.epoch, draw.position)
         view = draw_view(self.augment, self.crop, random)
         pixels = warp(recolour(image, view), view, self.crop)
         if self.extra:
             pixels = apply_extra(pixels, self.extra, int(generator(EXTRA, self.seed, *draw[1:]).integers(2**62)))
-        return pixels, view, int(random.integers(2**62))
+        return pixels[None], view, int(random.integers(2**62))
 
 
 def seed_libraries(seed: int) -> None:

@@ -135,3 +135,27 @@ def list_unreadable(lines: Sequence[str], total: int) -> str:
     """Return a message about images that cannot be read, of `total`: a line each, up to fifteen."""
     more = [f"and {len(lines) - 15:,} more"] if len(lines) > 15 else []
     return "\n    ".join([f"{len(lines):,} of {total:,} images cannot be read:", *lines[:15], *more])
+
+
+def centre_crop(image: Pixels, crop: int) -> Pixels:
+    """Return the middle uint8 [crop, crop, 3], as torchvision's CenterCrop takes it."""
+    top, left = (round((side - crop) / 2) for side in image.shape[:2])
+    return image[top : top + crop, left : left + crop]
+
+
+def centre_views(image: Pixels, crop: int, shares: Sequence[float] = ()) -> Pixels:
+    """Return the centre crop of a stored image, and middle squares of it resized alike: uint8 [1 + views, crop, crop, 3].
+
+    shares: the squares' sides as shares of the image's short side, above 0, at most 1.
+    """
+    views, square = [centre_crop(image, crop)], centre_crop(image, min(image.shape[:2]))
+    for side in view_sides(len(square), shares):
+        first = (len(square) - side) // 2
+        part = Image.fromarray(square[first : first + side, first : first + side])
+        views.append(np.asarray(part.resize((crop, crop), Image.Resampling.BILINEAR)))
+    return np.stack(views)
+
+
+def view_sides(length: int, shares: Sequence[float]) -> list[int]:
+    """Return the sides in pixels of middle squares, by their shares of a short side of `length` pixels."""
+    return [max(1, round(share * length)) for share in shares]

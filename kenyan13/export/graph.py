@@ -1,5 +1,6 @@
 """A run as one graph, which torch.onnx writes: any image in; probabilities, likeness and heat maps out."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kenyan13.data.catalogue import FIRST
-from kenyan13.data.images import MAX_ASPECT, resize_length
+from kenyan13.data.images import MAX_ASPECT, resize_length, view_sides
 from kenyan13.model.backbones import normalisation
 from kenyan13.training.composed import ComposedRun
 from kenyan13.training.inference import OpenRun, TrainedRun
@@ -15,12 +16,22 @@ from kenyan13.training.inference import OpenRun, TrainedRun
 BITS = 22  # of the weights, as in Pillow's Resample.c
 
 
-def cropped(images: Tensor, crop: int) -> Tensor:
-    """Return the middle, uint8 [n, crop, crop, 3], of resized images, uint8 [n, height, width, 3].
+def views(images: Tensor, crop: int, shares: Sequence[float]) -> Tensor:
+    """Return what kenyan13.data.images.centre_views gives of images, uint8 [n * v, crop, crop, 3], bit for bit."""
+    length = resize_length(crop)
+    made = [cropped(images, length, crop)]
+    square = cropped(images, length, length) if shares else images
+    for side in view_sides(length, shares):
+        made.append(resampled(resampled(square, 2, side, crop, crop), 1, side, crop, crop))
+    return torch.stack(made, dim=1).flatten(0, 1) if shares else made[0]
+
+
+def cropped(images: Tensor, length: int, crop: int) -> Tensor:
+    """Return the middle, uint8 [n, crop, crop, 3], of images, uint8 [n, height, width, 3], resized to `length`.
 
     Bit for bit what kenyan13.data.images.load and centre_crop give, Pillow's order of the two passes included.
     """
-    length, short = resize_length(crop), torch.sym_min(*images.shape[1:3])
+    short = torch.sym_min(*images.shape[1:3])
     height, width = (torch.sym_min(side, MAX_ASPECT * short) for side in images.shape[1:3])
     high, wide = length * height // short, length * width // short
 
@@ -65,7 +76,9 @@ class One(nn.Module):
 
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
-        self.crop, self.temperature, self.mirror = run.settings.model.crop, run.temperature, run.settings.predict.mirror
+        chosen = run.settings.predict
+        self.crop, self.shares, self.mirror = run.settings.model.crop, tuple(chosen.views), chosen.mirror
+        self.temperature = run.temperature
         self.network = run.network.cpu().eval()
         colours = normalisation(run.settings.model)
         self.register_buffer("mean", torch.tensor(colours.mean).view(1, 3, 1, 1) * 255)
@@ -74,13 +87,13 @@ class One(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return `outputs` of images of any size, uint8 [n, height, width, 3]."""
-        return self.outputs(cropped(images, self.crop))
+        return self.outputs(views(images, self.crop, self.shares))
 
     def outputs(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Return probabilities, float [n, classes], of uint8 [n, crop, crop, 3]; with a bank, likeness and maps too.
+        """Return probabilities, float [n, classes], of `views`, uint8 [n * v, crop, crop, 3]; with a bank, more.
 
         likeness: float [n], the largest cosine between an image's features and those of a training image.
-        maps: float [n, classes, h, w], each place's logits, where the network's head can take a place alone.
+        maps: float [n, classes, h, w], each place's logits in the centre crop, where the network's head can take a place alone.
         """
         pooled, logits, features = self.pooled_and_logits(crops)
         probabilities = (logits / self.temperature).softmax(dim=1)
@@ -91,7 +104,10 @@ class One(nn.Module):
         return (probabilities, likeness) if maps is None else (probabilities, likeness, maps)
 
     def pooled_and_logits(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what the last layer gets, float [n, d], its logits, and the body's features, of uint8 crops."""
+        """Return what the last layer gets, float [n, d], its logits, and the body's features of the centre crops.
+
+        crops: uint8 [n * v, crop, crop, 3], as `views` makes them.
+        """
         pixels = (crops.permute(0, 3, 1, 2).float() - self.mean) / self.std
         body, head = self.network.forward_features, self.network.forward_head
         features = body(pixels)  # type: ignore[operator]
@@ -99,7 +115,10 @@ class One(nn.Module):
         if self.mirror:
             other = body(pixels.flip(3))  # type: ignore[operator]
             made = [(made[0] + head(other, pre_logits=True)) / 2, (made[1] + head(other)) / 2]  # type: ignore[operator]
-        return made[0].flatten(1), made[1], features
+        made[0] = made[0].flatten(1)
+        if self.shares:
+            made = [one.unflatten(0, (-1, 1 + len(self.shares))).mean(dim=1) for one in made]
+        return made[0], made[1], features[:: 1 + len(self.shares)]
 
 
 class Together(nn.Module):

@@ -19,9 +19,8 @@ from timm.models import save_for_hf
 from torch.nn import functional as F
 
 from kenyan13.config.settings import Settings
-from kenyan13.data.augmentation import centre_crop
 from kenyan13.data.batches import Images
-from kenyan13.data.images import decode, resize_length
+from kenyan13.data.images import centre_views, decode, resize_length
 from kenyan13.errors import UserError
 from kenyan13.export.graph import One, complete
 from kenyan13.export.session import META, Graph, Outputs
@@ -128,8 +127,8 @@ def features(module: One, images: Images) -> tuple[NDArray[np.float32], NDArray[
     with torch.inference_mode():
         for start in progress(range(0, len(images.store_rows), 32), "Computing features"):
             rows = images.store_rows[start : start + 32]
-            crops = torch.from_numpy(np.stack([centre_crop(images.store[row], module.crop) for row in rows]))
-            pooled, logits, _ = module.pooled_and_logits(crops)
+            crops = np.concatenate([centre_views(images.store[row], module.crop, module.shares) for row in rows])
+            pooled, logits, _ = module.pooled_and_logits(torch.from_numpy(crops))
             parts.append((F.normalize(pooled, dim=1), (logits / module.temperature).softmax(dim=1)))
     first, second = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     return first, second

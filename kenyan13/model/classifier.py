@@ -44,7 +44,7 @@ class Classifier(LightningModule):
     """Trains `network` (images -> logits [n, classes]) with the loss, optimiser and schedule that are configured.
 
     loss: (logits, targets) -> loss; optim, schedule: nodes of conf/optim and conf/schedule; forward: what is computed
-    instead of the whole network, as its head where batches hold features; mirror: validate as `mean_logits` does;
+    instead of the whole network, as its head where batches hold features; mirror: validate as `mean_of_views` does;
     auxiliary: a second loss in training, of the network's pooled features.
 
     Logs train_loss (mean over the epoch's images of what is minimised, but the auxiliary loss), val_loss (plain cross
@@ -116,14 +116,14 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the batch's logits for the epoch's end."""
-        logits = mean_logits(self, batch.images) if self.mirror else self(batch.images)
+        logits = mean_of_views(self, batch.images, len(batch.targets), self.mirror)
         self.outputs.append((batch.rows, batch.targets, logits.float()))
 
     test_step = validation_step
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's logits, float32 [n, classes], on the CPU."""
-        return (mean_logits(self, batch.images) if self.mirror else self(batch.images)).float().cpu()
+        return mean_of_views(self, batch.images, len(batch.targets), self.mirror).float().cpu()
 
     def on_test_epoch_end(self) -> None:
         """As after validation, with metrics called test_loss and so on."""
@@ -235,6 +235,12 @@ class Classifier(LightningModule):
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}  # until 2026-11-27, nothing of the loss was kept
 
 
-def mean_logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Return the mean logits, float [n, classes], of images, [n, 3, height, width], and their mirror images."""
-    return (network(images) + network(images.flip(3))) / 2
+def mean_of_views(network: Callable[[Tensor], Tensor], views: Tensor, images: int, mirror: bool) -> Tensor:
+    """Return the mean of what a network makes of each image's views, float [images, d].
+
+    views: float [images * v, 3, height, width], an image's in a row; mirror: of their mirror images, too.
+    """
+    made = network(views)
+    if mirror:
+        made = (made + network(views.flip(3))) / 2
+    return made if len(views) == images else made.unflatten(0, (images, -1)).mean(dim=1)

@@ -1,6 +1,7 @@
 """What is made of a frozen backbone's features: freeze.features=cached, head=linear, and Co-Tuning's relation."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -21,7 +22,7 @@ from kenyan13.data.sampling import Draw
 from kenyan13.data.store import kept_arrays
 from kenyan13.errors import UserError, first_line
 from kenyan13.model.backbones import pretrained_classifier
-from kenyan13.model.classifier import Classifier
+from kenyan13.model.classifier import Classifier, mean_of_views
 from kenyan13.model.freezing import parameter_levels
 from kenyan13.model.linear import CoTuning, Fitted, LinearHead, linear_end, pooled_features
 from kenyan13.runs.directory import OUT_OF_FOLD
@@ -83,14 +84,16 @@ def cached_features(data: ImageDataModule, network: nn.Module) -> Features:
 
 
 def plain_features(data: ImageDataModule, network: nn.Module) -> NDArray[np.float32]:
-    """Return what the last layer gets of each training image and its mirror image, their mean: float32 [n, d].
+    """Return what the last layer gets of each training image, the mean of views and mirror images: float32 [n, d].
 
     In the cache lie those of all labelled images by content: the folds of a data set share them.
     """
 
     def body(images: Tensor) -> Tensor:
-        return (pooled_features(network, images) + pooled_features(network, images.flip(3))) / 2
+        return mean_of_views(partial(pooled_features, network), images, len(images) // (1 + len(others)), mirror=True)
 
+    others = data.settings.predict.views
+    views = ["mirrored", others] if others else "mirrored"
     parts = data.train, data.validation
     contents = [images.store.digests[images.store_rows] for images in parts]
     distinct, first = np.unique(np.concatenate(contents), return_index=True)
@@ -99,7 +102,7 @@ def plain_features(data: ImageDataModule, network: nn.Module) -> NDArray[np.floa
         made = [compute(data, network, body, images, None, 1)[:, 0] for images in parts]
         return {"features": torch.cat(made)[torch.from_numpy(first)]}
 
-    made = cached(data.settings, digest(data.settings, network, distinct.tolist(), "mirrored"), make)["features"]
+    made = cached(data.settings, digest(data.settings, network, distinct.tolist(), views), make)["features"]
     features: NDArray[np.float32] = made.numpy()[np.searchsorted(distinct, contents[0])]
     return features
 
@@ -147,7 +150,7 @@ def compute(
     settings, device = data.settings, one_device(data.settings)
     network.to(device).eval()
     draws = [Draw(row, view, row) for row in range(len(images.catalogue)) for view in range(views)]
-    loader = data.loader(ImageDataset(images, data.crop, settings.seed, augment), draws)
+    loader = data.loader(ImageDataset(images, data.crop, settings.seed, augment, settings.predict.views), draws)
     low = precision(settings) == "bf16-mixed"
     parts: list[Tensor] = []
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low):

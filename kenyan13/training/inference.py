@@ -16,11 +16,11 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 
 from kenyan13.config.settings import OnBad, Settings
-from kenyan13.data.augmentation import centre_crop, normalise
+from kenyan13.data.augmentation import normalise
 from kenyan13.data.batches import Batch
 from kenyan13.data.catalogue import Catalogue, read, stage_view
 from kenyan13.data.datamodule import ImageDataModule
-from kenyan13.data.images import list_unreadable, resize_length
+from kenyan13.data.images import centre_views, list_unreadable, resize_length
 from kenyan13.data.store import decode_all
 from kenyan13.data.synthetic import draw_if_missing
 from kenyan13.errors import UserError, shorten
@@ -39,7 +39,8 @@ from kenyan13.training.trainer import precision
 class Evaluation:
     """What a run makes of its validation images: metrics, computed as in training, and predictions by image id.
 
-    own: with the run's choice of views; plain: of each image alone; mirrored: of the mean with its mirror image.
+    own: with the run's choice of views; plain: of each image's centre crop; mirrored: of the mean with mirror images,
+    and with the other views of predict.views.
     """
 
     metrics: dict[str, float]
@@ -49,14 +50,16 @@ class Evaluation:
 
 
 class TwoViews(Classifier):
-    """Validates as the run does, and keeps the logits of each image alone and with its mirror image: in one pass."""
+    """Validates as the run does, and keeps the logits of centre crops alone and of all views, mirrored: in one pass."""
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the batch's logits for the epoch's end, of both views: float32 [n, 2, classes]."""
-        plain, turned = self(batch.images), self(batch.images.flip(3))
-        mirrored = (plain + turned) / 2
-        self.outputs.append((batch.rows, batch.targets, (mirrored if self.mirror else plain).float()))
-        self.views.append((batch.rows, torch.stack([plain.float(), mirrored.float()], dim=1)))
+        n, views = len(batch.targets), (batch.images, batch.images.flip(3))
+        alone, turned = (self(images).unflatten(0, (n, -1)) for images in views)
+        mirrored = ((alone + turned) / 2).mean(dim=1)
+        own = mirrored if self.mirror else alone.mean(dim=1)
+        self.outputs.append((batch.rows, batch.targets, own.float()))
+        self.views.append((batch.rows, torch.stack([alone[:, 0], mirrored], dim=1).float()))
 
     def on_validation_start(self) -> None:
         """Begin anew."""
@@ -139,9 +142,9 @@ class TrainedRun(OpenRun):
                     if pixels is None:
                         bad[row] = reason
                     else:
-                        crops.append(centre_crop(pixels, model.crop))
+                        crops.append(centre_views(pixels, model.crop, self.settings.predict.views))
                 if crops:
-                    images = torch.from_numpy(np.stack(crops)).to(device)  # where normalising is fast
+                    images = torch.from_numpy(np.concatenate(crops)).to(device)  # where normalising is fast
                     unknown = torch.full((len(crops),), -1)
                     yield Batch(normalise(images, mean, std), unknown, unknown)
 

@@ -19,8 +19,8 @@ from scipy import stats
 from torchvision.transforms import InterpolationMode
 
 from kenyan13.config.settings import AugmentSettings, ErasingSettings, Fill, NoiseSettings, Settings
-from kenyan13.data.augmentation import View, centre_crop, draw_rectangle, draw_view, recolour, warp
-from kenyan13.data.images import Pixels, resize_short_side
+from kenyan13.data.augmentation import View, draw_rectangle, draw_view, recolour, warp
+from kenyan13.data.images import Pixels, centre_crop, resize_short_side
 from kenyan13.data.synthetic import draw
 
 # From shared/spec/experiments.md, the table under Input transforms.

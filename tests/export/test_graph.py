@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from kenyan13.data.augmentation import centre_crop
-from kenyan13.data.images import load, resize_length
-from kenyan13.export.graph import cropped, place_logits
+from kenyan13.data.images import centre_views, load, resize_length
+from kenyan13.export.graph import place_logits, views
 
 # crop, height, width
 SAME, SMALLER, LARGER = [(28, 32, 32), (28, 33, 32)], [(33, 20, 30), (32, 1, 1), (224, 3, 5)], [(33, 255, 257)]
 TALL = [(32, 640, 97), (33, 210, 40), (224, 300, 45), (32, 701, 50)]  # the last: of more than ten times its width
+SHARES = [1, 0.7, 0.31]  # a length of 36 px has squares of 25 and 11, neither in its middle to the pixel
 WIDE = [(32, 97, 640), (33, 40, 210), (224, 256, 341), (32, 50, 701), (224, 3, 100)]
 
 
@@ -28,11 +28,13 @@ def noise(height: int, width: int, seed: int) -> np.ndarray[Any, np.dtype[np.uin
 def test_resizing_is_the_training_s_bit_for_bit(crop: int, height: int, width: int) -> None:
     images = [noise(height, width, seed) for seed in (0, 1)]
     with torch.compiler.set_stance("force_eager"):  # or torch.cond would be compiled for each size
-        got = cropped(torch.from_numpy(np.stack(images)), crop).numpy()
-    for image, made in zip(images, got, strict=True):
+        got = views(torch.from_numpy(np.stack(images)), crop, SHARES).numpy()
+        usual = views(torch.from_numpy(np.stack(images)), crop, []).numpy()
+    np.testing.assert_array_equal(usual, got[:: 1 + len(SHARES)])
+    for image, made in zip(images, np.split(got, 2), strict=True):
         file = io.BytesIO()
         Image.fromarray(image).save(file, "PNG")
-        np.testing.assert_array_equal(made, centre_crop(load(file.getvalue(), resize_length(crop)), crop))
+        np.testing.assert_array_equal(made, centre_views(load(file.getvalue(), resize_length(crop)), crop, SHARES))
 
 
 def tiny(name: str, size: int = 32, **more: Any) -> nn.Module:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.config.settings import Settings
-from kenyan13.data.augmentation import centre_crop
+from kenyan13.data.images import centre_crop
 from kenyan13.data.batches import ImageDataset, Images
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.training.contact_sheets import PRESETS, draw_views, first_draws, preset_sheet, write_contact_sheets

@@ -140,4 +140,4 @@ def test_evaluate_tells_what_mirror_image_and_temperature_bring(
     assert lines["and mirror image"][:3:2] == [f"{100 * scores(table)['accuracy']:.2f}", f"{scores(table)['loss']:.4f}"]
     scaled = scale_by_others(probabilities_of(table), targets_of(table))
     assert lines["and temperature"][3] == f"{reliability(targets_of(table), scaled.astype(np.float64)).error:.3f}"
-    assert "predicts new images with: mirror image and temperature" in found.stdout
+    assert "predicts new images with: mirror image, temperature" in found.stdout
