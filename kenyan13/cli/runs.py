@@ -105,7 +105,9 @@ def print_pieces(run: "OpenRun", evaluation: "Evaluation") -> None:
     for name, table in {"image alone": plain, views: mirrored, "and temperature": scaled}.items():
         rows.append((name, *score_cells(table), number(scores(table)["calibration_error"], 3)))
     print(align(rows, right={1, 2, 3, 4}))
-    uses = ["other views"] * bool(chosen.views) + ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature
+    uses = (
+        ["other views"] * bool(chosen.views) + ["mirror image"] * chosen.mirror + ["temperature"] * chosen.temperature
+    )
     print(f"This run predicts new images with: {', '.join(uses) or 'the image alone'}.")
     print("Temperatures of this table are fitted to other images than they are used on.")
 

@@ -144,7 +144,7 @@ def centre_crop(image: Pixels, crop: int) -> Pixels:
 
 
 def centre_views(image: Pixels, crop: int, shares: Sequence[float] = ()) -> Pixels:
-    """Return the centre crop of a stored image, and middle squares of it resized alike: uint8 [1 + views, crop, crop, 3].
+    """Return the centre crop of a stored image, and middle squares resized alike: uint8 [1 + views, crop, crop, 3].
 
     shares: the squares' sides as shares of the image's short side, above 0, at most 1.
     """

@@ -93,7 +93,7 @@ class One(nn.Module):
         """Return probabilities, float [n, classes], of `views`, uint8 [n * v, crop, crop, 3]; with a bank, more.
 
         likeness: float [n], the largest cosine between an image's features and those of a training image.
-        maps: float [n, classes, h, w], each place's logits in the centre crop, where the network's head can take a place alone.
+        maps: float [n, classes, h, w], logits of each place of the centre crop, where the network's head can take one.
         """
         pooled, logits, features = self.pooled_and_logits(crops)
         probabilities = (logits / self.temperature).softmax(dim=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from kenyan13.data.images import decode, load, resize_length, resize_short_side
+from kenyan13.data.images import centre_views, decode, load, resize_length, resize_short_side
 from kenyan13.data.synthetic import draw
 
 UPRIGHT: NDArray[np.uint8] = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 13
@@ -147,6 +147,17 @@ def test_resizing_is_torchvision_s(size: tuple[int, int], crop: int) -> None:
     assert resized.size == expected.size
     assert min(resized.size) == length
     assert np.array_equal(np.asarray(resized), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(341, 256), (256, 300), (256, 256)])
+def test_views_are_middle_squares_resized_as_torchvision_does(size: tuple[int, int]) -> None:
+    image = photo().resize(size)
+    views = centre_views(np.asarray(image), 224, [1, 0.75, 0.125])
+    expected = [F.center_crop(image, [224, 224])]
+    for side in (256, 192, 32):
+        inner = F.center_crop(F.center_crop(image, [256, 256]), [side, side])
+        expected.append(F.resize(inner, [224, 224], InterpolationMode.BILINEAR))
+    assert np.array_equal(views, np.stack([np.asarray(view) for view in expected]))
 
 
 def test_load_decodes_and_resizes_and_leaves_the_file_alone(tmp_path: Path) -> None:

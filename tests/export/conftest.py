@@ -28,6 +28,7 @@ def trained(demo_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFacto
     common = [*TINY, f"data.root={demo_root}", f"data.cache={cache}", f"runs={runs}", "trainer.max_epochs=1"]
     new = [*common, "model.pretrained=false", "optim.lr=1e-3"]
     other = ["model.backbone=test_efficientnet", "model.crop=48", "predict.mirror=true", "predict.temperature=true"]
+    other.append("predict.views=[1,0.6]")
     train(compose_settings([*new, "model.backbone=test_resnet", "model.crop=64", "trainer.max_epochs=4", "name=one"]))
     train(compose_settings([*new, *other, "name=two"]))
     for stage in STAGES:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kenyan13.config.compose import compose_settings
-from kenyan13.export.graph import One, cropped
+from kenyan13.export.graph import One, views
 from kenyan13.export.session import Graph
 from kenyan13.export.write import write
 from kenyan13.model.backbones import build
@@ -33,7 +33,7 @@ def test_the_graph_gives_torch_s_probabilities(model: str, tmp_path: Path) -> No
     images = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((300, 400), (513, 260), (90, 70))]
     with torch.inference_mode():
         # Untrained networks say the same of all images: divided by how far they differ, their logits do not.
-        crops = torch.cat([cropped(torch.from_numpy(image[None]), module.crop) for image in images])
+        crops = torch.cat([views(torch.from_numpy(image[None]), module.crop, module.shares) for image in images])
         logits = module.pooled_and_logits(crops)[1]
         module.temperature = float((logits - logits.mean(dim=1, keepdim=True)).std()) / 2
         expected = torch.cat([module(torch.from_numpy(image[None]))[0] for image in images]).numpy()

@@ -15,8 +15,7 @@ from test_commands import Command, assert_one_screen
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from kenyan13.data.images import centre_crop
-from kenyan13.data.images import decode, load
+from kenyan13.data.images import centre_crop, decode, load
 from kenyan13.errors import UserError
 from kenyan13.export.session import GRAPH, META, Graph, Outputs, answer, explain
 from kenyan13.export.write import Check, export_onnx, shrink, write_timm, write_torch

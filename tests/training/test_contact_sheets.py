@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kenyan13.config.settings import Settings
-from kenyan13.data.images import centre_crop
 from kenyan13.data.batches import ImageDataset, Images
+from kenyan13.data.images import centre_crop
 from kenyan13.data.sampling import SHEETS, Draw, generator
 from kenyan13.training.contact_sheets import PRESETS, draw_views, first_draws, preset_sheet, write_contact_sheets
 from kenyan13.training.inference import open_data as opened
@@ -56,7 +56,7 @@ def test_presets_show_the_same_nine_images(compose: Callable[..., Settings]) -> 
     whole = [place for place, (_, view, _) in enumerate(views) if not any(view.erased)]
     assert 0 < len(whole) < 9
     for place in range(9):
-        same = np.array_equal(shown["default"][place], views[place][0])
+        same = np.array_equal(shown["default"][place], views[place][0][0])
         assert same == (place in whole)
         assert not np.array_equal(shown["enhanced"][place], shown["default"][place])  # sheared, at the least
 
