@@ -172,7 +172,7 @@ def test_extra_transforms_are_decided_by_seed_epoch_and_position(compose: Compos
     assert np.array_equal(drawn[0], drawn[2])
     assert not np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], plain.view(Draw(0, 0, 0))[0])
-    assert drawn[0].shape == (32, 32, 3)
+    assert drawn[0].shape == (1, 32, 32, 3)
     assert drawn[0].dtype == np.uint8
     resizing = compose("augment.extra=[{_target_:torchvision.transforms.v2.Resize,size:[9,9]}]").augment
     with pytest.raises(UserError, match=r"augment\.extra makes torch\.uint8 \[3, 9, 9\]"):

@@ -76,7 +76,7 @@ class NoiseSettings:
 class AugmentSettings:
     """conf/augment: ranges that each training image's parameters are drawn from.
 
-    size: side of training views in pixels; None: the crop.
+    size: side of training views in pixels, where that is smaller than the crop.
     """
 
     size: int | None = None

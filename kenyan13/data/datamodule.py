@@ -127,8 +127,7 @@ class ImageDataModule(LightningDataModule):
         if self.features is not None:
             features = self.features.train if images is self.train else self.features.validation
             return FeatureDataset(features, images.catalogue.targets, self.settings.seed)
-        size = (augment and augment.size) or self.crop
-        return ImageDataset(images, size, self.settings.seed, augment, self.settings.predict.views)
+        return ImageDataset(images, self.crop, self.settings.seed, augment, self.settings.predict.views)
 
     def train_order(self) -> Order:
         """Return the order in which epochs draw the training images."""
