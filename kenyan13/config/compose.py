@@ -55,7 +55,7 @@ RANGES: dict[tuple[float, float], str] = {
     (1, inf): "data.subset data.max_pixels model.batch_size freeze.views schedule.step_size schedule.milestones"
     " stop.patience trainer.accumulate_grad_batches",
     (2, inf): "data.folds head.folds",
-    (8, inf): "model.crop model.train_size augment.size",
+    (8, inf): "model.crop",
 }
 LIMITS = {key: limits for limits, keys in RANGES.items() for key in keys.split()}
 WHOLE = {

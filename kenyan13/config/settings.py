@@ -74,12 +74,8 @@ class NoiseSettings:
 
 @dataclass
 class AugmentSettings:
-    """conf/augment: ranges that each training image's parameters are drawn from.
+    """conf/augment: ranges that each training image's parameters are drawn from."""
 
-    size: side of training views in pixels, where that is smaller than the crop.
-    """
-
-    size: int | None = None
     crop_area: list[float] | None = None
     crop_ratio: list[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
     brightness: list[float] = field(default_factory=lambda: [1.0, 1.0])
@@ -111,8 +107,7 @@ class ModelSettings:
 
     options: keywords of timm.create_model, as drop_rate.
     toy: backbone and options of a small network of the same family, for debug=smoke.
-    rate, layer_decay, frozen_bn, train_size: good ones to fine-tune all layers with, for others to name:
-    optim.lr=${model.rate}.
+    rate, layer_decay, frozen_bn: good ones to fine-tune all layers with, for others to name: optim.lr=${model.rate}.
     """
 
     backbone: str = MISSING
@@ -128,7 +123,6 @@ class ModelSettings:
     rate: float = 1e-3
     layer_decay: float = 1.0
     frozen_bn: str = "eval"
-    train_size: int | None = None
 
 
 @dataclass

@@ -52,7 +52,7 @@ class Images(NamedTuple):
 
 
 class ImageDataset(Dataset[RawBatch]):
-    """Whole batches of images: with `augment`, a random view of each, decided by (seed, epoch, position), of its size.
+    """Whole batches of images: with `augment`, a random view of each, decided by (seed, epoch, position).
 
     Without, their centre crops, and beside each what else `views` asks for (see `centre_views`).
     """
@@ -61,13 +61,10 @@ class ImageDataset(Dataset[RawBatch]):
         self, images: Images, crop: int, seed: int, augment: AugmentSettings | None = None,
         views: Sequence[float] = (),
     ) -> None:  # fmt: skip
-        self.images, self.seed, self.augment, self.views = images, seed, augment, views
-        self.crop = min(crop, (augment and augment.size) or crop)
+        self.images, self.crop, self.seed, self.augment, self.views = images, crop, seed, augment, views
         self.extra = [build(f"augment.extra[{k}]", node) for k, node in enumerate(augment.extra if augment else [])]
         if self.extra:
-            apply_extra(
-                np.zeros((self.crop, self.crop, 3), dtype=np.uint8), self.extra, 0
-            )  # refused here, not by a process
+            apply_extra(np.zeros((crop, crop, 3), dtype=np.uint8), self.extra, 0)  # refused here, not by a process
 
     def __len__(self) -> int:
         return len(self.images.store_rows)

@@ -39,16 +39,16 @@ def draw_views(
 ) -> NDArray[np.uint8]:
     """Return what training images look like under an augmentation, or as they are: uint8 [n, side, side, 3].
 
-    side: of training views, or `longest` where that is smaller. Values of random erasing and noise are drawn for whole
+    side: the run's crop, or `longest` where that is smaller. Values of random erasing and noise are drawn for whole
     batches: here they are others than in training.
     """
     dataset = ImageDataset(data.train, data.crop, data.settings.seed, augment)
-    side = min(longest, dataset.crop)
+    side = min(longest, data.crop)
     shown = np.empty((len(draws), side, side, 3), dtype=np.uint8)
     for place, draw in enumerate(draws):
         batch = data.normalised(dataset.__getitems__([draw]), augment or data.settings.augment)
         normalised = batch.images[0].permute(1, 2, 0).numpy()
-        if side < dataset.crop:
+        if side < data.crop:
             normalised = cv2.resize(normalised, (side, side), interpolation=cv2.INTER_AREA)
         shown[place] = np.clip(np.rint((normalised * data.std.numpy() + data.mean.numpy()) * 255), 0, 255)
     return shown

@@ -41,11 +41,7 @@ def print_start(
         console.print("\nSynthetic drawings: the metrics say nothing about photographs.", style="yellow")
     model = settings.model
     weights = fit(Path(model.weights).name, 30) if model.weights else "pretrained" if model.pretrained else "none"
-    size = settings.augment.size
-    smaller = f" ({size} px in training)" if size and size < model.crop else ""
-    console.print(
-        f"\n{model.backbone}  {model.crop} px{smaller}, batch {model.batch_size}, weights: {weights}", style="bold"
-    )
+    console.print(f"\n{model.backbone}  {model.crop} px, batch {model.batch_size}, weights: {weights}", style="bold")
     train, validation = len(data.train.catalogue), data.validation_images
     console.print(f"{train:,} training and {validation:,} validation images of {len(data.classes)} classes")
     if isinstance(freeze, Freeze):

@@ -51,16 +51,7 @@ def split_network(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Calla
 
 
 def check_features(settings: Settings, network: nn.Module) -> None:
-    """Raise UserError where a network cannot do augment.size, freeze.features=cached or head=linear, which is tried."""
-    size = settings.augment.size
-    if size and size < settings.model.crop:
-        try:
-            with torch.no_grad():
-                network.eval()(torch.zeros(1, 3, size, size))
-        except (RuntimeError, AssertionError, ValueError) as error:
-            problem = f"{settings.model.backbone} cannot train on augment.size={size}: {first_line(error)}"
-            raise UserError(problem, "augment.size=null trains on views as large as model.crop") from error
-        network.train()
+    """Raise UserError where freeze.features=cached or head=linear cannot be had of a network, with one forward pass."""
     if settings.freeze.get("features") == "cached":
         body, head = split_network(network)
         image = torch.zeros(1, 3, settings.model.crop, settings.model.crop)

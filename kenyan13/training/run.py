@@ -134,9 +134,9 @@ def fit(settings: Settings, folder: Path, data: ImageDataModule, network: nn.Mod
 
 
 def epochs_of(settings: Settings, images: int) -> int:
-    """Return trainer.max_epochs; auto is some 9,000 views of so many training images, 8 to 100 epochs."""
+    """Return trainer.max_epochs; auto is some 10,000 views of so many training images, 8 to 100 epochs."""
     chosen: int | str = settings.trainer.get("max_epochs", 1000)  # Lightning's default
-    return min(100, max(8, round(9_000 / images))) if isinstance(chosen, str) else chosen
+    return min(100, max(8, round(10_000 / images))) if isinstance(chosen, str) else chosen
 
 
 def make_module(
