@@ -20,7 +20,7 @@ from kenyan13.export.session import GRAPH
 from kenyan13.runs.predictions import classes_of
 from kenyan13.training import inference
 
-SMALL = [*TINY, "trainer.max_epochs=1", "data.workers=0", "logger=[]", "predict.mirror=false"]
+SMALL = [*TINY, "trainer.max_epochs=1", "data.workers=0", "logger=[]", "predict.mirror=false", "predict.views=[]"]
 SMALL += ["predict.temperature=false"]
 
 
