@@ -63,7 +63,7 @@ def evaluate(
     print(align([("", "now", "result.json"), *rows]))
     # Another device or number of threads adds in another order; the same machine gives the same bits.
     differ = any(abs(now[name] - value) > 1e-3 * max(1.0, abs(value)) for name, value in recorded.items())
-    told = "They differ: other images, another device, or changed files." if differ else "Both agree."
+    told = "They differ: other settings or images, another device, or changed files." if differ else "Both agree."
     print("The run has not finished: there is no result.json.\n" if result is None else f"{told}\n")
     print_pieces(opened, evaluation)
     if differ:

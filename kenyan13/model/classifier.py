@@ -243,4 +243,4 @@ def mean_of_views(network: Callable[[Tensor], Tensor], views: Tensor, images: in
     made = network(views)
     if mirror:
         made = (made + network(views.flip(3))) / 2
-    return made if len(views) == images else made.view(images, -1, *made.shape[1:]).mean(dim=1)
+    return made if len(views) == images else made.reshape(images, -1, *made.shape[1:]).mean(dim=1)
